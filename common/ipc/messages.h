@@ -1,0 +1,306 @@
+// Everything that travels between sluice's processes: one struct a message, and one list that says
+// who may send it to whom, when, and with how many fds. Encoder, decoder, names and legality checks
+// all come from that list. Tags and ids are for ever: never used again for something else.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "common/base/log.h"
+#include "common/cluster/state.h"
+#include "common/config/config.h"
+#include "common/ipc/codec.h"
+
+namespace sluice::ipc {
+
+/// Version of the channel itself. A peer with another major protocol is refused at Hello.
+inline constexpr uint32_t kProtocolVersion = 1;
+
+enum class Role : uint8_t { master, worker, monitor, control };
+
+/// Where a peer is in its life; the list below says what is legal when.
+enum Phase : uint8_t {
+  kGreeting = 1,   ///< nothing but Hello
+  kStarting = 2,   ///< gets its configuration
+  kServing = 4,
+  kDraining = 8,   ///< finishes what it has
+};
+
+/// First message in both directions.
+struct Hello {
+  uint32_t protocol = kProtocolVersion;
+  Role role{};
+  uint32_t generation = 0;
+  std::string release;  ///< of the program, for people
+  static auto fields(auto& m) {
+    return std::tuple(tag<1>(m.protocol), tag<2>(m.role), tag<3>(m.generation), tag<4>(m.release));
+  }
+};
+
+/// How a child is to lock itself in, before it reads anything from outside.
+struct Privileges {
+  bool drop = false;  ///< the master runs as root: change user, group and root directory
+  uint32_t uid = 0, gid = 0;
+  config::Sandbox sandbox{};
+  uint64_t max_fds = 0;  ///< RLIMIT_NOFILE to run with
+  static auto fields(auto& m) {
+    return std::tuple(tag<1>(m.drop), tag<2>(m.uid), tag<3>(m.gid), tag<4>(m.sandbox),
+                      tag<5>(m.max_fds));
+  }
+};
+
+/// A worker's part of the configuration. + fd: the statistics page (common/stats/page.h).
+struct WorkerConfig {
+  Privileges privileges;
+  uint32_t slot = 0, slots = 1;   ///< which of how many
+  uint32_t lane = 0;              ///< its lane of the statistics page
+  log::Level log_level{};
+  uint32_t session_id_base = 0;   ///< upper bits of its session ids, unique among living workers
+  std::vector<config::Service> services;
+  std::vector<uint32_t> service_ids;  ///< beside `services`: row of each in the statistics page
+  std::vector<config::Cluster> clusters;  ///< without the watching accounts
+  static auto fields(auto& m) {
+    return std::tuple(tag<1>(m.privileges), tag<2>(m.slot), tag<3>(m.slots), tag<4>(m.lane),
+                      tag<5>(m.log_level), tag<6>(m.session_id_base), tag<7>(m.services),
+                      tag<8>(m.service_ids), tag<9>(m.clusters));
+  }
+};
+
+/// + fd: a bound, listening, non-blocking socket.
+struct Listener {
+  std::string service;
+  config::Endpoint endpoint;
+  static auto fields(auto& m) { return std::tuple(tag<1>(m.service), tag<2>(m.endpoint)); }
+};
+
+/// The last of a worker's or monitor's start: it has all it needs and answers Ready.
+struct Start {
+  static auto fields(auto&) { return std::tuple(); }
+};
+struct Ready {
+  std::string sandbox;  ///< what was locked, for the log: "uid,chroot,nnp"
+  static auto fields(auto& m) { return std::tuple(tag<1>(m.sandbox)); }
+};
+
+/// The state of one cluster, whole. Monitor to master to workers.
+struct ClusterUpdate {
+  cluster::ClusterState state;
+  std::vector<uint32_t> server_ids;  ///< set by the master: statistics row of each server
+  static auto fields(auto& m) { return std::tuple(tag<1>(m.state), tag<2>(m.server_ids)); }
+};
+
+/// + fd: sealed memfd with the accounts of one cluster (common/accounts/table.h). Monitor to master
+/// to workers, unopened.
+struct AccountsUpdate {
+  std::string cluster;
+  uint64_t version = 0;
+  static auto fields(auto& m) { return std::tuple(tag<1>(m.cluster), tag<2>(m.version)); }
+};
+
+/// A login found no account or a wrong password: the tables may be stale. Worker to master to monitor.
+struct RefreshAccounts {
+  std::string cluster;
+  static auto fields(auto& m) { return std::tuple(tag<1>(m.cluster)); }
+};
+/// The load that was asked for is over; `version` may be unchanged. Monitor to master to workers.
+struct AccountsChecked {
+  std::string cluster;
+  uint64_t version = 0;
+  std::string error;  ///< why it failed; empty if it did not
+  static auto fields(auto& m) {
+    return std::tuple(tag<1>(m.cluster), tag<2>(m.version), tag<3>(m.error));
+  }
+};
+
+/// What the monitor watches. Sent at its start and at every reload; always whole.
+struct MonitorConfig {
+  Privileges privileges;  ///< read at the first one only
+  log::Level log_level{};
+  std::vector<config::Cluster> clusters;
+  static auto fields(auto& m) {
+    return std::tuple(tag<1>(m.privileges), tag<2>(m.log_level), tag<3>(m.clusters));
+  }
+};
+
+/// What the operator decided about a server. The monitor's view takes it into account.
+struct ServerAdmin {
+  std::string cluster, server;
+  cluster::Admin admin{};
+  static auto fields(auto& m) {
+    return std::tuple(tag<1>(m.cluster), tag<2>(m.server), tag<3>(m.admin));
+  }
+};
+
+struct LogLevel {
+  log::Level level{};
+  static auto fields(auto& m) { return std::tuple(tag<1>(m.level)); }
+};
+
+/// Stop accepting: take what the kernel has queued, then answer Stopped.
+struct StopAccepting {
+  static auto fields(auto&) { return std::tuple(); }
+};
+struct Stopped {
+  uint64_t sessions = 0;
+  static auto fields(auto& m) { return std::tuple(tag<1>(m.sessions)); }
+};
+
+/// End every session at its next command boundary, with `reason` for the client; cut what is left
+/// at the deadline. Answered by Leaving, and the end of the process.
+struct Finish {
+  std::string reason;
+  int64_t deadline_ns = 0;  ///< CLOCK_MONOTONIC
+  static auto fields(auto& m) { return std::tuple(tag<1>(m.reason), tag<2>(m.deadline_ns)); }
+};
+struct Leaving {
+  uint64_t sessions = 0;
+  static auto fields(auto& m) { return std::tuple(tag<1>(m.sessions)); }
+};
+
+struct Ping {
+  uint64_t number = 0;
+  static auto fields(auto& m) { return std::tuple(tag<1>(m.number)); }
+};
+struct Pong {
+  uint64_t number = 0;
+  static auto fields(auto& m) { return std::tuple(tag<1>(m.number)); }
+};
+
+struct LogRecord {
+  log::Level level{};
+  std::string component, text;
+  static auto fields(auto& m) {
+    return std::tuple(tag<1>(m.level), tag<2>(m.component), tag<3>(m.text));
+  }
+};
+
+/// A table for people and scripts; rendered by sluicectl alone.
+enum class Kind : uint8_t { text, number, boolean };
+struct Column {
+  std::string name;
+  Kind kind{};
+  static auto fields(auto& m) { return std::tuple(tag<1>(m.name), tag<2>(m.kind)); }
+};
+struct Row {
+  std::vector<std::string> cells;  ///< as many as there are columns; "" in a number means unknown
+  static auto fields(auto& m) { return std::tuple(tag<1>(m.cells)); }
+};
+struct Table {
+  std::vector<Column> columns;
+  std::vector<Row> rows;
+  bool record = false;  ///< one thing (`show`): printed down the page, a JSON object instead of a list
+  static auto fields(auto& m) {
+    return std::tuple(tag<1>(m.columns), tag<2>(m.rows), tag<3>(m.record));
+  }
+};
+
+/// A question from the control socket that a child can answer ("list sessions", "explain login").
+struct Ask {
+  uint64_t id = 0;
+  std::string command;
+  std::vector<std::string> arguments;
+  static auto fields(auto& m) {
+    return std::tuple(tag<1>(m.id), tag<2>(m.command), tag<3>(m.arguments));
+  }
+};
+struct Answer {
+  uint64_t id = 0;
+  std::string error;  ///< why it was refused; empty if it was not
+  Table table;
+  static auto fields(auto& m) { return std::tuple(tag<1>(m.id), tag<2>(m.error), tag<3>(m.table)); }
+};
+
+/// From sluicectl.
+struct ControlRequest {
+  std::string command;  ///< the words: "list servers"
+  std::vector<std::string> arguments;
+  static auto fields(auto& m) { return std::tuple(tag<1>(m.command), tag<2>(m.arguments)); }
+};
+struct ControlReply {
+  std::string error;    ///< why it was refused or failed; empty if done
+  std::string message;  ///< a sentence for people; may be empty
+  Table table;
+  static auto fields(auto& m) {
+    return std::tuple(tag<1>(m.error), tag<2>(m.message), tag<3>(m.table));
+  }
+};
+
+/// What the parsing child found: a checked configuration, or what is wrong with it.
+struct Problem {
+  bool warning = false;
+  std::string file;
+  uint32_t line = 0, column = 0;
+  std::string key, text, hint;
+  static auto fields(auto& m) {
+    return std::tuple(tag<1>(m.warning), tag<2>(m.file), tag<3>(m.line), tag<4>(m.column),
+                      tag<5>(m.key), tag<6>(m.text), tag<7>(m.hint));
+  }
+};
+struct ParsedConfig {
+  config::Config config;
+  std::vector<Problem> problems;  ///< usable if none of them is more than a warning
+  static auto fields(auto& m) { return std::tuple(tag<1>(m.config), tag<2>(m.problems)); }
+};
+
+//    id  message          sender   receiver          legal in phase (of the child)         fds
+#define SLUICE_IPC_MESSAGES(X)                                                              \
+  X(  1, Hello,           kAny,     kAny,            kGreeting,                            0) \
+  X(  2, WorkerConfig,    kMaster,  kWorker,         kStarting,                            1) \
+  X(  3, Listener,        kMaster,  kWorker,         kStarting | kServing,                 1) \
+  X(  4, Start,           kMaster,  kChild,          kStarting,                            0) \
+  X(  5, Ready,           kChild,   kMaster,         kStarting,                            0) \
+  X(  6, ClusterUpdate,   kAny,     kAny,            kStarting | kServing | kDraining,     0) \
+  X(  7, AccountsUpdate,  kAny,     kAny,            kStarting | kServing | kDraining,     1) \
+  X(  8, RefreshAccounts, kAny,     kAny,            kServing | kDraining,                 0) \
+  X(  9, AccountsChecked, kAny,     kAny,            kServing | kDraining,                 0) \
+  X( 10, MonitorConfig,   kMaster,  kMonitor,        kStarting | kServing,                 0) \
+  X( 11, ServerAdmin,     kMaster,  kMonitor,        kStarting | kServing,                 0) \
+  X( 12, LogLevel,        kMaster,  kChild,          kServing | kDraining,                 0) \
+  X( 13, StopAccepting,   kMaster,  kWorker,         kServing,                             0) \
+  X( 14, Stopped,         kWorker,  kMaster,         kDraining,                            0) \
+  X( 15, Finish,          kMaster,  kChild,          kServing | kDraining,                 0) \
+  X( 16, Leaving,         kChild,   kMaster,         kServing | kDraining,                 0) \
+  X( 17, Ping,            kMaster,  kChild,          kStarting | kServing | kDraining,     0) \
+  X( 18, Pong,            kChild,   kMaster,         kStarting | kServing | kDraining,     0) \
+  X( 19, LogRecord,       kChild,   kMaster,         kStarting | kServing | kDraining,     0) \
+  X( 20, Ask,             kMaster,  kChild,          kServing | kDraining,                 0) \
+  X( 21, Answer,          kChild,   kMaster,         kServing | kDraining,                 0) \
+  X( 22, ControlRequest,  kControl, kMaster,         kServing,                             0) \
+  X( 23, ControlReply,    kMaster,  kControl,        kServing,                             0) \
+  X( 24, ParsedConfig,    kChild,   kMaster,         kStarting,                            0)
+
+/// Who sends, who receives, as bits of Role.
+enum Parties : uint8_t {
+  kMaster = 1,
+  kWorker = 2,
+  kMonitor = 4,
+  kControl = 8,
+  kChild = kWorker | kMonitor,
+  kAny = kMaster | kWorker | kMonitor,
+};
+
+/// One row of the list for a message type.
+template <class Message>
+struct Declared;
+#define SLUICE_IPC_DECLARE(number, message, from, to, when, fds)      \
+  template <>                                                         \
+  struct Declared<message> {                                          \
+    static constexpr uint16_t kId = number;                           \
+    static constexpr std::string_view kName = #message;               \
+    static constexpr uint8_t kSender = from;                          \
+    static constexpr uint8_t kReceiver = to;                          \
+    static constexpr uint8_t kPhases = when;                          \
+    static constexpr std::size_t kFds = fds;                          \
+  };
+SLUICE_IPC_MESSAGES(SLUICE_IPC_DECLARE)
+#undef SLUICE_IPC_DECLARE
+
+}  // namespace sluice::ipc
+
+namespace sluice {
+template <>
+inline constexpr auto kEnumNames<ipc::Role> = names("master", "worker", "monitor", "control");
+template <>
+inline constexpr auto kEnumNames<ipc::Kind> = names("text", "number", "boolean");
+}  // namespace sluice

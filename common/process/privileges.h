@@ -1,0 +1,23 @@
+// How a child locks itself in before it reads a byte from outside.
+#pragma once
+
+#include <string>
+
+#include "common/base/result.h"
+#include "common/ipc/messages.h"
+
+namespace sluice::process {
+
+enum class Root : uint8_t {
+  keep,   ///< the monitor: name resolution and client plugins need files
+  empty,  ///< a worker: an empty directory that was already removed
+};
+
+/// Gives up every privilege as `how` says, for good: resource limits, root directory, groups, user,
+/// capabilities, no-new-privileges, no ptrace and no core of ours. Verifies what it did. Returns
+/// what was locked, for the log ("chroot,uid=998,no-new-privileges"). Where the master does not run
+/// as root, what needs root is left out.
+/// Errors: a layer could not be had and `how.sandbox` is `require`, or the user change failed.
+Result<std::string> lock_in(const ipc::Privileges& how, Root root);
+
+}  // namespace sluice::process

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "tests/support/mariadb_server.h"
+
+namespace sluice::test {
+
+/// db1 is the primary; db2 follows it and has read_only = 1.
+struct ReplicationPair {
+  explicit ReplicationPair(std::vector<std::string> extra_args = {});
+
+  MariadbServer primary;
+  MariadbServer replica;
+  std::vector<MariadbServer*> servers() { return {&primary, &replica}; }
+};
+
+/// Two servers that replicate from each other, each with its own GTID domain; db2 has
+/// read_only = 1. make_writable() moves the right to write.
+struct MultiPrimaryPair {
+  explicit MultiPrimaryPair(std::vector<std::string> extra_args = {});
+  /// The other one becomes read-only first, so at no moment both can be written.
+  void make_writable(MariadbServer& server);
+
+  MariadbServer first;
+  MariadbServer second;
+  std::vector<MariadbServer*> servers() { return {&first, &second}; }
+};
+
+/// A Galera cluster db1..dbN with the rsync state transfer. All nodes are synced when made.
+class GaleraCluster {
+ public:
+  explicit GaleraCluster(int nodes = 3);
+
+  MariadbServer& node(int index) { return *nodes_.at(static_cast<std::size_t>(index)); }
+  std::vector<MariadbServer*> servers();
+  /// Whether the node says Synced; false when it does not answer.
+  static bool synced(MariadbServer& node);
+  /// Starts a stopped node again; it joins the others.
+  void rejoin(MariadbServer& node);
+
+ private:
+  std::vector<std::unique_ptr<MariadbServer>> nodes_;
+};
+
+}  // namespace sluice::test
