@@ -139,10 +139,11 @@ struct Process {
   std::string control_socket = "/run/sluice/control.sock";
   Log log;
   Sandbox sandbox = Sandbox::best_effort;
+  std::string secrets_key = "/etc/sluice/secrets.key";  ///< opens encrypted values of the file
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.user), tag<2>(m.group), tag<3>(m.workers),
                       tag<4>(m.drain_timeout_ms), tag<5>(m.control_socket), tag<6>(m.log),
-                      tag<7>(m.sandbox));
+                      tag<7>(m.sandbox), tag<8>(m.secrets_key));
   }
   bool operator==(const Process&) const = default;
 };

@@ -156,7 +156,7 @@ void encode_value(const T& value, Bytes& out) {
     static_assert(complete<T>(), "a member has no wire tag, or is of a type that can't travel");
     std::apply(
         [&out](const auto&... field) {
-          const auto one = [&out](const auto& f) {
+          [[maybe_unused]] const auto one = [&out](const auto& f) {
             if (is_absent(f.value)) return;
             put_varint(out, f.kTag);
             encode_sized(f.value, out);
@@ -216,7 +216,7 @@ Parsed<> decode_field(Fields& fields, uint64_t wire_tag, ByteSpan raw) {
   Parsed<> result;
   std::apply(
       [&](auto&... field) {
-        const auto one = [&](auto& f) {
+        [[maybe_unused]] const auto one = [&](auto& f) {
           if (f.kTag != wire_tag) return false;
           result = decode_value(raw, f.value);
           return true;

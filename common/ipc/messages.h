@@ -17,7 +17,13 @@ namespace sluice::ipc {
 /// Version of the channel itself. A peer with another major protocol is refused at Hello.
 inline constexpr uint32_t kProtocolVersion = 1;
 
-enum class Role : uint8_t { master, worker, monitor, control };
+enum class Role : uint8_t {
+  master,
+  worker,
+  monitor,
+  control,  ///< sluicectl
+  parser,   ///< the throw-away child that reads the configuration
+};
 
 /// Where a peer is in its life; the list below says what is legal when.
 enum Phase : uint8_t {
@@ -240,7 +246,10 @@ struct Problem {
 struct ParsedConfig {
   config::Config config;
   std::vector<Problem> problems;  ///< usable if none of them is more than a warning
-  static auto fields(auto& m) { return std::tuple(tag<1>(m.config), tag<2>(m.problems)); }
+  uint32_t uid = 0, gid = 0;      ///< of [sluice] user and group, looked up where they matter
+  static auto fields(auto& m) {
+    return std::tuple(tag<1>(m.config), tag<2>(m.problems), tag<3>(m.uid), tag<4>(m.gid));
+  }
 };
 
 //    id  message          sender   receiver          legal in phase (of the child)         fds
@@ -268,7 +277,7 @@ struct ParsedConfig {
   X( 21, Answer,          kChild,   kMaster,         kServing | kDraining,                 0) \
   X( 22, ControlRequest,  kControl, kMaster,         kServing,                             0) \
   X( 23, ControlReply,    kMaster,  kControl,        kServing,                             0) \
-  X( 24, ParsedConfig,    kChild,   kMaster,         kStarting,                            0)
+  X( 24, ParsedConfig,    kParser,  kMaster,         kStarting,                            0)
 
 /// Who sends, who receives, as bits of Role.
 enum Parties : uint8_t {
@@ -276,6 +285,7 @@ enum Parties : uint8_t {
   kWorker = 2,
   kMonitor = 4,
   kControl = 8,
+  kParser = 16,
   kChild = kWorker | kMonitor,
   kAny = kMaster | kWorker | kMonitor,
 };
@@ -300,7 +310,7 @@ SLUICE_IPC_MESSAGES(SLUICE_IPC_DECLARE)
 
 namespace sluice {
 template <>
-inline constexpr auto kEnumNames<ipc::Role> = names("master", "worker", "monitor", "control");
+inline constexpr auto kEnumNames<ipc::Role> = names("master", "worker", "monitor", "control", "parser");
 template <>
 inline constexpr auto kEnumNames<ipc::Kind> = names("text", "number", "boolean");
 }  // namespace sluice

@@ -5,13 +5,14 @@
 #include "load_modes.h"
 
 #include <arpa/inet.h>
-#include <getopt.h>
 
+#include <algorithm>
 #include <array>
 #include <cinttypes>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <iterator>
 #include <string_view>
 
 namespace sluice::bench {
@@ -55,93 +56,53 @@ std::vector<int> parse_pids(const char* text) {
   return pids;
 }
 
-enum Option : int {
-  kPort = 1,
-  kUser,
-  kPassword,
-  kDatabase,
-  kClients,
-  kSeconds,
-  kRequests,
-  kWarmup,
-  kTableRows,
-  kRowBytes,
-  kResultMib,
-  kPids,
-  kGate,
+uint16_t port_of(const char* text) {
+  const int port = std::atoi(text);
+  if (port < 1 || port > 65535) usage();
+  return static_cast<uint16_t>(port);
+}
+
+/// One option that takes a value.
+struct Setting {
+  std::string_view name;
+  void (*set)(Options& options, const char* value);
 };
 
-constexpr option kLongOptions[] = {
-    {"port", required_argument, nullptr, kPort},
-    {"user", required_argument, nullptr, kUser},
-    {"password", required_argument, nullptr, kPassword},
-    {"database", required_argument, nullptr, kDatabase},
-    {"clients", required_argument, nullptr, kClients},
-    {"seconds", required_argument, nullptr, kSeconds},
-    {"requests", required_argument, nullptr, kRequests},
-    {"warmup", required_argument, nullptr, kWarmup},
-    {"table-rows", required_argument, nullptr, kTableRows},
-    {"row-bytes", required_argument, nullptr, kRowBytes},
-    {"result-mib", required_argument, nullptr, kResultMib},
-    {"pids", required_argument, nullptr, kPids},
-    {"gate", no_argument, nullptr, kGate},
-    {nullptr, 0, nullptr, 0},
+constexpr Setting kSettings[] = {
+    {"--port", [](Options& o, const char* v) { o.target.address.sin_port = htons(port_of(v)); }},
+    {"--user", [](Options& o, const char* v) { o.target.login.user = v; }},
+    {"--password", [](Options& o, const char* v) { o.target.login.password = v; }},
+    {"--database", [](Options& o, const char* v) { o.target.login.database = v; }},
+    {"--clients", [](Options& o, const char* v) { o.clients = std::atoi(v); }},
+    {"--seconds", [](Options& o, const char* v) { o.seconds = std::atof(v); }},
+    {"--requests", [](Options& o, const char* v) { o.requests = std::atoll(v); }},
+    {"--warmup", [](Options& o, const char* v) { o.warmup_seconds = std::atof(v); }},
+    {"--table-rows", [](Options& o, const char* v) { o.table_rows = std::atoi(v); }},
+    {"--row-bytes", [](Options& o, const char* v) { o.row_bytes = std::atoi(v); }},
+    {"--result-mib", [](Options& o, const char* v) { o.result_mib = std::atoi(v); }},
+    {"--pids", [](Options& o, const char* v) { o.pids = parse_pids(v); }},
 };
 
 Options parse(int argc, char** argv) {
+  if (argc < 2) usage();
   Options options;
+  options.mode = argv[1];
   options.target.address.sin_family = AF_INET;
   options.target.address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   options.target.login = {"bench", "bench", "sbtest"};
-  for (int c; (c = getopt_long(argc, argv, "", kLongOptions, nullptr)) != -1;) {
-    switch (c) {
-      case kPort:
-        options.target.address.sin_port = htons(static_cast<uint16_t>(std::atoi(optarg)));
-        break;
-      case kUser:
-        options.target.login.user = optarg;
-        break;
-      case kPassword:
-        options.target.login.password = optarg;
-        break;
-      case kDatabase:
-        options.target.login.database = optarg;
-        break;
-      case kClients:
-        options.clients = std::atoi(optarg);
-        break;
-      case kSeconds:
-        options.seconds = std::atof(optarg);
-        break;
-      case kRequests:
-        options.requests = std::atoll(optarg);
-        break;
-      case kWarmup:
-        options.warmup_seconds = std::atof(optarg);
-        break;
-      case kTableRows:
-        options.table_rows = std::atoi(optarg);
-        break;
-      case kRowBytes:
-        options.row_bytes = std::atoi(optarg);
-        break;
-      case kResultMib:
-        options.result_mib = std::atoi(optarg);
-        break;
-      case kPids:
-        options.pids = parse_pids(optarg);
-        break;
-      case kGate:
-        options.gate = true;
-        break;
-      default:
-        usage();
+  for (int i = 2; i < argc; ++i) {
+    const std::string_view name = argv[i];
+    if (name == "--gate") {
+      options.gate = true;
+      continue;
     }
+    const auto setting = std::ranges::find(kSettings, name, &Setting::name);
+    if (setting == std::end(kSettings) || ++i == argc) usage();
+    setting->set(options, argv[i]);
   }
-  if (optind + 1 != argc || options.target.address.sin_port == 0 || options.clients < 1 ||
+  if (options.target.address.sin_port == 0 || options.clients < 1 || options.seconds <= 0 ||
       options.table_rows < 1 || options.row_bytes < 1 || options.result_mib < 1)
     usage();
-  options.mode = argv[optind];
   return options;
 }
 

@@ -84,9 +84,9 @@ class Poller {
 };
 
 /// Counts requests, and knows when the warm-up and the measuring end.
-class Progressor {
+class Measurement {
  public:
-  explicit Progressor(const Options& options) : options_(options) {
+  explicit Measurement(const Options& options) : options_(options) {
     outcome_.cpu = CpuMeter(options.pids);
     started_ns_ = now_ns();
     if (options.warmup_seconds == 0) begin();
@@ -148,12 +148,12 @@ void run_statements(const Options& options, NextQuery next_query) {
 
   const Gate gate(options.gate);
   gate.ready();
-  Progressor progressor(options);
+  Measurement measurement(options);
   const bool limited = options.requests > 0 && options.warmup_seconds == 0;
   int64_t unsent = limited ? options.requests : INT64_MAX;
   int in_flight = 0;
   const auto send_next = [&](Connection& connection) {
-    if (unsent == 0 || progressor.over()) return;
+    if (unsent == 0 || measurement.over()) return;
     --unsent;
     ++in_flight;
     connection.send_query(next_query());
@@ -163,11 +163,11 @@ void run_statements(const Options& options, NextQuery next_query) {
     poller.wait([&](Connection& connection) {
       if (connection.receive(scratch) != Progress::ResultDone) return;
       --in_flight;
-      progressor.count(static_cast<int64_t>(connection.take_bytes_received()));
+      measurement.count(static_cast<int64_t>(connection.take_bytes_received()));
       send_next(connection);
     });
   }
-  print_json(options, progressor.take());
+  print_json(options, measurement.take());
   gate.hold();
   for (Connection& connection : connections) connection.quit();
 }
@@ -205,7 +205,7 @@ void run_latency(const Options& options) {
   connection.open(options.target);
   connection.wait_for(Progress::LoggedIn, scratch);
 
-  Progressor progressor(options);
+  Measurement measurement(options);
   std::vector<int64_t> times;
   times.reserve(1 << 20);
   for (bool more = true; more;) {
@@ -214,10 +214,10 @@ void run_latency(const Options& options) {
     connection.send_query(query);
     connection.wait_for(Progress::ResultDone, scratch);
     times.push_back(now_ns() - before);
-    more = progressor.count(static_cast<int64_t>(connection.take_bytes_received()));
+    more = measurement.count(static_cast<int64_t>(connection.take_bytes_received()));
   }
   connection.quit();
-  Outcome outcome = progressor.take();
+  Outcome outcome = measurement.take();
   times.erase(times.begin(), times.end() - outcome.requests);  // the warm-up
   std::ranges::sort(times);
   outcome.times_ns = std::move(times);
@@ -229,7 +229,7 @@ void run_login(const Options& options) {
   PointQueries queries(options.table_rows);
   std::deque<Connection> connections(static_cast<std::size_t>(options.clients));
   Poller poller;
-  Progressor progressor(options);
+  Measurement measurement(options);
   int open = 0;
   const auto start = [&](Connection& connection) {
     connection.open(options.target);
@@ -248,13 +248,13 @@ void run_login(const Options& options) {
         case Progress::ResultDone:
           connection.quit();
           --open;
-          progressor.count(static_cast<int64_t>(connection.take_bytes_received()));
-          if (!progressor.over()) start(connection);
+          measurement.count(static_cast<int64_t>(connection.take_bytes_received()));
+          if (!measurement.over()) start(connection);
           break;
       }
     });
   }
-  print_json(options, progressor.take());
+  print_json(options, measurement.take());
 }
 
 void run_idle(const Options& options) {

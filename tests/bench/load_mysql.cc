@@ -129,7 +129,7 @@ void ResultReader::begin() {
 
 bool ResultReader::feed(std::span<const char> bytes) {
   while (!bytes.empty()) {
-    if (part_ == Part::Done) die("bytes after the end of a response");
+    if (part_ == Part::Done && to_skip_ == 0) die("bytes after the end of a response");
     if (to_skip_ > 0) {
       const std::size_t n = std::min(to_skip_, bytes.size());
       bytes = bytes.subspan(n);

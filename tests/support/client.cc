@@ -11,7 +11,9 @@ SqlError error_of(MYSQL* handle) {
   return {::mysql_errno(handle), ::mysql_sqlstate(handle), ::mysql_error(handle)};
 }
 
-const char* or_null(const std::string& text) { return text.empty() ? nullptr : text.c_str(); }
+const char* or_null(const std::string& text) {
+  return text.empty() ? nullptr : text.c_str();
+}
 
 /// Throws with what was tried and what came back.
 [[noreturn]] void fail(std::string_view what, const SqlError& error) {
@@ -56,11 +58,10 @@ SqlResult<Client> Client::connect(const ClientOptions& options) {
   MYSQL* handle = client.handle();
   apply(handle, options);
   const bool local = !options.socket.empty();
-  if (!::mysql_real_connect(handle, local ? "localhost" : options.host.c_str(),
-                            options.user.c_str(), options.password.c_str(),
-                            or_null(options.database), local ? 0 : options.port,
-                            or_null(options.socket),
-                            options.capabilities | CLIENT_MULTI_STATEMENTS))
+  if (!::mysql_real_connect(
+          handle, local ? "localhost" : options.host.c_str(), options.user.c_str(),
+          options.password.c_str(), or_null(options.database), local ? 0 : options.port,
+          or_null(options.socket), options.capabilities | CLIENT_MULTI_STATEMENTS))
     return tl::unexpected(error_of(handle));
   return client;
 }
@@ -75,7 +76,9 @@ Client::Client(const ClientOptions& options) {
   *this = std::move(*client);
 }
 
-SqlError Client::last_error() const { return error_of(handle_.get()); }
+SqlError Client::last_error() const {
+  return error_of(handle_.get());
+}
 
 SqlResult<Rows> Client::query(std::string_view sql) {
   MYSQL* handle = handle_.get();

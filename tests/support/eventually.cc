@@ -4,6 +4,8 @@
 
 namespace sluice::test {
 
-void pause_for(Milliseconds time) { ::poll(nullptr, 0, static_cast<int>(time.count())); }
+void pause_for(Milliseconds time) {
+  ::poll(nullptr, 0, static_cast<int>(time.count()));
+}
 
 }  // namespace sluice::test

@@ -10,7 +10,10 @@
 
 #include <fstream>
 #include <random>
+#include <utility>
+#include <vector>
 
+#include "common/base/unique_fd.h"
 #include "tests/support/test_error.h"
 
 namespace sluice::test {
@@ -24,40 +27,42 @@ int first_ephemeral_port() {
   return first;
 }
 
-/// Claims the port among test processes. The socket stays open until the process ends.
+/// Claims the port among test processes, for as long as this one lives.
 bool claim(int port) {
-  const int fd = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) throw TestError(fmt::format("socket: {}", ::strerror(errno)));
+  static std::vector<UniqueFd> claims;
+  UniqueFd fd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!fd) throw TestError(fmt::format("socket: {}", ::strerror(errno)));
   sockaddr_un name{};
   name.sun_family = AF_UNIX;
   const auto text = fmt::format("sluice-test-port-{}", port);
   text.copy(name.sun_path + 1, sizeof name.sun_path - 1);  // the leading NUL makes it abstract
   const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + text.size());
-  if (::bind(fd, reinterpret_cast<const sockaddr*>(&name), size) == 0) return true;
-  ::close(fd);
-  return false;
+  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&name), size) != 0) return false;
+  claims.push_back(std::move(fd));
+  return true;
+}
+
+template <class Address>
+bool can_bind(int fd, const Address& address) {
+  return ::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
 }
 
 /// Whether the kernel would let a server bind the port on every address of both families.
 bool unused(int port) {
-  int fd = ::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  int bound = -1;
-  if (fd >= 0) {
+  const auto number = htons(static_cast<uint16_t>(port));
+  if (const UniqueFd fd(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0)); fd) {
     const int off = 0;
-    ::setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+    ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
     sockaddr_in6 any{};
     any.sin6_family = AF_INET6;
-    any.sin6_port = htons(static_cast<uint16_t>(port));
-    bound = ::bind(fd, reinterpret_cast<const sockaddr*>(&any), sizeof any);
-  } else {  // a machine without IPv6
-    fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in any{};
-    any.sin_family = AF_INET;
-    any.sin_port = htons(static_cast<uint16_t>(port));
-    bound = ::bind(fd, reinterpret_cast<const sockaddr*>(&any), sizeof any);
+    any.sin6_port = number;
+    return can_bind(fd.get(), any);
   }
-  if (fd >= 0) ::close(fd);
-  return bound == 0;
+  const UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));  // no IPv6 here
+  sockaddr_in any{};
+  any.sin_family = AF_INET;
+  any.sin_port = number;
+  return can_bind(fd.get(), any);
 }
 
 }  // namespace
@@ -73,6 +78,8 @@ uint16_t free_port() {
   throw TestError("no free port");
 }
 
-std::string free_address() { return fmt::format("127.0.0.1:{}", free_port()); }
+std::string free_address() {
+  return fmt::format("127.0.0.1:{}", free_port());
+}
 
 }  // namespace sluice::test

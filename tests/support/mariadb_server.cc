@@ -49,7 +49,9 @@ MariadbServer::MariadbServer(MariadbOptions options, Start start)
 
 MariadbServer::~MariadbServer() = default;  // ~Process kills; nobody reads the data again
 
-std::string MariadbServer::address() const { return fmt::format("127.0.0.1:{}", port_); }
+std::string MariadbServer::address() const {
+  return fmt::format("127.0.0.1:{}", port_);
+}
 
 ClientOptions MariadbServer::endpoint(std::string user, std::string password) const {
   ClientOptions options;
@@ -88,10 +90,11 @@ void MariadbServer::set_read_only(bool on) {
 }
 
 void MariadbServer::replicate_from(const MariadbServer& primary) {
-  exec(fmt::format("STOP SLAVE; CHANGE MASTER TO master_host = '127.0.0.1', master_port = {}, "
-                   "master_user = 'repl', master_password = 'repl-secret', "
-                   "master_use_gtid = slave_pos, master_connect_retry = 1; START SLAVE",
-                   primary.port()));
+  exec(
+      fmt::format("STOP SLAVE; CHANGE MASTER TO master_host = '127.0.0.1', master_port = {}, "
+                  "master_user = 'repl', master_password = 'repl-secret', "
+                  "master_use_gtid = slave_pos, master_connect_retry = 1; START SLAVE",
+                  primary.port()));
   const auto both_run = [&] {
     return replica_status("Slave_IO_Running") == "Yes" &&
            replica_status("Slave_SQL_Running") == "Yes";
@@ -128,9 +131,8 @@ void MariadbServer::launch(const std::vector<std::string>& once) {
   root_.reset();
   auto argv = arguments();
   argv.insert(argv.end(), once.begin(), once.end());
-  process_ = Process({.argv = std::move(argv),
-                      .output = dir_ / "error.log",
-                      .account = mariadb_account()});
+  process_ = Process(
+      {.argv = std::move(argv), .output = dir_ / "error.log", .account = mariadb_account()});
 }
 
 void MariadbServer::wait_ready(Milliseconds deadline) {

@@ -21,10 +21,10 @@ inline constexpr const char* kWatchUser = "sluice";
 inline constexpr const char* kWatchPassword = "sluice-secret";
 
 struct MariadbOptions {
-  std::string name = "db1";               ///< as in the configuration's `servers`
-  uint32_t server_id = 0;                 ///< 0: the next number of this process
-  std::string bind_address = "127.0.0.1"; ///< may be a list: "127.0.0.1,::1"
-  std::vector<std::string> extra_args{};  ///< appended, so they win
+  std::string name = "db1";                ///< as in the configuration's `servers`
+  uint32_t server_id = 0;                  ///< 0: the next number of this process
+  std::string bind_address = "127.0.0.1";  ///< may be a list: "127.0.0.1,::1"
+  std::vector<std::string> extra_args{};   ///< appended, so they win
 };
 
 /// A real mariadbd with its own data directory, socket and port. The data directory is a copy of

@@ -6,6 +6,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "common/base/unique_fd.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/test_error.h"
 
@@ -21,9 +22,11 @@ DELETE FROM mysql.global_priv WHERE User = '' OR (User = 'root' AND Host <> 'loc
 DELETE FROM mysql.db;
 FLUSH PRIVILEGES;
 CREATE DATABASE IF NOT EXISTS test;
-CREATE USER sluice@'%' IDENTIFIED BY 'sluice-secret', sluice@localhost IDENTIFIED BY 'sluice-secret';
+CREATE USER sluice@'%' IDENTIFIED BY 'sluice-secret';
+CREATE USER sluice@localhost IDENTIFIED BY 'sluice-secret';
 GRANT SELECT, PROCESS, RELOAD, SHOW DATABASES, BINLOG MONITOR, SLAVE MONITOR ON *.* TO sluice@'%';
-GRANT SELECT, PROCESS, RELOAD, SHOW DATABASES, BINLOG MONITOR, SLAVE MONITOR ON *.* TO sluice@localhost;
+GRANT SELECT, PROCESS, RELOAD, SHOW DATABASES, BINLOG MONITOR, SLAVE MONITOR ON *.*
+  TO sluice@localhost;
 CREATE USER repl@'%' IDENTIFIED BY 'repl-secret', repl@localhost IDENTIFIED BY 'repl-secret';
 GRANT REPLICATION SLAVE ON *.* TO repl@'%';
 GRANT REPLICATION SLAVE ON *.* TO repl@localhost;
@@ -42,6 +45,7 @@ void install(const fs::path& directory) {
                                 "--auth-root-authentication-method=normal",
                                 "--skip-test-db",
                                 "--skip-name-resolve",
+                                fmt::format("--tmpdir={}", directory.string()),
                                 fmt::format("--extra-file={}", accounts.string())};
   if (mariadb_account()) argv.push_back("--user=mysql");
   for (const auto& option : mariadb_storage_args()) argv.push_back(option);
@@ -50,15 +54,23 @@ void install(const fs::path& directory) {
     throw TestError(fmt::format("mariadb-install-db: {}{}", result.out, result.err));
 }
 
+/// $SLUICE_TEST_CACHE, or a directory of this process.
+const fs::path& cache_directory() {
+  if (const char* shared = ::getenv("SLUICE_TEST_CACHE"); shared && *shared) {
+    static const fs::path named(shared);
+    return named;
+  }
+  static const TempDir own;
+  return own.path();
+}
+
 /// The directory that holds the template, installed whole. Shared by all processes of a run when
 /// tests/run names one; a lock lets the first process make it while the others wait.
 fs::path installed_template() {
-  const char* shared = ::getenv("SLUICE_TEST_CACHE");
-  static const TempDir own;
-  const fs::path root = shared && *shared ? fs::path(shared) : own.path();
+  const fs::path root = cache_directory();
   const auto lock_path = (root / "mariadb.lock").string();
-  const int lock = ::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (lock < 0 || ::flock(lock, LOCK_EX) != 0)
+  const UniqueFd lock(::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+  if (!lock || ::flock(lock.get(), LOCK_EX) != 0)
     throw TestError(fmt::format("lock {}: {}", lock_path, ::strerror(errno)));
   const auto directory = root / "mariadb";
   const auto done = root / "mariadb.done";
@@ -68,7 +80,6 @@ fs::path installed_template() {
     install(directory);
     write_file(done, "");
   }
-  ::close(lock);
   return directory / "data";
 }
 

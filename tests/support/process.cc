@@ -12,6 +12,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <charconv>
+
+#include "tests/support/temp_dir.h"
 #include "tests/support/test_error.h"
 
 namespace sluice::test {
@@ -21,20 +24,9 @@ namespace {
   throw TestError(fmt::format("{}: {}", what, ::strerror(errno)));
 }
 
-/// Closes on every way out; -1 is nothing.
-struct ScopedFd {
-  explicit ScopedFd(int fd) : fd(fd) {}
-  ~ScopedFd() {
-    if (fd >= 0) ::close(fd);
-  }
-  ScopedFd(const ScopedFd&) = delete;
-  ScopedFd& operator=(const ScopedFd&) = delete;
-  int fd;
-};
-
-int memory_file(const char* name) {
-  const int fd = ::memfd_create(name, MFD_CLOEXEC);
-  if (fd < 0) fail_errno("memfd_create");
+UniqueFd memory_file(const char* name) {
+  UniqueFd fd(::memfd_create(name, MFD_CLOEXEC));
+  if (!fd) fail_errno("memfd_create");
   return fd;
 }
 
@@ -90,8 +82,8 @@ struct Prepared {
   // After the change of user, which would clear it.
   ok = ok && ::prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && ::getppid() == child.parent;
   if (ok) ::execvpe(child.argv[0], child.argv, child.environment);
-  static constexpr char kMessage[] = "cannot execute the program\n";
-  [[maybe_unused]] const auto written = ::write(2, kMessage, sizeof kMessage - 1);
+  for (const char* text : {"cannot execute ", static_cast<const char*>(child.argv[0]), "\n"})
+    [[maybe_unused]] const auto written = ::write(2, text, ::strlen(text));
   ::_exit(127);
 }
 
@@ -103,18 +95,32 @@ std::optional<Account> find_account(const char* user) {
   return Account{entry->pw_uid, entry->pw_gid};
 }
 
+std::optional<ProcessStat> read_stat(pid_t pid) {
+  const auto text = read_file(fmt::format("/proc/{}/stat", pid));
+  const auto name_end = text.rfind(')');  // "pid (name) state parent ...": a name may hold anything
+  if (name_end == std::string::npos || name_end + 4 > text.size()) return std::nullopt;
+  ProcessStat stat{.state = text[name_end + 2]};
+  std::from_chars(text.data() + name_end + 4, text.data() + text.size(), stat.parent);
+  return stat;
+}
+
+bool is_alive(pid_t pid) {
+  const auto stat = read_stat(pid);
+  return stat && stat->state != 'Z' && stat->state != 'X';
+}
+
 Process::Process(const ProcessSpec& spec) {
   auto arguments = spec.argv;
   auto variables = merged_environment(spec);
   const auto argv = pointers(arguments);
   const auto environment = pointers(variables);
   const char* path = spec.output.empty() ? "/dev/null" : spec.output.c_str();
-  const ScopedFd output(::open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
-  if (output.fd < 0) fail_errno(path);
-  const ScopedFd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-  const Prepared child{.in = spec.stdin_fd >= 0 ? spec.stdin_fd : null.fd,
-                       .out = spec.stdout_fd >= 0 ? spec.stdout_fd : output.fd,
-                       .err = spec.stderr_fd >= 0 ? spec.stderr_fd : output.fd,
+  const UniqueFd output(::open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
+  if (!output) fail_errno(path);
+  const UniqueFd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  const Prepared child{.in = spec.stdin_fd >= 0 ? spec.stdin_fd : null.get(),
+                       .out = spec.stdout_fd >= 0 ? spec.stdout_fd : output.get(),
+                       .err = spec.stderr_fd >= 0 ? spec.stderr_fd : output.get(),
                        .account = spec.account ? &*spec.account : nullptr,
                        .argv = const_cast<char**>(argv.data()),
                        .environment = const_cast<char**>(environment.data()),
@@ -122,35 +128,31 @@ Process::Process(const ProcessSpec& spec) {
   pid_ = ::fork();
   if (pid_ < 0) fail_errno("fork");
   if (pid_ == 0) become(child);
-  pidfd_ = static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0));
-  if (pidfd_ < 0) fail_errno("pidfd_open");
+  pidfd_.reset(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
+  if (!pidfd_) fail_errno("pidfd_open");
 }
 
 Process::~Process() {
   if (pid_ != 0) kill9();
-  close();
 }
 
 Process::Process(Process&& other) noexcept
     : pid_(std::exchange(other.pid_, 0)),
-      pidfd_(std::exchange(other.pidfd_, -1)),
+      pidfd_(std::move(other.pidfd_)),
       exit_code_(other.exit_code_) {}
 
 Process& Process::operator=(Process&& other) noexcept {
   if (this == &other) return *this;
   if (pid_ != 0) kill9();
-  close();
   pid_ = std::exchange(other.pid_, 0);
-  pidfd_ = std::exchange(other.pidfd_, -1);
+  pidfd_ = std::move(other.pidfd_);
   exit_code_ = other.exit_code_;
   return *this;
 }
 
-void Process::close() {
-  if (pidfd_ >= 0) ::close(std::exchange(pidfd_, -1));
+bool Process::running() {
+  return pid_ != 0 && !wait(0ms);
 }
-
-bool Process::running() { return pid_ != 0 && !wait(0ms); }
 
 void Process::signal(int number) {
   if (pid_ != 0) ::kill(pid_, number);
@@ -159,7 +161,7 @@ void Process::signal(int number) {
 std::optional<int> Process::wait(Milliseconds deadline) {
   if (pid_ == 0) return exit_code_;
   const auto start = Clock::now();
-  pollfd ended{.fd = pidfd_, .events = POLLIN, .revents = 0};
+  pollfd ended{.fd = pidfd_.get(), .events = POLLIN, .revents = 0};
   int ready = 0;
   do {
     ready = ::poll(&ended, 1, static_cast<int>(time_left(start, deadline).count()));
@@ -169,7 +171,7 @@ std::optional<int> Process::wait(Milliseconds deadline) {
   ::waitpid(pid_, &status, 0);
   pid_ = 0;
   exit_code_ = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
-  close();
+  pidfd_.reset();
   return exit_code_;
 }
 
@@ -187,22 +189,22 @@ int Process::kill9() {
 
 CommandResult run_command(const std::vector<std::string>& argv, Milliseconds deadline,
                           std::string_view input) {
-  const ScopedFd in(memory_file("stdin"));
-  const ScopedFd out(memory_file("stdout"));
-  const ScopedFd err(memory_file("stderr"));
-  if (::pwrite(in.fd, input.data(), input.size(), 0) != static_cast<ssize_t>(input.size()))
+  const auto in = memory_file("stdin");
+  const auto out = memory_file("stdout");
+  const auto err = memory_file("stderr");
+  if (::pwrite(in.get(), input.data(), input.size(), 0) != static_cast<ssize_t>(input.size()))
     fail_errno("pwrite");
   ProcessSpec spec{.argv = argv, .output = {}, .account = std::nullopt};
-  spec.stdin_fd = in.fd;
-  spec.stdout_fd = out.fd;
-  spec.stderr_fd = err.fd;
+  spec.stdin_fd = in.get();
+  spec.stdout_fd = out.get();
+  spec.stderr_fd = err.get();
   Process process(spec);
   CommandResult result;
   const auto code = process.wait(deadline);
   result.timed_out = !code;
   result.exit_code = code ? *code : process.kill9();
-  result.out = contents(out.fd);
-  result.err = contents(err.fd);
+  result.out = contents(out.get());
+  result.err = contents(err.get());
   return result;
 }
 

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/base/unique_fd.h"
 #include "tests/support/eventually.h"
 
 namespace sluice::test {
@@ -22,15 +23,25 @@ struct Account {
 /// The named user, or nothing when the machine has none.
 std::optional<Account> find_account(const char* user);
 
+/// From /proc/PID/stat.
+struct ProcessStat {
+  char state = '?';
+  pid_t parent = 0;
+};
+std::optional<ProcessStat> read_stat(pid_t pid);
+
+/// Whether the process runs. A zombie does not: an orphan stays one where init reaps nothing.
+bool is_alive(pid_t pid);
+
 /// What to start, and as whom.
 struct ProcessSpec {
-  std::vector<std::string> argv;                     ///< argv[0] is searched in $PATH
-  std::string output;                                ///< file that gets stdout and stderr (appended)
-  std::optional<Account> account;                    ///< become this user before the exec
+  std::vector<std::string> argv;   ///< argv[0] is searched in $PATH
+  std::string output;              ///< file that gets stdout and stderr (appended)
+  std::optional<Account> account;  ///< become this user before the exec
   std::vector<std::pair<std::string, std::string>> environment{};  ///< set on top of ours
-  int stdout_fd = -1;                                ///< instead of `output`; stays the caller's
-  int stderr_fd = -1;                                ///< instead of `output`; stays the caller's
-  int stdin_fd = -1;                                 ///< default: /dev/null
+  int stdout_fd = -1;  ///< instead of `output`; stays the caller's
+  int stderr_fd = -1;  ///< instead of `output`; stays the caller's
+  int stdin_fd = -1;   ///< default: /dev/null
 };
 
 /// A child process. It dies with the thread that started it (PR_SET_PDEATHSIG), so a crashed test
@@ -58,10 +69,8 @@ class Process {
   int kill9();
 
  private:
-  void close();
-
   pid_t pid_ = 0;
-  int pidfd_ = -1;
+  UniqueFd pidfd_;
   int exit_code_ = -1;
 };
 

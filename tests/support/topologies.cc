@@ -20,7 +20,8 @@ MariadbOptions options(std::string name, std::vector<std::string> extra_args,
 constexpr auto kLaunched = MariadbServer::Start::Launched;
 
 std::string galera_provider() {
-  for (const char* path : {"/usr/lib/galera/libgalera_smm.so", "/usr/lib64/galera-4/libgalera_smm.so"})
+  for (const char* path :
+       {"/usr/lib/galera/libgalera_smm.so", "/usr/lib64/galera-4/libgalera_smm.so"})
     if (std::filesystem::exists(path)) return path;
   throw TestError("no Galera library; is galera-4 installed?");
 }
@@ -37,7 +38,8 @@ std::vector<std::string> galera_args(int index, const std::vector<std::string>& 
           "--wsrep-node-address=" + own,
           "--wsrep-node-incoming-address=" + sql_address,
           fmt::format("--wsrep-provider-options=gmcast.listen_addr=tcp://{};ist.recv_addr={};"
-                      "gcache.size=16M;evs.suspect_timeout=PT2S;evs.inactive_timeout=PT5S",
+                      "gcache.size=16M;evs.keepalive_period=PT0.5S;evs.suspect_timeout=PT2S;evs."
+                      "inactive_timeout=PT5S",
                       own, free_address()),
           "--wsrep-sst-method=rsync",
           "--wsrep-sst-receive-address=" + free_address(),
@@ -77,8 +79,10 @@ GaleraCluster::GaleraCluster(int nodes) {
     auto& node = *nodes_.emplace_back(std::make_unique<MariadbServer>(
         options(fmt::format("db{}", i + 1), {}), MariadbServer::Start::Stopped));
     node.extra_args() = galera_args(i, group, node.address());
-    if (i == 0) node.launch({"--wsrep-new-cluster"});
-    else node.launch();
+    if (i == 0)
+      node.launch({"--wsrep-new-cluster"});
+    else
+      node.launch();
     // One after the other: a node that gives its state to one can't give it to the next.
     node.wait_ready();
     if (!eventually(60s, [&] { return synced(node); }))

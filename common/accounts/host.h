@@ -1,0 +1,78 @@
+// The servers' rules for the host part of an account: what a pattern covers, and which of two
+// patterns is the more specific one. Small pure functions; each names the place in the servers'
+// sources or manuals that it follows. MariaDB's rules are those of 10.4 to 11.x, MySQL's those of
+// 8.0.23 and later (which brought CIDR and the order by kind of address).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "common/base/enum_names.h"
+
+namespace sluice {
+namespace accounts {
+
+/// Whose rules decide; from the server's version.
+enum class Flavour : uint8_t { mariadb, mysql };
+
+/// How the server sees a client.
+struct Peer {
+  std::string ip;    ///< IPv4 or IPv6 text; empty for a Unix socket
+  std::string name;  ///< resolved host name, "localhost" for a Unix socket; empty if there is none
+};
+
+enum class Case : uint8_t { exact, fold };
+
+/// Whether `text` fits the pattern: % any bytes, _ one byte, a backslash makes the next byte plain.
+/// Source: MariaDB mysys/mf_wcomp.c wild_compare(), sql/sql_acl.cc wild_case_compare().
+/// Time is at most pattern times text.
+bool like(std::string_view pattern, std::string_view text, Case letters);
+
+/// "a.b.c.d" as a number in host order; nothing for any other text. Takes what the server takes:
+/// leading blanks, a sign and zeros before each number.
+/// Source: MariaDB sql/sql_acl.cc calc_ip(), strings/str2int.c.
+std::optional<uint32_t> parse_ipv4(std::string_view text);
+
+/// A host part that the server compares as a number.
+struct Network {
+  enum class Kind : uint8_t { address, cidr, netmask };  ///< in MySQL's order of specificity
+  uint32_t base = 0;
+  uint32_t mask = 0;  ///< never 0: such a row is plain text to the server
+  Kind kind = Kind::netmask;
+};
+
+/// The host as a network, if the server takes it for one. MariaDB: only address/netmask. MySQL:
+/// also a plain address and address/bits. Source: MariaDB sql/sql_acl.cc update_hostname(); MySQL
+/// manual, "Specifying Account Names".
+std::optional<Network> parse_network(Flavour flavour, std::string_view host);
+
+/// Whether an account's host part covers the client, who is given as the server sees it.
+///   1. A network and a client with an IPv4 address: (client & mask) == base, and nothing else is
+///      tried. A base with bits outside the mask therefore covers nobody.
+///   2. An empty host covers everybody.
+///   3. Otherwise the pattern is compared with the name, ignoring case, then with the address.
+/// Source: MariaDB sql/sql_acl.cc compare_hostname(); MySQL ACL_HOST_AND_IP::compare_hostname().
+bool host_matches(Flavour flavour, std::string_view host, const Peer& client);
+
+/// A number that is greater the earlier the server tries the account among all whose user fits.
+/// Named accounts come before anonymous ones of the same host.
+/// Source: MariaDB sql/privilege.h get_magic_sort("hu"); MySQL sql/auth/sql_auth_cache.cc
+/// ACL_USER_compare and get_sort().
+uint64_t specificity(Flavour flavour, std::string_view host, std::string_view user);
+
+/// Whether the host part is a name that the server would have to resolve. With skip_name_resolve
+/// it leaves such accounts out. Source: MariaDB sql/sql_acl.cc hostname_requires_resolving().
+bool needs_resolving(std::string_view host);
+
+/// Why no client can ever get an account with this host part through sluice; empty if some can.
+/// A literal: it lives for ever.
+std::string_view host_problem(Flavour flavour, bool skip_name_resolve, std::string_view host);
+
+}  // namespace accounts
+
+template <>
+inline constexpr auto kEnumNames<accounts::Flavour> = names("mariadb", "mysql");
+
+}  // namespace sluice

@@ -1,0 +1,265 @@
+#include "common/mysql/conversation.h"
+
+#include <algorithm>
+
+namespace sluice::mysql {
+namespace {
+
+constexpr uint8_t kOk = 0x00, kFile = 0xFB, kEof = 0xFE, kErr = 0xFF;
+constexpr uint8_t kLastSequence = 0xFF;
+
+uint8_t at(ByteSpan bytes, std::size_t i) { return static_cast<uint8_t>(bytes[i]); }
+
+uint32_t payload_length(ByteSpan header) {
+  return at(header, 0) | at(header, 1) << 8 | at(header, 2) << 16;
+}
+
+/// How many bytes from a packet's start must be together before it is looked at.
+std::size_t head_wanted(uint32_t length) {
+  return kHeaderSize + std::min<std::size_t>(length, PacketCutter::kHead - kHeaderSize);
+}
+
+/// An ERR packet that is really MariaDB's progress report: errno 0xFFFF, more follows.
+bool is_progress(ByteSpan body) {
+  return body.size() >= 3 && at(body, 1) == 0xFF && at(body, 2) == 0xFF;
+}
+
+/// Status flags of an OK packet (header 0x00 or 0xFE) or, if it is short, of an EOF packet.
+uint16_t status_of(ByteSpan body, uint32_t length) {
+  ByteReader in(body.subspan(1));
+  if (length <= 5) {
+    (void)in.fixed<uint16_t>("warnings");
+  } else {
+    (void)in.lenenc("affected_rows");
+    (void)in.lenenc("last_insert_id");
+  }
+  return in.fixed<uint16_t>("status").value_or(0);
+}
+
+/// Takes a chunk apart. `start(head, length)` sees each packet once, with its first bytes together,
+/// and says whether to go on; returns how many bytes were consumed.
+template <class Start>
+std::size_t cut(PacketCutter& state, ByteSpan in, Start start) {
+  std::size_t pos = 0;
+  while (pos < in.size()) {
+    if (state.left > 0) {
+      const auto take = std::min<std::size_t>(state.left, in.size() - pos);
+      state.left -= static_cast<uint32_t>(take);
+      pos += take;
+      continue;
+    }
+    const auto rest = in.subspan(pos);
+    if (state.head_size == 0 && rest.size() >= kHeaderSize) {
+      const uint32_t length = payload_length(rest);
+      const std::size_t wanted = head_wanted(length);
+      if (rest.size() >= wanted) {  // the usual case: looked at where it lies
+        if (!start(rest.first(wanted), length)) return pos;
+        pos += wanted;
+        state.left = length - static_cast<uint32_t>(wanted - kHeaderSize);
+        continue;
+      }
+    }
+    state.head[state.head_size++] = rest[0];
+    ++pos;
+    if (state.head_size < kHeaderSize) continue;
+    const uint32_t length = payload_length(state.head);
+    if (state.head_size < head_wanted(length)) continue;
+    const auto size = std::exchange(state.head_size, 0);
+    state.left = length - static_cast<uint32_t>(size - kHeaderSize);
+    (void)start(ByteSpan(state.head).first(size), length);
+  }
+  return pos;
+}
+
+/// How much of a chunk can be taken without a packet's head lying across its end.
+std::size_t whole_heads(const PacketCutter& state, ByteSpan in) {
+  std::size_t pos = std::min<std::size_t>(state.left, in.size());
+  while (pos < in.size()) {
+    const auto rest = in.subspan(pos);
+    if (rest.size() < kHeaderSize) return pos;
+    const auto length = payload_length(rest);
+    if (rest.size() < head_wanted(length)) return pos;
+    pos += std::min<std::size_t>(rest.size(), kHeaderSize + length);
+  }
+  return pos;
+}
+
+}  // namespace
+
+std::size_t Conversation::from_client(ByteSpan bytes, std::optional<Command> stop_at) {
+  const auto is_command = [this](ByteSpan head) {
+    // A command begins at sequence 0; so does the 257th packet of a file that is being sent.
+    return !client.continuation && expect != Expect::file && at(head, 3) == 0 &&
+           client_sequence != kLastSequence;
+  };
+  const auto usable = stop_at ? whole_heads(client, bytes) : bytes.size();
+  return cut(client, bytes.first(usable), [&](ByteSpan head, uint32_t length) {
+    if (is_command(head)) {
+      const auto command_byte = length > 0 ? at(head, kHeaderSize) : uint8_t{0};
+      if (stop_at && command_byte == static_cast<uint8_t>(*stop_at)) return false;
+      client_command(command_byte);
+    }
+    client_sequence = server_sequence = at(head, 3);
+    client.continuation = length == kMaxPayload;
+    return true;
+  });
+}
+
+void Conversation::from_server(ByteSpan bytes) {
+  cut(server, bytes, [this](ByteSpan head, uint32_t length) {
+    const bool continued = std::exchange(server.continuation, length == kMaxPayload);
+    server_sequence = at(head, 3);
+    if (continued) return true;
+    if (expect == Expect::rows && length > 0) {  // most packets there are: nothing to look at
+      const uint8_t first = at(head, kHeaderSize);
+      if (first != kEof && first != kErr) return true;
+    }
+    server_packet(head.subspan(kHeaderSize), length);
+    return true;
+  });
+}
+
+void Conversation::client_command(uint8_t command_byte) {
+  ++commands;
+  if (expect == Expect::nothing) return begin(command_byte);
+  if (expect == Expect::endless) return;
+  if (pending_count == kMaxPending) {  // more in flight than we follow
+    expect = Expect::endless;
+    return;
+  }
+  pending[pending_count++] = static_cast<std::byte>(command_byte);
+}
+
+void Conversation::begin(uint8_t command_byte) {
+  command = command_byte;
+  switch (static_cast<Command>(command_byte)) {
+    case Command::quit:
+    case Command::stmt_close:
+    case Command::stmt_send_long_data: return;  // never answered
+    case Command::binlog_dump:
+    case Command::binlog_dump_gtid:
+    case Command::table_dump: expect = Expect::endless; return;
+    case Command::stmt_fetch:
+    case Command::field_list: expect = Expect::rows; return;
+    default: expect = Expect::first; return;
+  }
+}
+
+void Conversation::answered() {
+  expect = Expect::nothing;
+  while (expect == Expect::nothing && pending_count > 0) {
+    const auto next = static_cast<uint8_t>(pending[0]);
+    std::copy(pending.begin() + 1, pending.begin() + pending_count, pending.begin());
+    --pending_count;
+    begin(next);
+  }
+}
+
+void Conversation::server_packet(ByteSpan body, uint32_t length) {
+  const uint8_t first = body.empty() ? kOk : at(body, 0);
+  if (first == kErr && expect != Expect::nothing && expect != Expect::endless) {
+    if (!is_progress(body)) answered();  // an error may stand in place of anything
+    return;
+  }
+  switch (expect) {
+    case Expect::nothing:  // unsolicited: the server is about to close
+    case Expect::endless: return;
+    case Expect::file:
+    case Expect::first: return first_packet(body, length);
+    case Expect::columns:
+    case Expect::parameters:
+      if (--columns_left > 0) return;
+      if (capabilities & kDeprecateEof) return definitions_end(0);
+      expect = expect == Expect::columns ? Expect::columns_end : Expect::parameters_end;
+      return;
+    case Expect::columns_end:
+      expect = Expect::columns;
+      return definitions_end(body.empty() ? 0 : status_of(body, length));
+    case Expect::parameters_end: expect = Expect::parameters; return definitions_end(0);
+    case Expect::rows:
+      if (first == kEof && length < (capabilities & kDeprecateEof ? kMaxPayload : 9))
+        result_end(status_of(body, length));
+      return;
+  }
+}
+
+void Conversation::first_packet(ByteSpan body, uint32_t length) {
+  if (body.empty()) return answered();
+  const uint8_t first = at(body, 0);
+  switch (static_cast<Command>(command)) {
+    case Command::change_user:  // more of the authentication until OK
+      if (first == kOk) answered();
+      return;
+    case Command::stmt_prepare: return first == kOk ? prepared(body) : answered();
+    case Command::query:
+    case Command::stmt_execute:
+    case Command::stmt_bulk_execute:
+    case Command::process_info: break;
+    default: return answered();  // one packet, whatever it is
+  }
+  constexpr uint32_t kShortestOk = 7;
+  if ((first == kOk && length >= kShortestOk) || (first == kEof && length < 9))
+    return result_end(status_of(body, length));
+  if (first == kFile) {
+    expect = Expect::file;
+    return;
+  }
+  column_count(body);
+}
+
+/// A result set: how many columns, and whether their definitions follow. MariaDB puts a byte behind
+/// the count (CACHE_METADATA), MySQL one in front of it (OPTIONAL_RESULTSET_METADATA).
+void Conversation::column_count(ByteSpan body) {
+  ByteReader in(body);
+  bool definitions = true;
+  if (capabilities & kOptionalResultsetMetadata)
+    definitions = in.fixed<uint8_t>("metadata_follows").value_or(1) != 0;
+  const auto count = in.lenenc("column_count");
+  if (!count || *count == 0 || *count > UINT16_MAX) {
+    expect = Expect::endless;  // no answer that we know
+    return;
+  }
+  if (capabilities & kMariadbCacheMetadata)
+    definitions = in.fixed<uint8_t>("metadata_follows").value_or(1) != 0;
+  columns_left = static_cast<uint32_t>(*count);
+  if (definitions)
+    expect = Expect::columns;
+  else
+    expect = capabilities & kDeprecateEof ? Expect::rows : Expect::columns_end;
+}
+
+void Conversation::prepared(ByteSpan body) {
+  ByteReader in(body);
+  (void)in.bytes(5, "statement_id");
+  const auto columns = in.fixed<uint16_t>("columns").value_or(0);
+  const auto parameters = in.fixed<uint16_t>("parameters").value_or(0);
+  (void)in.bytes(3, "warnings");
+  if ((capabilities & kOptionalResultsetMetadata) && in.fixed<uint8_t>("metadata_follows").value_or(1) == 0)
+    return answered();
+  columns_left = parameters > 0 ? parameters : columns;
+  columns_next = parameters > 0 ? columns : 0;
+  if (columns_left == 0) return answered();
+  expect = Expect::parameters;
+}
+
+/// All definitions of a group were sent; `status` of the EOF behind them, if there was one.
+void Conversation::definitions_end(uint16_t status) {
+  if (expect == Expect::columns) {
+    if (status & kCursorExists) return result_end(status);  // the rows come with COM_STMT_FETCH
+    expect = Expect::rows;
+    return;
+  }
+  columns_left = std::exchange(columns_next, 0);
+  if (columns_left == 0) answered();
+}
+
+void Conversation::result_end(uint16_t status) {
+  if (status & kMoreResults)
+    expect = Expect::first;
+  else
+    answered();
+}
+
+static_assert(ipc::complete<Conversation>());
+
+}  // namespace sluice::mysql

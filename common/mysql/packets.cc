@@ -1,0 +1,151 @@
+#include "common/mysql/packets.h"
+
+#include <algorithm>
+
+namespace sluice::mysql {
+namespace {
+
+// Propagates a ParseError: SLUICE_TRY without the message of Error.
+#define TRY_PARSE(expr)                                                       \
+  __extension__({                                                             \
+    auto parsed_ = (expr);                                                    \
+    if (!parsed_) return tl::unexpected(parsed_.error());                     \
+    *parsed_;                                                                 \
+  })
+
+/// Up to a NUL, or to the end: servers take the last string of a packet without its NUL too
+/// (MariaDB sql_acl.cc, parse_client_handshake_packet()).
+std::string_view nul_or_rest(ByteReader& in) {
+  const auto text = as_text(in.rest());
+  const auto end = std::min(text.find('\0'), text.size());
+  (void)in.bytes(std::min(end + 1, in.left()), "string");
+  return text.substr(0, end);
+}
+
+}  // namespace
+
+Parsed<Greeting> parse_greeting(ByteSpan payload) {
+  ByteReader in(payload);
+  if (TRY_PARSE(in.fixed<uint8_t>("protocol")) != 10)
+    return in.error(ParseErrc::bad_value, "protocol");
+  Greeting g;
+  g.version = TRY_PARSE(in.nul_string("version"));
+  g.connection_id = TRY_PARSE(in.fixed<uint32_t>("connection_id"));
+  const auto first = TRY_PARSE(in.bytes(8, "scramble"));
+  TRY_PARSE(in.bytes(1, "filler"));
+  g.capabilities = TRY_PARSE(in.fixed<uint16_t>("capabilities"));
+  g.collation = TRY_PARSE(in.fixed<uint8_t>("collation"));
+  g.status = TRY_PARSE(in.fixed<uint16_t>("status"));
+  g.capabilities |= static_cast<uint64_t>(TRY_PARSE(in.fixed<uint16_t>("capabilities"))) << 16;
+  const auto auth_size = TRY_PARSE(in.fixed<uint8_t>("auth_data_length"));
+  TRY_PARSE(in.bytes(6, "filler"));
+  const auto extended = TRY_PARSE(in.fixed<uint32_t>("mariadb_capabilities"));
+  if (!(g.capabilities & kLongPassword)) g.capabilities |= static_cast<uint64_t>(extended) << 32;
+  // 12 bytes and a NUL whatever auth_size says, unless it says more; lies about it are known.
+  const std::size_t more = std::max<std::size_t>(13, auth_size > 8 ? auth_size - 8u : 0u);
+  const auto second = TRY_PARSE(in.bytes(std::min(more, in.left()), "scramble"));
+  if (second.size() < kScrambleSize - 8) return in.error(ParseErrc::truncated, "scramble");
+  std::copy(first.begin(), first.end(), g.scramble.begin());
+  std::copy_n(second.begin(), kScrambleSize - 8, g.scramble.begin() + 8);
+  if (g.capabilities & kPluginAuth) g.plugin = nul_or_rest(in);
+  return g;
+}
+
+Bytes encode_greeting(const Greeting& g) {
+  Bytes out;
+  ByteWriter w(out);
+  w.byte(10);
+  w.nul_text(g.version);
+  w.fixed<uint32_t>(g.connection_id);
+  w.raw(ByteSpan(g.scramble).first(8));
+  w.byte(0);
+  w.fixed<uint16_t>(static_cast<uint16_t>(g.capabilities));
+  w.byte(g.collation);
+  w.fixed<uint16_t>(g.status);
+  w.fixed<uint16_t>(static_cast<uint16_t>(g.capabilities >> 16));
+  w.byte(kScrambleSize + 1);
+  w.zeros(6);
+  w.fixed<uint32_t>(g.capabilities & kLongPassword ? 0 : static_cast<uint32_t>(g.capabilities >> 32));
+  w.raw(ByteSpan(g.scramble).subspan(8));
+  w.byte(0);
+  if (g.capabilities & kPluginAuth) w.nul_text(g.plugin);
+  return out;
+}
+
+bool is_ssl_request(ByteSpan payload) {
+  ByteReader in(payload);
+  const auto capabilities = in.fixed<uint32_t>("capabilities");
+  return payload.size() == 32 && capabilities && (*capabilities & kSsl);
+}
+
+Parsed<HandshakeResponse> parse_handshake_response(ByteSpan payload) {
+  ByteReader in(payload);
+  HandshakeResponse r;
+  r.capabilities = TRY_PARSE(in.fixed<uint32_t>("capabilities"));
+  if (!(r.capabilities & kProtocol41))
+    return in.error(ParseErrc::bad_value, "capabilities");  // clients before 4.1 are refused
+  r.max_packet = TRY_PARSE(in.fixed<uint32_t>("max_packet_size"));
+  r.collation = TRY_PARSE(in.fixed<uint8_t>("collation"));
+  TRY_PARSE(in.bytes(19, "reserved"));
+  const auto extended = TRY_PARSE(in.fixed<uint32_t>("mariadb_capabilities"));
+  if (!(r.capabilities & kLongPassword)) r.capabilities |= static_cast<uint64_t>(extended) << 32;
+  r.user = TRY_PARSE(in.nul_string("user"));
+  if (r.capabilities & kPluginAuthLenenc)
+    r.auth_response = TRY_PARSE(in.lenenc_bytes("auth_response"));
+  else if (r.capabilities & kSecureConnection)
+    r.auth_response = TRY_PARSE(in.bytes(TRY_PARSE(in.fixed<uint8_t>("auth_response")), "auth_response"));
+  else
+    r.auth_response = as_bytes(TRY_PARSE(in.nul_string("auth_response")));
+  if (r.capabilities & kConnectWithDb) r.database = nul_or_rest(in);
+  if (r.capabilities & kPluginAuth) r.plugin = nul_or_rest(in);
+  return r;
+}
+
+Parsed<ChangeUser> parse_change_user(ByteSpan payload, uint64_t capabilities) {
+  ByteReader in(payload);
+  TRY_PARSE(in.bytes(1, "command"));
+  ChangeUser c;
+  c.user = TRY_PARSE(in.nul_string("user"));
+  if (capabilities & kSecureConnection)
+    TRY_PARSE(in.bytes(TRY_PARSE(in.fixed<uint8_t>("auth_response")), "auth_response"));
+  else
+    TRY_PARSE(in.nul_string("auth_response"));
+  c.database = nul_or_rest(in);
+  return c;
+}
+
+Parsed<ErrorPacket> parse_error(ByteSpan payload) {
+  ByteReader in(payload);
+  if (TRY_PARSE(in.fixed<uint8_t>("marker")) != 0xFF)
+    return in.error(ParseErrc::bad_value, "marker");
+  ErrorPacket e;
+  e.number = TRY_PARSE(in.fixed<uint16_t>("number"));
+  auto text = as_text(in.rest());
+  if (text.size() >= 6 && text[0] == '#') {
+    e.state = text.substr(1, 5);
+    text.remove_prefix(6);
+  }
+  e.message = text;
+  return e;
+}
+
+Bytes encode_error(uint16_t number, std::string_view state, std::string_view message) {
+  constexpr std::size_t kMaxMessage = 512;  // MYSQL_ERRMSG_SIZE: clients cut there
+  Bytes out;
+  ByteWriter w(out);
+  w.byte(0xFF);
+  w.fixed<uint16_t>(number);
+  w.text("#");
+  w.text(state);
+  w.text(message.substr(0, kMaxMessage));
+  return out;
+}
+
+void append_packet(Bytes& out, uint8_t sequence, ByteSpan payload) {
+  ByteWriter w(out);
+  w.fixed<uint32_t>(static_cast<uint32_t>(payload.size()), 3);
+  w.byte(sequence);
+  w.raw(payload);
+}
+
+}  // namespace sluice::mysql

@@ -1,0 +1,71 @@
+// Numbers of the client/server protocol. Sources: MySQL source documentation, "Client/Server
+// Protocol"; MariaDB documentation, "Clients & utilities: Server client protocol".
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace sluice::mysql {
+
+/// Length (3 bytes) and sequence number (1 byte) in front of every packet.
+inline constexpr std::size_t kHeaderSize = 4;
+/// A payload of this length is continued by the next packet.
+inline constexpr uint32_t kMaxPayload = 0xFFFFFF;
+inline constexpr std::size_t kScrambleSize = 20;
+
+/// Capability flags. The upper half is MariaDB's own, sent in the filler of the greeting.
+enum Capability : uint64_t {
+  kLongPassword = 1ULL << 0,  ///< MariaDB calls it CLIENT_MYSQL: clear means "MariaDB"
+  kConnectWithDb = 1ULL << 3,
+  kCompress = 1ULL << 5,
+  kProtocol41 = 1ULL << 9,
+  kSsl = 1ULL << 11,
+  kSecureConnection = 1ULL << 15,
+  kPluginAuth = 1ULL << 19,
+  kConnectAttrs = 1ULL << 20,
+  kPluginAuthLenenc = 1ULL << 21,
+  kDeprecateEof = 1ULL << 24,
+  kOptionalResultsetMetadata = 1ULL << 25,
+  kZstd = 1ULL << 26,
+  kMariadbCacheMetadata = 1ULL << 36,
+};
+
+/// Server status flags of OK and EOF packets.
+enum Status : uint16_t {
+  kInTransaction = 0x0001,
+  kMoreResults = 0x0008,
+  kCursorExists = 0x0040,
+};
+
+enum class Command : uint8_t {
+  quit = 0x01,
+  init_db = 0x02,
+  query = 0x03,
+  field_list = 0x04,
+  statistics = 0x09,
+  process_info = 0x0A,
+  change_user = 0x11,
+  binlog_dump = 0x12,
+  table_dump = 0x13,
+  stmt_prepare = 0x16,
+  stmt_execute = 0x17,
+  stmt_send_long_data = 0x18,
+  stmt_close = 0x19,
+  stmt_fetch = 0x1C,
+  binlog_dump_gtid = 0x1E,
+  stmt_bulk_execute = 0xFA,
+};
+
+/// Error numbers that sluice itself sends, with the servers' own meaning (errmsg-utf8.txt).
+enum Errno : uint16_t {
+  kTooManyConnections = 1040,   // 08004
+  kHandshakeError = 1043,       // 08S01
+  kAccessDenied = 1045,         // 28000
+  kServerShutdown = 1053,       // 08S01
+  kConnectionKilled = 1927,     // 70100
+  kNetReadInterrupted = 1159,   // 08S01
+  kMalformedPacket = 1835,      // HY000
+  kUnknownError = 1105,         // HY000
+};
+
+}  // namespace sluice::mysql

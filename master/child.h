@@ -1,0 +1,83 @@
+// One child process: its channel, its heartbeat, and where it is in its life. What it says is
+// hostile input: a child that breaks the rules of the channel is killed, and harms nothing else.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "common/event/event.h"
+#include "common/ipc/dispatch.h"
+#include "master/log_throttle.h"
+
+namespace sluice::master {
+
+class Child;
+
+/// Whoever looks after the children.
+class ChildOwner {
+ public:
+  virtual ~ChildOwner() = default;
+  /// A frame that is legal to arrive; an error means that the child broke the rules.
+  virtual Result<> on_frame(Child& child, ipc::Frame frame) = 0;
+  /// The channel is closed or was broken: the process is dead or was killed. Reaped separately.
+  virtual void on_channel_lost(Child& child) = 0;
+};
+
+class Child {
+ public:
+  /// Starts the program of an opened executable, with the channel on fd 3 and nothing else of ours.
+  /// `arguments` start with the program's name, which is also what the log calls it.
+  static Result<std::unique_ptr<Child>> start(ChildOwner& owner, event::Loop& loop, ipc::Role role,
+                                              int program_fd, std::vector<std::string> arguments);
+  ~Child();
+
+  ipc::Role role() const { return role_; }
+  pid_t pid() const { return pid_; }
+  ipc::Phase phase() const { return phase_; }
+  void enter(ipc::Phase phase) { phase_ = phase; }
+  bool lost() const { return lost_; }
+  bool greeted() const { return greeted_; }
+  /// "sluice-worker[812]"
+  const std::string& name() const { return name_; }
+
+  template <class Message>
+  void send(const Message& message, std::span<const int> fds = {}) {
+    if (lost_) return;
+    if (auto ok = channel_.send(message, fds); !ok) return kill(ok.error().message);
+    update_interest();
+  }
+  /// SIGKILL, with the reason in the log.
+  void kill(std::string_view why);
+  void ping();
+  int64_t last_answer_ns() const { return last_answer_ns_; }
+  /// The master itself was away (a suspended machine): silence until now says nothing.
+  void excuse(int64_t now_ns) { last_answer_ns_ = now_ns; }
+
+  // What the supervisor keeps about it.
+  uint32_t generation = 0, slot = 0, lane = 0, number = 0;
+  int64_t started_ns = 0;
+  int64_t deadline_ns = 0;      ///< to be ready, or to be gone; 0: none
+  bool finishing = false;       ///< was told to end its sessions
+  LogThrottle log_throttle;
+
+ private:
+  Child(ChildOwner& owner, ipc::Role role, pid_t pid, UniqueFd channel, std::string name);
+  void on_ready(short what);
+  void receive();
+  Result<> take(ipc::Frame frame);
+  void lose();
+  void update_interest();
+
+  ChildOwner& owner_;
+  ipc::Role role_;
+  pid_t pid_;
+  ipc::Channel channel_;
+  event::IoWatch watch_;
+  std::string name_;
+  ipc::Phase phase_ = ipc::kStarting;
+  bool greeted_ = false, lost_ = false;
+  uint64_t pings_ = 0;
+  int64_t last_answer_ns_ = 0;
+};
+
+}  // namespace sluice::master

@@ -1,0 +1,249 @@
+#include "master/control/server.h"
+
+#include <fmt/format.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/version.h"
+#include "master/control/commands.h"
+
+namespace sluice::master {
+namespace {
+
+constexpr std::size_t kMaxClients = 32;
+constexpr int64_t kIdleNs = 600 * kSecondNs;
+constexpr int64_t kQuestionNs = 5 * kSecondNs;   // children answer in microseconds, or hang
+constexpr int64_t kAccountsNs = 60 * kSecondNs;
+
+bool in_group(int socket, gid_t primary, gid_t wanted) {
+  if (primary == wanted) return true;
+  std::vector<gid_t> groups(256);
+  socklen_t size = static_cast<socklen_t>(groups.size() * sizeof(gid_t));
+  if (::getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, groups.data(), &size) != 0) return false;
+  groups.resize(size / sizeof(gid_t));
+  return std::ranges::find(groups, wanted) != groups.end();
+}
+
+/// What the peer of the socket may do; nothing if it may not even look.
+std::optional<control::Access> access_of(int socket, const ucred& peer, gid_t group) {
+  if (peer.uid == 0 || peer.uid == ::geteuid()) return control::Access::admin;
+  if (in_group(socket, peer.gid, group)) return control::Access::operate;
+  return std::nullopt;
+}
+
+}  // namespace
+
+ControlClient::ControlClient(ControlServer& server, UniqueFd socket, control::Access access, std::string who)
+    : active_ns(monotonic_ns()), server_(server), channel_(std::move(socket)), access_(access), who_(std::move(who)) {}
+
+Result<> ControlClient::start(event::Loop& loop) {
+  return watch_.start<&ControlClient::on_ready>(loop, channel_.fd(), EV_READ, this);
+}
+
+void ControlClient::on_ready(short what) {
+  active_ns = monotonic_ns();
+  if ((what & EV_WRITE) && !channel_.flush()) gone_ = true;
+  if ((what & EV_READ) && !gone_) {
+    auto frame = channel_.receive();
+    if (!frame) {
+      if (frame.error().code == Errc::ipc_protocol)
+        log::warning("control", "disconnected", log::kv("client", who_), log::kv("reason", frame.error().message));
+      gone_ = true;
+    } else if (*frame) {
+      if (auto ok = take(std::move(**frame)); !ok) {
+        log::warning("control", "disconnected", log::kv("client", who_), log::kv("reason", ok.error().message));
+        gone_ = true;
+      }
+    }
+  }
+  if (gone_)
+    watch_.stop();  // the server sweeps it out
+  else
+    update_interest();
+}
+
+Result<> ControlClient::take(ipc::Frame frame) {
+  if (!greeted_) {
+    const auto hello = ipc::decode<ipc::Hello>(frame.body);
+    if (frame.id != ipc::Declared<ipc::Hello>::kId || !frame.fds.empty() || !hello ||
+        hello->role != ipc::Role::control || hello->protocol != ipc::kProtocolVersion)
+      return fail(Errc::ipc_protocol, "no greeting of this protocol");
+    greeted_ = true;
+    send(ipc::Hello{.role = ipc::Role::master, .release = std::string(kRelease)});
+    return {};
+  }
+  if (frame.id != ipc::Declared<ipc::ControlRequest>::kId || !frame.fds.empty())
+    return fail(Errc::ipc_protocol, "not a request");
+  auto request = ipc::decode<ipc::ControlRequest>(frame.body);
+  if (!request) return fail(Errc::ipc_protocol, "malformed request");
+  if (this->request != 0) return fail(Errc::ipc_protocol, "a request before the last was answered");
+  server_.on_request(*this, std::move(*request));
+  return {};
+}
+
+void ControlClient::update_interest() {
+  watch_.want(static_cast<short>(EV_READ | (channel_.wants_write() ? EV_WRITE : 0)));
+}
+
+void ControlServer::listen(UnixSocket socket, std::string path) {
+  close();
+  socket_ = std::move(socket);
+  path_ = std::move(path);
+  if (auto ok = watch_.start<&ControlServer::on_connection>(loop_, socket_.fd.get(), EV_READ, this); !ok)
+    log::error("control", "cannot listen", log::kv("error", ok.error().message));
+}
+
+void ControlServer::close() {
+  watch_.stop();
+  if (socket_.fd) remove_unix(path_, socket_.inode);
+  socket_ = {};
+}
+
+void ControlServer::on_connection(short) {
+  UniqueFd peer(::accept4(socket_.fd.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  if (!peer) return;
+  std::erase_if(clients_, [](const auto& client) { return client->gone(); });
+  ucred who{};
+  socklen_t size = sizeof who;
+  ::getsockopt(peer.get(), SOL_SOCKET, SO_PEERCRED, &who, &size);
+  const auto access = access_of(peer.get(), who, master_.state().gid);
+  const auto name = fmt::format("uid={} pid={}", who.uid, who.pid);
+  if (!access || clients_.size() >= kMaxClients) {
+    log::warning("control", "refused", log::kv("client", name),
+                 log::kv("reason", access ? "too many clients" : "neither root nor of the group"));
+    ipc::Channel channel(std::move(peer));
+    (void)channel.send(ipc::ControlReply{
+        .error = access ? "too many control clients" : "permission denied: root or the group of sluice is needed"});
+    return;
+  }
+  auto& client = clients_.emplace_back(std::make_unique<ControlClient>(*this, std::move(peer), *access, name));
+  if (!client->start(loop_)) clients_.pop_back();
+}
+
+void ControlServer::on_request(ControlClient& client, ipc::ControlRequest request) {
+  client.request = ++next_request_;
+  const auto id = client.request;
+  const auto* command = control::find_command(request.command);
+  const auto handler = handler_of(request.command);
+  if (command == nullptr || handler == nullptr) return refuse(id, "unknown command " + log::quoted(request.command));
+  if (auto ok = control::check_arguments(*command, request.arguments); !ok) return refuse(id, ok.error().message);
+  if (client.access() < command->access)
+    return refuse(id, fmt::format("permission denied: {} is for {}", command->words, enum_name(command->access)));
+  if (command->access != control::Access::view)
+    log::notice("control", "command", log::kv("client", client.who()), log::kv("command", request.command),
+                log::kv("arguments", fmt::format("{}", fmt::join(request.arguments, " "))));
+  if (auto now = handler({master_, *this, id, request.arguments})) reply(id, std::move(*now));
+}
+
+void ControlServer::reply(uint64_t request, ipc::ControlReply answer) {
+  if (request == 0) return;
+  for (auto& client : clients_) {
+    if (client->request != request) continue;
+    client->request = 0;
+    client->send(answer);
+  }
+}
+
+void ControlServer::ask(uint64_t request, const std::vector<Child*>& children, std::string command,
+                        std::vector<std::string> arguments, ipc::Table head) {
+  Question question{.request = request, .deadline_ns = monotonic_ns() + kQuestionNs, .head = std::move(head)};
+  const auto id = ++next_question_;
+  for (Child* child : children) {
+    if (child->phase() != ipc::kServing && child->phase() != ipc::kDraining) continue;
+    child->send(ipc::Ask{id, command, arguments});
+    ++question.outstanding;
+  }
+  const auto at = questions_.emplace(id, std::move(question)).first;
+  if (at->second.outstanding == 0) finish(at);
+}
+
+void ControlServer::on_answer(ipc::Answer answer) {
+  const auto at = questions_.find(answer.id);
+  if (at == questions_.end()) return;  // came after its deadline
+  auto& question = at->second;
+  auto& table = question.reply.table;
+  if (answer.error.empty()) {
+    question.any_good = true;
+    if (table.columns.empty())
+      table = std::move(answer.table);
+    else if (answer.table.columns.size() == table.columns.size())
+      std::ranges::move(answer.table.rows, std::back_inserter(table.rows));
+  } else {
+    question.reply.error = std::move(answer.error);
+  }
+  if (--question.outstanding == 0) finish(at);
+}
+
+void ControlServer::finish(std::map<uint64_t, Question>::iterator at) {
+  auto question = std::move(at->second);
+  questions_.erase(at);
+  if (question.any_good) question.reply.error.clear();
+  auto& table = question.reply.table;
+  if (!question.head.columns.empty()) {  // our part of a record first, then what the child adds
+    question.reply.error.clear();
+    for (std::size_t i = 0; !table.rows.empty() && i < table.columns.size(); ++i) {
+      if (std::ranges::find(question.head.columns, table.columns[i].name, &ipc::Column::name) !=
+          question.head.columns.end())
+        continue;
+      question.head.columns.push_back(table.columns[i]);
+      question.head.rows[0].cells.push_back(table.rows[0].cells[i]);
+    }
+    table = std::move(question.head);
+  } else if (!question.any_good && question.reply.error.empty()) {
+    question.reply.error = "no process can answer now";
+  }
+  reply(question.request, std::move(question.reply));
+}
+
+void ControlServer::await_accounts(uint64_t request, std::vector<std::string> clusters) {
+  awaited_.push_back({request, std::move(clusters), {}, monotonic_ns() + kAccountsNs});
+}
+
+void ControlServer::on_accounts_checked(const ipc::AccountsChecked& checked) {
+  for (auto it = awaited_.begin(); it != awaited_.end();) {
+    if (std::erase(it->clusters, checked.cluster) > 0 && !checked.error.empty())
+      it->errors += fmt::format("{}{}: {}", it->errors.empty() ? "" : "; ", checked.cluster, checked.error);
+    if (!it->clusters.empty()) {
+      ++it;
+      continue;
+    }
+    reply(it->request, {.error = it->errors, .message = "accounts are up to date"});
+    it = awaited_.erase(it);
+  }
+}
+
+void ControlServer::on_outcome(const Outcome& outcome, const std::vector<uint64_t>& requests) {
+  for (const auto request : requests) {
+    ipc::ControlReply answer;
+    (outcome.done ? answer.message : answer.error) = outcome.text;
+    if (outcome.done) answer.table = outcome.changes;
+    reply(request, std::move(answer));
+  }
+}
+
+void ControlServer::tick() {
+  const auto now = monotonic_ns();
+  std::erase_if(clients_, [now](const auto& client) {
+    return client->gone() || (client->request == 0 && now - client->active_ns > kIdleNs);
+  });
+  for (auto it = questions_.begin(); it != questions_.end();) {
+    const auto at = it++;
+    if (now < at->second.deadline_ns) continue;
+    if (!at->second.any_good) at->second.reply.error = "no answer in time";
+    finish(at);
+  }
+  for (auto it = awaited_.begin(); it != awaited_.end();) {
+    if (now < it->deadline_ns) {
+      ++it;
+      continue;
+    }
+    refuse(it->request, "the accounts were not read in time");
+    it = awaited_.erase(it);
+  }
+}
+
+}  // namespace sluice::master

@@ -1,0 +1,103 @@
+// The control socket's end in the master. Its clients are people and scripts of this machine, their
+// credentials are checked; one that breaks the rules is disconnected, and nothing else happens.
+#pragma once
+
+#include <list>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "common/control/commands.h"
+#include "common/event/event.h"
+#include "common/ipc/dispatch.h"
+#include "master/unix_socket.h"
+
+namespace sluice::master {
+
+class Master;
+class ControlServer;
+struct Outcome;
+
+/// One connection to the control socket.
+class ControlClient {
+ public:
+  ControlClient(ControlServer& server, UniqueFd socket, control::Access access, std::string who);
+  Result<> start(event::Loop& loop);
+  template <class Message>
+  void send(const Message& message) {
+    if (!channel_.send(message)) gone_ = true;
+    update_interest();
+  }
+  bool gone() const { return gone_; }
+  control::Access access() const { return access_; }
+  const std::string& who() const { return who_; }
+  int64_t active_ns = 0;
+  uint64_t request = 0;  ///< that it waits for; 0: none
+
+ private:
+  void on_ready(short what);
+  Result<> take(ipc::Frame frame);
+  void update_interest();
+
+  ControlServer& server_;
+  ipc::Channel channel_;
+  event::IoWatch watch_;
+  control::Access access_;
+  std::string who_;  ///< "uid=0 pid=812", for the log
+  bool greeted_ = false, gone_ = false;
+};
+
+class ControlServer {
+ public:
+  ControlServer(event::Loop& loop, Master& master) : loop_(loop), master_(master) {}
+
+  /// Listens there from now on; connections that are open stay.
+  void listen(UnixSocket socket, std::string path);
+  void close();
+  void tick();
+
+  void on_request(ControlClient& client, ipc::ControlRequest request);
+  /// Answers a request, now or later; its client may have left meanwhile.
+  void reply(uint64_t request, ipc::ControlReply reply);
+  void refuse(uint64_t request, std::string why) { reply(request, {.error = std::move(why)}); }
+
+  /// Passes a question on to children and answers with what they say, put together.
+  void ask(uint64_t request, const std::vector<class Child*>& children, std::string command,
+           std::vector<std::string> arguments, ipc::Table head = {});
+  /// Answers when the accounts of these clusters were read.
+  void await_accounts(uint64_t request, std::vector<std::string> clusters);
+
+  void on_answer(ipc::Answer answer);
+  void on_accounts_checked(const ipc::AccountsChecked& checked);
+  void on_outcome(const Outcome& outcome, const std::vector<uint64_t>& requests);
+
+ private:
+  struct Question {
+    uint64_t request = 0;
+    std::size_t outstanding = 0;
+    int64_t deadline_ns = 0;
+    bool any_good = false;
+    ipc::Table head;  ///< a record that the children's record is added to
+    ipc::ControlReply reply;
+  };
+  struct Awaited {
+    uint64_t request = 0;
+    std::vector<std::string> clusters;
+    std::string errors;
+    int64_t deadline_ns = 0;
+  };
+  void on_connection(short what);
+  void finish(std::map<uint64_t, Question>::iterator question);
+
+  event::Loop& loop_;
+  Master& master_;
+  UnixSocket socket_;
+  std::string path_;
+  event::IoWatch watch_;
+  std::list<std::unique_ptr<ControlClient>> clients_;
+  std::map<uint64_t, Question> questions_;
+  std::list<Awaited> awaited_;
+  uint64_t next_request_ = 0, next_question_ = 0;
+};
+
+}  // namespace sluice::master

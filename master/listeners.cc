@@ -1,0 +1,149 @@
+#include "master/listeners.h"
+
+#include <arpa/inet.h>
+#include <fmt/format.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <algorithm>
+
+#include "common/base/log.h"
+#include "master/unix_socket.h"
+
+namespace sluice::master {
+namespace {
+
+constexpr int kBacklog = 4096;  // the kernel cuts it to net.core.somaxconn
+
+struct Address {
+  sockaddr_storage storage{};
+  socklen_t size = 0;
+};
+
+Address address_of(const config::Endpoint& endpoint) {
+  Address out;
+  auto& in = reinterpret_cast<sockaddr_in&>(out.storage);
+  auto& in6 = reinterpret_cast<sockaddr_in6&>(out.storage);
+  if (::inet_pton(AF_INET, endpoint.host.c_str(), &in.sin_addr) == 1) {
+    in.sin_family = AF_INET;
+    in.sin_port = htons(endpoint.port);
+    out.size = sizeof in;
+  } else if (::inet_pton(AF_INET6, endpoint.host.c_str(), &in6.sin6_addr) == 1) {
+    in6.sin6_family = AF_INET6;
+    in6.sin6_port = htons(endpoint.port);
+    out.size = sizeof in6;
+  }
+  return out;
+}
+
+bool set(int fd, int level, int option, int value) {
+  return ::setsockopt(fd, level, option, &value, sizeof value) == 0;
+}
+
+enum class Sharing : uint8_t { alone, with_our_slots };
+
+Result<UniqueFd> bound(const config::Endpoint& endpoint, Sharing sharing) {
+  const auto address = address_of(endpoint);
+  const auto what = "listen on " + endpoint.text();
+  if (address.size == 0) return fail(Errc::config, what + ": not an address");
+  UniqueFd fd(::socket(address.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd) return fail_errno(what);
+  set(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1);
+  if (address.storage.ss_family == AF_INET6) set(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1);
+  if (sharing == Sharing::with_our_slots && !set(fd.get(), SOL_SOCKET, SO_REUSEPORT, 1))
+    return fail_errno(what);
+  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address.storage), address.size) != 0)
+    return fail_errno(what);
+  return fd;
+}
+
+Result<UniqueFd> listening_tcp(const config::Endpoint& endpoint) {
+  auto fd = SLUICE_TRY(bound(endpoint, Sharing::with_our_slots));
+  // What accept() returns inherits these: no system call for each connection.
+  set(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1);
+  set(fd.get(), SOL_SOCKET, SO_KEEPALIVE, 1);
+  set(fd.get(), IPPROTO_TCP, TCP_KEEPIDLE, 60);
+  if (::listen(fd.get(), kBacklog) != 0) return fail_errno("listen on " + endpoint.text());
+  return fd;
+}
+
+}  // namespace
+
+Result<> Listeners::prepare(const config::Config& wanted, std::size_t slots) {
+  fresh_.clear();
+  for (const auto& service : wanted.services) {
+    for (const auto& endpoint : service.listen) {
+      const auto key = endpoint.text();
+      auto found = all_.find(key);
+      if (found == all_.end()) {
+        ListeningSockets listening{endpoint, {}, 0};
+        if (endpoint.is_unix()) {
+          auto socket = SLUICE_TRY(bind_unix(endpoint.path, SOCK_STREAM, service.socket_mode));
+          listening.inode = socket.inode;
+          listening.sockets.push_back(std::move(socket.fd));
+        } else {
+          // Another program's SO_REUSEPORT socket would let us in beside it, and take half of the
+          // connections: so the address must be free for one who shares with nobody.
+          SLUICE_TRY(bound(endpoint, Sharing::alone));
+        }
+        found = all_.emplace(key, std::move(listening)).first;
+        fresh_.push_back(key);
+      }
+      if (endpoint.is_unix()) ::chmod(endpoint.path.c_str(), service.socket_mode);
+      while (!endpoint.is_unix() && found->second.sockets.size() < slots)
+        found->second.sockets.push_back(SLUICE_TRY(listening_tcp(endpoint)));
+    }
+  }
+  return {};
+}
+
+void Listeners::close_one(ListeningSockets& listening) {
+  if (listening.endpoint.is_unix()) remove_unix(listening.endpoint.path, listening.inode);
+  listening.sockets.clear();
+}
+
+void Listeners::undo() {
+  for (const auto& key : fresh_) {
+    if (const auto found = all_.find(key); found != all_.end()) {
+      close_one(found->second);
+      all_.erase(found);
+    }
+  }
+  fresh_.clear();
+}
+
+void Listeners::keep_only(const config::Config& wanted) {
+  const auto is_wanted = [&wanted](const config::Endpoint& endpoint) {
+    return std::ranges::any_of(wanted.services, [&](const auto& service) {
+      return std::ranges::find(service.listen, endpoint) != service.listen.end();
+    });
+  };
+  for (auto it = all_.begin(); it != all_.end();) {
+    const auto at = it++;
+    if (is_wanted(at->second.endpoint)) continue;
+    log::notice("listener", "closed", log::kv("address", at->first));
+    close_one(at->second);
+    all_.erase(at);
+  }
+}
+
+void Listeners::close_all() {
+  for (auto& [key, listening] : all_) close_one(listening);
+  all_.clear();
+}
+
+std::vector<int> Listeners::sockets_for(const config::Endpoint& endpoint, std::size_t slot,
+                                        std::size_t slots) const {
+  std::vector<int> out;
+  const auto found = all_.find(endpoint.text());
+  if (found == all_.end()) return out;
+  const auto& sockets = found->second.sockets;
+  for (std::size_t i = 0; i < sockets.size(); ++i)
+    if (endpoint.is_unix() || i % slots == slot) out.push_back(sockets[i].get());
+  return out;
+}
+
+}  // namespace sluice::master

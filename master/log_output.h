@@ -1,0 +1,31 @@
+// Where the log goes: syslog, a file or stderr. Only the master writes it; children send records.
+#pragma once
+
+#include <string>
+
+#include "common/base/log.h"
+#include "common/base/result.h"
+#include "common/base/unique_fd.h"
+#include "common/config/config.h"
+
+namespace sluice::master {
+
+class LogOutput {
+ public:
+  LogOutput() = default;
+  /// Opens what the configuration names. On an error the old target stays.
+  Result<> open(const config::Log& config);
+  /// Opens the log file anew, after somebody moved it away.
+  Result<> rotate();
+  /// Writes a record of `process` ("sluiced[1]", "sluice-worker[812]").
+  void write(std::string_view process, log::Level level, std::string_view component, std::string_view text);
+  /// Becomes the sink of this process.
+  void take_over();
+
+ private:
+  static void sink(void* self, log::Level level, std::string_view component, std::string_view text);
+  config::Log config_{.target = config::LogTarget::stderr_};
+  UniqueFd file_;
+};
+
+}  // namespace sluice::master

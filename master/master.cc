@@ -1,0 +1,124 @@
+#include "master/master.h"
+
+#include <fmt/format.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/version.h"
+#include "master/notify.h"
+
+namespace sluice::master {
+
+Master::Master(event::Loop& loop, State state, int background_fd)
+    : loop_(loop),
+      state_(std::move(state)),
+      supervisor_(loop, state_, *this),
+      rollout_(loop, state_, supervisor_, *this),
+      control_(loop, *this),
+      background_fd_(background_fd) {}
+
+int Master::run() {
+  ::signal(SIGPIPE, SIG_IGN);
+  hangup_.start<&Master::on_hangup>(loop_, SIGHUP, this);
+  terminate_.start<&Master::on_terminate>(loop_, SIGTERM, this);
+  interrupt_.start<&Master::on_terminate>(loop_, SIGINT, this);
+  quit_.start<&Master::on_quit>(loop_, SIGQUIT, this);
+  child_.start<&Master::on_child>(loop_, SIGCHLD, this);
+  tick_.every<&Master::on_tick>(loop_, std::chrono::milliseconds(500), this);
+  rollout_.request(Rollout::Kind::roll, 0);
+  loop_.run();
+  state_.listeners.close_all();
+  control_.close();
+  return exit_code_;
+}
+
+void Master::on_commit(const config::Config& before) {
+  const auto& now = state_.config.sluice;
+  if (state_.generation == 1 || before.sluice.log != now.log) {
+    if (auto ok = state_.log.open(now.log); !ok)
+      log::error("log", "the old target stays", log::kv("error", ok.error().message));
+    supervisor_.set_log_level(now.log.level);
+  }
+  if (auto socket = rollout_.take_control_socket(); socket.fd) control_.listen(std::move(socket), now.control_socket);
+  if (state_.generation == 1) {
+    log::notice("sluiced", "starts", log::kv("release", kRelease), log::kv("config", state_.config_path),
+                log::kv("pid", ::getpid()));
+  }
+}
+
+void Master::on_outcome(const Outcome& outcome, const std::vector<uint64_t>& requests) {
+  control_.on_outcome(outcome, requests);
+  if (state_.generation == 0) {  // the first start
+    tell_starter(outcome.text + "\n", outcome.config_error ? EX_CONFIG : EX_UNAVAILABLE);
+    return leave(outcome.config_error ? EX_CONFIG : EX_UNAVAILABLE);
+  }
+  if (leaving_) return;
+  notify_service_manager(fmt::format("READY=1\nSTATUS=generation {}: {}", state_.generation,
+                                     outcome.done ? "serving" : "serving; the last reload failed"));
+  tell_starter("", 0);
+}
+
+/// The process that was started by hand waits to say how the start went.
+void Master::tell_starter(std::string_view text, int code) {
+  if (background_fd_ < 0) {
+    if (code != 0) fmt::print(stderr, "sluiced: {}", text);
+    return;
+  }
+  const auto line = fmt::format("{}\n{}", code, text);
+  (void)!::write(background_fd_, line.data(), line.size());
+  ::close(std::exchange(background_fd_, -1));
+}
+
+void Master::on_hangup(int) {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  notify_service_manager(
+      fmt::format("RELOADING=1\nMONOTONIC_USEC={}", now.tv_sec * 1'000'000 + now.tv_nsec / 1000));
+  rollout_.request(Rollout::Kind::roll, 0);
+}
+
+void Master::on_terminate(int) {
+  if (leaving_) return on_quit(0);
+  leaving_ = true;
+  log::notice("sluiced", "ends: sessions finish what they are doing");
+  notify_service_manager("STOPPING=1");
+  rollout_.stop();
+  supervisor_.finish("sluice is shutting down; please connect again",
+                     monotonic_ns() + int64_t{state_.config.sluice.drain_timeout_ms} * kMillisecondNs);
+}
+
+void Master::on_quit(int) {
+  log::notice("sluiced", "ends at once");
+  notify_service_manager("STOPPING=1");
+  supervisor_.kill_all();
+  leave(0);
+}
+
+void Master::on_all_gone() {
+  if (!leaving_) return;
+  log::notice("sluiced", "has ended");
+  leave(0);
+}
+
+void Master::leave(int code) {
+  leaving_ = true;
+  exit_code_ = code;
+  supervisor_.kill_all();
+  loop_.stop();
+}
+
+void Master::on_child(int) { supervisor_.reap(); }
+
+void Master::on_tick() {
+  supervisor_.tick();
+  rollout_.tick();
+  control_.tick();
+  static const bool watched = ::getenv("WATCHDOG_USEC") != nullptr;
+  if (watched) notify_service_manager("WATCHDOG=1");
+}
+
+}  // namespace sluice::master

@@ -1,0 +1,54 @@
+// sluiced: ties together the supervisor, the rollout and the control socket; signals; the end.
+#pragma once
+
+#include "master/control/server.h"
+#include "master/rollout.h"
+#include "master/supervisor.h"
+
+namespace sluice::master {
+
+class Master final : public SupervisorUser, public RolloutUser {
+ public:
+  /// `background_fd`: a pipe on which the process that started us waits for how the start ends; -1: none.
+  Master(event::Loop& loop, State state, int background_fd);
+  /// Runs to the end. Returns the exit code (sysexits(3) for a start that fails).
+  int run();
+
+  // What commands work with.
+  State& state() { return state_; }
+  Supervisor& supervisor() { return supervisor_; }
+  Rollout& rollout() { return rollout_; }
+
+  void on_worker_ready(std::size_t slot) override { rollout_.on_worker_ready(slot); }
+  void on_worker_failed(std::size_t slot, std::string_view why) override { rollout_.on_worker_failed(slot, why); }
+  void on_worker_stopped() override { rollout_.on_worker_stopped(); }
+  void on_answer(ipc::Answer answer) override { control_.on_answer(std::move(answer)); }
+  void on_accounts_checked(const ipc::AccountsChecked& checked) override { control_.on_accounts_checked(checked); }
+  void on_cluster_update(const std::string&) override {}
+  void on_all_gone() override;
+
+  void on_commit(const config::Config& before) override;
+  void on_outcome(const Outcome& outcome, const std::vector<uint64_t>& requests) override;
+
+ private:
+  void on_hangup(int);
+  void on_terminate(int);
+  void on_quit(int);
+  void on_child(int);
+  void on_tick();
+  void tell_starter(std::string_view text, int code);
+  void leave(int code);
+
+  event::Loop& loop_;
+  State state_;
+  Supervisor supervisor_;
+  Rollout rollout_;
+  ControlServer control_;
+  event::SignalWatch hangup_, terminate_, interrupt_, quit_, child_;
+  event::Timer tick_;
+  int background_fd_;
+  int exit_code_ = 0;
+  bool leaving_ = false;
+};
+
+}  // namespace sluice::master

@@ -1,0 +1,18 @@
+// The throw-away child that reads the configuration, so that a fault of the parser can't harm the
+// master (DESIGN 10).
+#pragma once
+
+#include <string>
+
+#include "common/ipc/messages.h"
+
+namespace sluice::master {
+
+/// Reads the configuration, and looks up the user and group that children are to run as. In the
+/// calling process: for `--check`, and for the child.
+ipc::ParsedConfig read_configuration(const std::string& path);
+
+/// The child's whole life: sends what it read over fd 3. Returns the exit code.
+int parse_for_master(const std::string& path);
+
+}  // namespace sluice::master

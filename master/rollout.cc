@@ -1,0 +1,270 @@
+#include "master/rollout.h"
+
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "master/config/diff.h"
+#include "master/config/load.h"
+
+namespace sluice::master {
+namespace {
+
+constexpr int kAttempts = 3;  // of a slot behind the first, whose configuration has been proved
+constexpr int64_t kParseNs = 30 * kSecondNs;
+
+std::string render_all(const std::vector<ipc::Problem>& problems) {
+  std::string out;
+  for (const auto& problem : problems) out += (out.empty() ? "" : "\n") + config::render(problem);
+  return out;
+}
+
+void log_problems(const std::vector<ipc::Problem>& problems) {
+  for (const auto& problem : problems) {
+    const auto where = fmt::format("{}:{}:{}", problem.file, problem.line, problem.column);
+    const auto level = problem.warning ? log::Level::warning : log::Level::error;
+    log::write(level, "config", problem.text,
+               {log::kv("at", where), log::kv("key", problem.key), log::kv("hint", problem.hint)});
+  }
+}
+
+ipc::Table table_of(const std::vector<config::Change>& changes) {
+  ipc::Table table;
+  table.columns = {{"change", ipc::Kind::text}, {"what", ipc::Kind::text}, {"name", ipc::Kind::text},
+                   {"detail", ipc::Kind::text}};
+  static constexpr std::string_view kKinds[] = {"added", "removed", "changed"};
+  for (const auto& change : changes)
+    table.rows.push_back(
+        {{std::string(kKinds[static_cast<int>(change.kind)]), change.what, change.name, change.detail}});
+  return table;
+}
+
+}  // namespace
+
+bool needs_new_workers(const config::Config& before, const config::Config& after) {
+  return before.services != after.services || before.clusters != after.clusters ||
+         worker_count(before) != worker_count(after) || before.sluice.user != after.sluice.user ||
+         before.sluice.group != after.sluice.group || before.sluice.sandbox != after.sluice.sandbox;
+}
+
+void Rollout::request(Kind kind, uint64_t request) {
+  waiting_.emplace_back(kind, request);
+  if (step_ == Step::idle) begin();
+}
+
+/// Takes all waiting requests of one kind, oldest kind first.
+void Rollout::begin() {
+  if (waiting_.empty()) return;
+  kind_ = waiting_.front().first;
+  requests_.clear();
+  std::erase_if(waiting_, [this](const auto& entry) {
+    if (entry.first != kind_) return false;
+    requests_.push_back(entry.second);
+    return true;
+  });
+  committed_ = false;
+  step_ = Step::parsing;
+  if (kind_ == Kind::roll && state_.generation > 0)
+    log::notice("reload", "reading the configuration", log::kv("file", state_.config_path));
+  auto child = Child::start(*this, loop_, ipc::Role::parser, state_.programs.self.get(),
+                            {"sluiced", "--parse-config", state_.config_path});
+  if (!child) return end({.text = child.error().message});
+  parser_ = std::move(*child);
+  parser_->deadline_ns = monotonic_ns() + kParseNs;
+}
+
+Result<> Rollout::on_frame(Child&, ipc::Frame frame) {
+  if (frame.id != ipc::Declared<ipc::ParsedConfig>::kId || !frame.fds.empty() || step_ != Step::parsing)
+    return fail(Errc::ipc_protocol, "unexpected message");
+  auto message = ipc::decode<ipc::ParsedConfig>(frame.body);
+  if (!message) return fail(Errc::ipc_protocol, "malformed ParsedConfig");
+  candidate_ = std::move(*message);
+  return {};
+}
+
+void Rollout::on_channel_lost(Child& child) {
+  ::kill(child.pid(), SIGKILL);
+  int status = 0;
+  ::waitpid(child.pid(), &status, 0);  // it is dead: its end of the channel is closed
+  dead_.push_back(std::move(parser_));
+  if (step_ != Step::parsing) return;
+  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+    return end({.text = "the process that reads the configuration died"});
+  parsed(std::move(candidate_));
+}
+
+void Rollout::parsed(ipc::ParsedConfig message) {
+  candidate_ = std::move(message);
+  if (!config::usable(candidate_)) {
+    log_problems(candidate_.problems);
+    return end({.config_error = true, .text = render_all(candidate_.problems)});
+  }
+  const auto changes = config::diff(state_.config, candidate_.config);
+  changes_ = table_of(changes);
+  if (kind_ == Kind::dry_run)
+    return end({.done = true,
+                .text = changes.empty() ? "nothing would change" : render_all(candidate_.problems),
+                .changes = changes_});
+  log_problems(candidate_.problems);
+  if (state_.generation > 0 && candidate_.config == state_.config) {
+    return end({.done = true, .text = "nothing has changed", .changes = changes_});
+  }
+  if (auto ok = prepare(); !ok) {
+    undo();
+    return end({.text = ok.error().message});
+  }
+  if (state_.generation > 0 && !needs_new_workers(state_.config, candidate_.config)) {
+    commit();
+    return settle();
+  }
+  step_ = Step::proving;
+  slot_ = 0;
+  const auto slots = worker_count(candidate_.config);
+  supervisor_.abandon_start(0);
+  if (auto ok = supervisor_.start_worker(0, candidate_.config, state_.generation + 1, slots); !ok) {
+    undo();
+    end({.text = ok.error().message});
+  }
+}
+
+/// Everything that can fail, before anything changes.
+Result<> Rollout::prepare() {
+  const auto& next = candidate_.config;
+  state_.uid = candidate_.uid;
+  state_.gid = candidate_.gid;
+  control_socket_ = {};
+  if (state_.generation == 0 || next.sluice.control_socket != state_.config.sluice.control_socket) {
+    control_socket_ = SLUICE_TRY(bind_unix(next.sluice.control_socket, SOCK_SEQPACKET, 0660));
+    if (::geteuid() == 0 && ::chown(next.sluice.control_socket.c_str(), 0, candidate_.gid) != 0)
+      return fail_errno("give " + next.sluice.control_socket + " to group " + next.sluice.group);
+  }
+  if (state_.generation > 0 && next.sluice.log != state_.config.sluice.log) {
+    LogOutput probe;  // the old target stays in use until the commit
+    const auto level = log::level();
+    const auto opened = probe.open(next.sluice.log);
+    log::set_level(level);
+    SLUICE_TRY(opened);
+  }
+  return state_.listeners.prepare(next, worker_count(next));
+}
+
+void Rollout::undo() {
+  state_.listeners.undo();
+  if (control_socket_.fd) remove_unix(candidate_.config.sluice.control_socket, control_socket_.inode);
+  control_socket_ = {};
+}
+
+/// From here on the new configuration is in force; nothing can fail any more that would take it back.
+void Rollout::commit() {
+  const auto before = std::exchange(state_.config, std::move(candidate_.config));
+  candidate_ = {};
+  ++state_.generation;
+  state_.listeners.commit();
+  state_.reloaded_s = wall_clock_s();
+  committed_ = true;
+  user_.on_commit(before);
+}
+
+void Rollout::on_worker_ready(std::size_t slot) {
+  if (step_ == Step::proving && slot == 0) {
+    step_ = Step::rolling;
+    commit();
+    supervisor_.configure_monitor();
+    log::notice("reload", "slot went over", log::kv("slot", slot), log::kv("generation", state_.generation));
+    if (!supervisor_.stopping()) next_slot();
+    return;
+  }
+  if (step_ != Step::rolling || slot != slot_) return;
+  log::notice("reload", "slot went over", log::kv("slot", slot), log::kv("generation", state_.generation));
+  if (!supervisor_.stopping()) next_slot();
+}
+
+void Rollout::on_worker_failed(std::size_t slot, std::string_view why) {
+  if (step_ == Step::proving && slot == 0) {
+    undo();
+    return end({.text = fmt::format("the first worker did not get ready: {}", why)});
+  }
+  if (step_ != Step::rolling || slot != slot_) return;
+  if (++attempts_ < kAttempts &&
+      supervisor_.start_worker(slot, state_.config, state_.generation, state_.slots()))
+    return;
+  end({.text = fmt::format("slot {} still runs the old configuration: {}", slot, why)});
+}
+
+void Rollout::on_worker_stopped() {
+  if (step_ != Step::rolling || supervisor_.stopping()) return;
+  const auto& slots = supervisor_.slots();
+  if (slot_ < slots.size() && slots[slot_].starting) return;  // an older one's last words
+  next_slot();
+}
+
+void Rollout::next_slot() {
+  for (++slot_; slot_ < state_.slots(); ++slot_) {
+    const auto& slots = supervisor_.slots();
+    if (slot_ < slots.size() && slots[slot_].serving && slots[slot_].serving->generation == state_.generation)
+      continue;  // died under way, and was started anew already
+    attempts_ = 0;
+    supervisor_.abandon_start(slot_);
+    if (auto ok = supervisor_.start_worker(slot_, state_.config, state_.generation, state_.slots()); !ok)
+      end({.text = fmt::format("slot {} still runs the old configuration: {}", slot_, ok.error().message)});
+    return;
+  }
+  if (supervisor_.slots().size() > state_.slots()) {
+    supervisor_.shrink(state_.slots());
+    if (supervisor_.stopping()) return;  // on_worker_stopped() comes back here
+  }
+  settle();
+}
+
+/// All slots are over: what is gone from the configuration goes.
+void Rollout::settle() {
+  state_.listeners.keep_only(state_.config);
+  std::erase_if(state_.clusters, [this](const auto& item) { return !state_.config.cluster(item.first); });
+  std::erase_if(state_.admin, [this](const auto& item) {
+    const auto* cluster = state_.config.cluster(item.first.first);
+    return !cluster || std::ranges::find(cluster->servers, item.first.second, &config::Server::name) ==
+                           cluster->servers.end();
+  });
+  end({.done = true, .text = fmt::format("generation {} is in force", state_.generation), .changes = changes_});
+}
+
+void Rollout::end(Outcome outcome) {
+  step_ = Step::idle;
+  if (parser_) {
+    ::kill(parser_->pid(), SIGKILL);
+    ::waitpid(parser_->pid(), nullptr, 0);
+    dead_.push_back(std::move(parser_));
+  }
+  if (kind_ == Kind::roll) {
+    state_.last_reload = outcome.done ? outcome.text : "failed: " + outcome.text;
+    if (outcome.done)
+      log::notice("reload", "done", log::kv("outcome", outcome.text));
+    else if (!outcome.config_error)
+      log::error("reload", committed_ ? "incomplete" : "failed: everything stays as it was",
+                 log::kv("reason", outcome.text));
+    else
+      log::error("reload", "failed: everything stays as it was", log::kv("reason", "the configuration is wrong"));
+  }
+  const auto requests = std::move(requests_);
+  requests_.clear();
+  user_.on_outcome(outcome, requests);
+  begin();
+}
+
+void Rollout::stop() {
+  step_ = Step::idle;
+  waiting_.clear();
+  if (parser_) parser_->kill("the master ends");
+}
+
+void Rollout::tick() {
+  dead_.clear();
+  if (parser_ && monotonic_ns() > parser_->deadline_ns) parser_->kill("reading the configuration takes too long");
+}
+
+}  // namespace sluice::master

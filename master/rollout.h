@@ -1,0 +1,94 @@
+// From one configuration to the next, as a transaction: parse in a throw-away child, bind, start the
+// first worker; up to there any error leaves everything as it was. Then one worker slot after the
+// other goes over. The first start of all is the same, from an empty configuration.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "master/child.h"
+#include "master/supervisor.h"
+#include "master/unix_socket.h"
+
+namespace sluice::master {
+
+enum class Step : uint8_t {
+  idle,
+  parsing,  ///< the child reads the files
+  proving,  ///< the first worker of the new generation is to get ready
+  rolling,  ///< slot by slot: the new one is ready, the old one stops
+};
+
+/// How a rollout ended.
+struct Outcome {
+  bool done = false;
+  bool config_error = false;       ///< the configuration itself is wrong (exit code 78 at the first start)
+  std::string text;                ///< one line, or all problems of the configuration
+  ipc::Table changes;              ///< what changed, or would change
+};
+
+class RolloutUser {
+ public:
+  virtual ~RolloutUser() = default;
+  /// The new configuration has been proved and is in force from here on.
+  virtual void on_commit(const config::Config& before) = 0;
+  /// `requests`: who asked for it.
+  virtual void on_outcome(const Outcome& outcome, const std::vector<uint64_t>& requests) = 0;
+};
+
+class Rollout final : public ChildOwner {
+ public:
+  Rollout(event::Loop& loop, State& state, Supervisor& supervisor, RolloutUser& user)
+      : loop_(loop), state_(state), supervisor_(supervisor), user_(user) {}
+
+  enum class Kind : uint8_t { roll, dry_run };
+  /// Starts one, or joins the next one if one is under way: a storm of requests collapses into one.
+  void request(Kind kind, uint64_t request);
+  bool busy() const { return step_ != Step::idle; }
+  Step step() const { return step_; }
+  /// Gives up what is under way; the master is to end.
+  void stop();
+
+  void on_worker_ready(std::size_t slot);
+  void on_worker_failed(std::size_t slot, std::string_view why);
+  void on_worker_stopped();
+  void tick();
+  /// The control socket that the new configuration asks for, if it is another one.
+  UnixSocket take_control_socket() { return std::move(control_socket_); }
+
+  Result<> on_frame(Child& child, ipc::Frame frame) override;
+  void on_channel_lost(Child& child) override;
+
+ private:
+  void begin();
+  void parsed(ipc::ParsedConfig parsed);
+  Result<> prepare();
+  void commit();
+  void next_slot();
+  void settle();
+  void end(Outcome outcome);
+  void undo();
+
+  event::Loop& loop_;
+  State& state_;
+  Supervisor& supervisor_;
+  RolloutUser& user_;
+  Step step_ = Step::idle;
+  Kind kind_ = Kind::roll;
+  std::vector<uint64_t> requests_;
+  std::unique_ptr<Child> parser_;
+  std::vector<std::unique_ptr<Child>> dead_;
+  ipc::ParsedConfig candidate_;
+  std::vector<std::pair<Kind, uint64_t>> waiting_;
+  ipc::Table changes_;
+  UnixSocket control_socket_;
+  std::size_t slot_ = 0;
+  int attempts_ = 0;
+  bool committed_ = false;
+};
+
+/// Whether workers have to be replaced for the change.
+bool needs_new_workers(const config::Config& before, const config::Config& after);
+
+}  // namespace sluice::master

@@ -1,0 +1,166 @@
+#include "monitor/connection.h"
+
+#include <fmt/format.h>
+#include <netdb.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "common/base/log.h"
+
+// As in <mysql/client_plugin.h>, which includes a header that Debian's libmariadb-dev does not
+// have.
+extern "C" struct st_mysql_client_plugin* mysql_load_plugin(MYSQL*, const char* name, int type,
+                                                            int argc, ...);
+
+namespace sluice::monitor {
+namespace {
+
+constexpr int kAuthenticationPlugin = 2;  // MYSQL_CLIENT_AUTHENTICATION_PLUGIN
+constexpr unsigned kMinAnswerSeconds =
+    3;  // beyond that a connection is given up; lateness shows earlier
+
+// The server's errors (mysqld_error.h of MySQL 8 and of MariaDB) that mean "not you".
+constexpr unsigned kDenied[] = {1044, 1045, 1130, 1227, 1251, 1275, 1698,
+                                1820, 1862, 2059, 3118, 3955, 4151};
+
+constexpr unsigned kTlsError = 2026;  // CR_SSL_CONNECTION_ERROR
+
+const char* or_null(const std::string& text) {
+  return text.empty() ? nullptr : text.c_str();
+}
+
+void set_tls(MYSQL* handle, const config::Tls& tls) {
+  ::mysql_ssl_set(handle, or_null(tls.key), or_null(tls.certificate), or_null(tls.ca), nullptr,
+                  or_null(tls.ciphers));
+  const my_bool enforce = 1;
+  const my_bool verify = tls.verify == config::TlsVerify::none ? 0 : 1;
+  ::mysql_options(handle, MYSQL_OPT_SSL_ENFORCE, &enforce);
+  ::mysql_options(handle, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &verify);
+}
+
+void set_options(MYSQL* handle, const config::Cluster& cluster, const config::Server& server) {
+  const unsigned connect = std::max(1u, (server.connect_timeout_ms + 999) / 1000);
+  const unsigned answer = std::max(kMinAnswerSeconds, (2 * cluster.interval_ms + 999) / 1000);
+  ::mysql_options(handle, MYSQL_OPT_CONNECT_TIMEOUT, &connect);
+  ::mysql_options(handle, MYSQL_OPT_READ_TIMEOUT, &answer);
+  ::mysql_options(handle, MYSQL_OPT_WRITE_TIMEOUT, &answer);
+  const unsigned no = 0;  // a hostile server must not read our files
+  ::mysql_options(handle, MYSQL_OPT_LOCAL_INFILE, &no);
+  ::mysql_options(handle, MYSQL_SET_CHARSET_NAME, "utf8mb4");
+  ::mysql_options4(handle, MYSQL_OPT_CONNECT_ATTR_ADD, "program_name", "sluice-monitor");
+}
+
+/// A handle whose options are set; null if there is no memory.
+MYSQL* make_handle(const config::Cluster& cluster, const config::Server& server,
+                   const cluster::Address& address, bool with_tls) {
+  MYSQL* handle = ::mysql_init(nullptr);
+  if (handle == nullptr) return nullptr;
+  set_options(handle, cluster, server);
+  if (with_tls) set_tls(handle, server.tls);
+  const unsigned protocol = address.path.empty() ? MYSQL_PROTOCOL_TCP : MYSQL_PROTOCOL_SOCKET;
+  ::mysql_options(handle, MYSQL_OPT_PROTOCOL, &protocol);
+  return handle;
+}
+
+}  // namespace
+
+const std::optional<std::string>* ResultSet::cell(std::size_t row, std::string_view column) const {
+  const auto it = std::ranges::find(columns, column);
+  if (it == columns.end() || row >= rows.size()) return nullptr;
+  return &rows[row][static_cast<std::size_t>(it - columns.begin())];
+}
+
+std::string ResultSet::text(std::size_t row, std::string_view column) const {
+  const auto* value = cell(row, column);
+  return value && *value ? **value : std::string();
+}
+
+std::optional<uint64_t> ResultSet::number(std::size_t row, std::string_view column) const {
+  const auto value = text(row, column);
+  uint64_t out = 0;
+  const auto [end, code] = std::from_chars(value.data(), value.data() + value.size(), out);
+  if (value.empty() || code != std::errc() || end != value.data() + value.size())
+    return std::nullopt;
+  return out;
+}
+
+bool SqlError::denied() const {
+  return std::ranges::count(kDenied, number) > 0;
+}
+
+SqlError Connection::error() const {
+  return {::mysql_errno(handle_.get()), ::mysql_error(handle_.get())};
+}
+
+SqlResult<Connection> Connection::open(const config::Cluster& cluster, const config::Server& server,
+                                       const cluster::Address& address) {
+  bool with_tls = server.tls.mode != config::TlsMode::off;
+  for (;;) {
+    Connection connection(make_handle(cluster, server, address, with_tls));
+    if (!connection.handle_) return tl::unexpected(SqlError{2008, "no memory for a connection"});
+    if (::mysql_real_connect(connection.handle_.get(), or_null(address.ip), cluster.user.c_str(),
+                             cluster.password.reveal().c_str(), nullptr, address.port,
+                             or_null(address.path), 0) != nullptr)
+      return connection;
+    const auto error = connection.error();
+    if (!with_tls || server.tls.mode != config::TlsMode::preferred || error.number != kTlsError)
+      return tl::unexpected(error);
+    with_tls = false;
+  }
+}
+
+SqlResult<ResultSet> Connection::query(std::string_view sql) {
+  MYSQL* handle = handle_.get();
+  if (::mysql_real_query(handle, sql.data(), sql.size()) != 0) return tl::unexpected(error());
+  ResultSet out;
+  const std::unique_ptr<MYSQL_RES, decltype([](MYSQL_RES* r) { ::mysql_free_result(r); })> result(
+      ::mysql_store_result(handle));
+  if (!result) {
+    if (::mysql_errno(handle) != 0) return tl::unexpected(error());
+    return out;
+  }
+  const unsigned columns = ::mysql_num_fields(result.get());
+  const MYSQL_FIELD* fields = ::mysql_fetch_fields(result.get());
+  for (unsigned i = 0; i < columns; ++i) out.columns.emplace_back(fields[i].name);
+  while (MYSQL_ROW row = ::mysql_fetch_row(result.get())) {
+    const unsigned long* lengths = ::mysql_fetch_lengths(result.get());
+    auto& cells = out.rows.emplace_back(columns);
+    for (unsigned i = 0; i < columns; ++i)
+      if (row[i] != nullptr) cells[i].emplace(row[i], lengths[i]);
+  }
+  return out;
+}
+
+Greeting Connection::greeting() const {
+  // libmariadb keeps what the server sent as it is, but for the prefix of the version.
+  MYSQL* handle = handle_.get();
+  Greeting greeting;
+  std::string_view version = handle->server_version ? handle->server_version : "";
+  if (version.starts_with("5.5.5-")) version.remove_prefix(6);
+  greeting.version = version;
+  greeting.capabilities = handle->server_capabilities & UINT32_MAX;
+  greeting.collation = static_cast<uint8_t>(handle->server_language);
+  unsigned long extended = 0;
+  if (greeting.is_mariadb() &&
+      ::mariadb_get_infov(handle, MARIADB_CONNECTION_EXTENDED_SERVER_CAPABILITIES, &extended) == 0)
+    greeting.capabilities |= uint64_t{extended & UINT32_MAX} << 32;
+  return greeting;
+}
+
+void preload_client_library() {
+  ::mysql_library_init(0, nullptr, nullptr);
+  MYSQL* handle = ::mysql_init(nullptr);
+  for (const char* plugin : {"mysql_native_password", "caching_sha2_password", "client_ed25519",
+                             "parsec", "dialog", "mysql_clear_password", "sha256_password"})
+    if (::mysql_load_plugin(handle, plugin, kAuthenticationPlugin, 0) == nullptr)
+      log::debug("monitor", "client plugin not available", log::kv("plugin", plugin));
+  ::mysql_close(handle);
+
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  if (::getaddrinfo("localhost", "3306", &hints, &found) == 0) ::freeaddrinfo(found);
+}
+
+}  // namespace sluice::monitor

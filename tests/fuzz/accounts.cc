@@ -1,0 +1,94 @@
+// The table of accounts as hostile bytes, and find() against a plain reading of the same rows. The
+// first byte chooses. Properties: nothing outside the bytes is read, no loop without end, and the
+// two searches of find() give what trying every row would.
+#include <fuzzer/FuzzedDataProvider.h>
+
+#include <cstdlib>
+
+#include "common/accounts/match.h"
+
+namespace sluice::accounts {
+namespace {
+
+const Peer kPeers[] = {{"10.1.2.3", ""}, {"", ""}, {"127.0.0.1", ""}, {"::1", "web1.example.com"}};
+
+void read_everything(ByteSpan bytes) {
+  const auto table = Table::open(bytes);
+  if (!table) return;
+  for (std::size_t i = 0; i < table->size(); ++i)
+    if (const auto account = table->at(i))
+      for (const auto& proof : account->proofs)
+        if (proof.plugin.size() > bytes.size()) std::abort();
+  for (const Peer& peer : kPeers) {
+    find(*table, "app", peer);
+    host_allowed(*table, peer);
+  }
+}
+
+/// The pattern rule once more, as its definition says it.
+bool plain_like(std::string_view pattern, std::string_view text, Case letters) {
+  if (pattern.empty()) return text.empty();
+  if (pattern[0] == '%')
+    return plain_like(pattern.substr(1), text, letters) ||
+           (!text.empty() && plain_like(pattern, text.substr(1), letters));
+  if (text.empty()) return false;
+  const std::size_t taken = pattern[0] == '\\' && pattern.size() > 1 ? 2 : 1;
+  const bool same = letters == Case::fold
+                        ? std::tolower(static_cast<unsigned char>(pattern[taken - 1])) ==
+                              std::tolower(static_cast<unsigned char>(text[0]))
+                        : pattern[taken - 1] == text[0];
+  if (pattern[0] != '_' && !same) return false;
+  return plain_like(pattern.substr(taken), text.substr(1), letters);
+}
+
+/// The best of all rows that cover the client, by trying every one.
+std::optional<Account> try_every_row(const Table& table, std::string_view user,
+                                     const Peer& client) {
+  const Peer seen = as_seen_by(table, client);
+  std::optional<std::size_t> best;
+  for (std::size_t i = 0; i < table.size(); ++i) {
+    const auto key = table.key(i);
+    if (key->is_role || (!key->user.empty() && key->user != user)) continue;
+    if (table.skip_name_resolve() && needs_resolving(key->host)) continue;
+    if (!host_matches(table.flavour(), key->host, seen)) continue;
+    if (!best || key->specificity > table.key(*best)->specificity) best = i;
+  }
+  return best ? table.at(*best) : std::nullopt;
+}
+
+void compare(FuzzedDataProvider& data) {
+  Contents contents;
+  contents.flavour = data.ConsumeBool() ? Flavour::mariadb : Flavour::mysql;
+  contents.skip_name_resolve = data.ConsumeBool();
+  for (int left = data.ConsumeIntegralInRange(0, 12); left > 0; --left)
+    contents.rows.push_back({.user = data.PickValueInArray({"", "app", "apq"}),
+                             .host = data.ConsumeRandomLengthString(20),
+                             .is_role = data.ConsumeIntegralInRange(0, 9) == 0});
+  const Peer client{data.ConsumeRandomLengthString(16), data.ConsumeRandomLengthString(8)};
+  const auto bytes = encode(contents);
+  const auto table = Table::open(bytes);
+  if (!table || table->size() != contents.rows.size()) std::abort();
+  const auto quick = find(*table, "app", client), plain = try_every_row(*table, "app", client);
+  if (quick.has_value() != plain.has_value()) std::abort();
+  if (quick && (quick->user != plain->user || quick->host != plain->host)) std::abort();
+  for (const Row& row : contents.rows)
+    for (const Case letters : {Case::exact, Case::fold}) {
+      // The definition takes exponential time: a few wildcards are enough.
+      const auto host = std::string_view(row.host).substr(0, 8);
+      if (like(host, client.ip, letters) != plain_like(host, client.ip, letters)) std::abort();
+    }
+}
+
+}  // namespace
+}  // namespace sluice::accounts
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  FuzzedDataProvider input(data, size);
+  if (input.ConsumeBool()) {
+    sluice::accounts::compare(input);
+  } else {
+    const auto rest = input.ConsumeRemainingBytes<std::byte>();
+    sluice::accounts::read_everything(rest);
+  }
+  return 0;
+}

@@ -1,0 +1,139 @@
+#include "master/config/parse.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <iterator>
+
+#include "master/config/load.h"
+#include "tests/master/config/fixture.h"
+
+namespace sluice::config {
+namespace {
+
+ipc::ParsedConfig parse_case(const std::string& name) {
+  std::ifstream in(SLUICE_TEST_DATA "/config/" + name + ".toml", std::ios::binary);
+  return test::parse_text({std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()});
+}
+
+TEST(Parse, ALocalProxy) {
+  const auto parsed = parse_case("good_local");
+  ASSERT_TRUE(usable(parsed));
+  Config expected;
+  expected.clusters = {{.name = "shop", .user = "sluice", .password = Secret("s3cret")}};
+  expected.clusters[0].servers = {{.name = "db1", .address = {"10.0.0.11", 3306, ""}},
+                                  {.name = "db2", .address = {"10.0.0.12", 3306, ""}}};
+  expected.services = {{.name = "shop", .cluster = "shop", .router = RouterKind::connection}};
+  expected.services[0].listen = {
+      {"127.0.0.1", 3306, ""}, {"::1", 3306, ""}, {"", 0, "/run/sluice/shop.sock"}};
+  EXPECT_EQ(parsed.config, expected);
+}
+
+TEST(Parse, EveryKeyIsStored) {
+  const auto parsed = parse_case("good_every_key");
+  ASSERT_TRUE(usable(parsed));
+
+  Process process{.user = "proxy",
+                  .group = "proxy",
+                  .workers = 4,
+                  .drain_timeout_ms = 90'000,
+                  .control_socket = "/run/other/control.sock",
+                  .log = {LogTarget::file, log::Level::info, "local3", "/var/log/sluice.log"},
+                  .sandbox = Sandbox::require,
+                  .secrets_key = "/etc/sluice/other.key"};
+  EXPECT_EQ(parsed.config.sluice, process);
+
+  const Tls of_cluster{.verify = TlsVerify::identity,
+                       .ca = "/etc/sluice/ca.pem",
+                       .certificate = "/etc/ssl/sluice.pem",
+                       .key = "/etc/ssl/sluice.key"};
+  const Tls of_db2{.verify = TlsVerify::ca,
+                   .ca = "/etc/ssl/db2.pem",
+                   .certificate = "/etc/sluice/c.pem",
+                   .key = "/etc/sluice/k.pem"};
+  Cluster cluster{.name = "shop",
+                  .topology = Topology::galera,
+                  .user = "watcher",
+                  .password = Secret("credential")};
+  cluster.interval_ms = 250;
+  cluster.max_lag_ms = 10'000;
+  cluster.accounts_interval_ms = 300'000;
+  cluster.servers = {{"db2", {"db2.example.org", 3307, ""}, 2, 50, false, 500, of_db2},
+                     {"db1", {"fd00::11", 3306, ""}, 1, 100, false, 2000, of_cluster}};
+  ASSERT_EQ(parsed.config.clusters.size(), 1u);
+  EXPECT_EQ(parsed.config.clusters[0], cluster);
+
+  Service service{.name = "shop", .cluster = "shop", .router = RouterKind::connection};
+  service.listen = {{"0.0.0.0", 3306, ""}, {"::", 3306, ""}};
+  service.target = Target::replica;
+  service.identity = IdentityMode::as_connected;
+  service.account_mismatch = AccountMismatch::allow;
+  service.max_connections = 500;
+  service.login_timeout_ms = 30'000;
+  service.socket_mode = 0660;
+  service.tls = {.ca = "/etc/sluice/clients.pem",
+                 .certificate = "/etc/sluice/shop.pem",
+                 .key = "/etc/sluice/shop.key",
+                 .min_version = "1.3",
+                 .ciphers = "HIGH"};
+  ASSERT_EQ(parsed.config.services.size(), 1u);
+  EXPECT_EQ(parsed.config.services[0], service);
+}
+
+TEST(Parse, TablesMayBeSpreadOverFiles) {
+  const auto parsed = parse_case("good_spread");
+  ASSERT_TRUE(usable(parsed));
+  EXPECT_EQ(parsed.config.sluice.workers, 2u);
+  EXPECT_EQ(parsed.config.sluice.log.level, log::Level::debug);
+  const Cluster* shop = parsed.config.cluster("shop");
+  ASSERT_TRUE(shop);
+  EXPECT_EQ(shop->user, "sluice");
+  ASSERT_EQ(shop->servers.size(), 2u);
+  EXPECT_EQ(shop->servers[0].name, "db1");
+  EXPECT_EQ(shop->servers[1].name, "db2");
+}
+
+TEST(Parse, FallbackFollowsTheTarget) {
+  const auto parsed = parse_case("fallback");
+  ASSERT_TRUE(usable(parsed));
+  EXPECT_EQ(parsed.config.service("c")->fallback, Fallback::primary);
+  const auto explicit_none = parse_case("good_every_key");
+  EXPECT_EQ(explicit_none.config.service("shop")->fallback, Fallback::none);
+}
+
+TEST(Parse, ClustersAndServicesAreSortedServersStayAsWritten) {
+  const auto parsed = test::parse_text(R"(
+    [service]
+    z = { cluster = "b", router = "connection", listen = ["127.0.0.1:1"] }
+    a = { cluster = "a", router = "connection", listen = ["127.0.0.1:2"] }
+    [cluster.b]
+    servers = { y = "10.0.0.2", x = "10.0.0.1" }
+    account = { user = "u", password = "p" }
+    [cluster.a]
+    servers = { x = "10.0.0.1" }
+    account = { user = "u", password = "p" }
+  )");
+  ASSERT_TRUE(usable(parsed));
+  EXPECT_EQ(parsed.config.services[0].name, "a");
+  EXPECT_EQ(parsed.config.clusters[0].name, "a");
+  EXPECT_EQ(parsed.config.clusters[1].servers[0].name, "y");
+}
+
+TEST(Parse, TheMinimalConfigurationIsOne) {
+  const auto parsed = test::parse_text(std::string(kMinimalConfiguration));
+  EXPECT_TRUE(parsed.problems.empty());
+}
+
+TEST(Parse, NestingWithoutEndIsRefused) {
+  std::string dots = "a";
+  for (int i = 0; i < 100'000; ++i) dots += ".a";
+  for (const auto& text : {dots + " = 1", "[" + dots + "]", "x = " + std::string(100'000, '['),
+                           "x = " + std::string(100'000, '{')}) {
+    const auto parsed = test::parse_text(text);
+    ASSERT_FALSE(usable(parsed));
+    EXPECT_EQ(parsed.problems.front().line, 1u);
+  }
+}
+
+}  // namespace
+}  // namespace sluice::config

@@ -1,0 +1,55 @@
+// What a session's engine wants done, in order. The runtime carries it out; a simulator does so too.
+#pragma once
+
+#include <list>
+#include <string>
+#include <vector>
+
+#include "worker/session/state.h"
+
+namespace sluice::worker {
+
+struct Action {
+  enum class Kind : uint8_t {
+    send,              ///< `bytes` to `side`
+    connect,           ///< to the server named `text`; answered by connect_failed() or its bytes
+    close,             ///< `side`, at once
+    finish_client,     ///< close our half of the client's connection once all is sent
+    refresh_accounts,  ///< ask for the tables to be read again
+    log,               ///< one line about this session; `text` is why
+  };
+  Kind kind;
+  Side side = Side::client;
+  ByteSpan bytes;
+  std::string_view text;
+};
+
+/// Kept by its owner and used again: in the steady state nothing is allocated.
+class Actions {
+ public:
+  void send(Side to, ByteSpan bytes) { list_.push_back({Action::Kind::send, to, bytes, {}}); }
+  /// As above, for bytes that the engine made: they live until clear().
+  void send_made(Side to, Bytes bytes) { send(to, made_.emplace_back(std::move(bytes))); }
+  void connect(std::string_view server) { list_.push_back({Action::Kind::connect, {}, {}, server}); }
+  void close(Side side) { list_.push_back({Action::Kind::close, side, {}, {}}); }
+  void finish_client() { list_.push_back({Action::Kind::finish_client, {}, {}, {}}); }
+  void refresh_accounts() { list_.push_back({Action::Kind::refresh_accounts, {}, {}, {}}); }
+  void log(std::string text) {
+    const auto& kept = texts_.emplace_back(std::move(text));
+    list_.push_back({Action::Kind::log, {}, {}, kept});
+  }
+
+  const std::vector<Action>& list() const { return list_; }
+  void clear() {
+    list_.clear();
+    made_.clear();
+    texts_.clear();
+  }
+
+ private:
+  std::vector<Action> list_;
+  std::list<Bytes> made_;
+  std::list<std::string> texts_;
+};
+
+}  // namespace sluice::worker

@@ -1,0 +1,34 @@
+// The part of the engine (engine.h) up to the client's OK: choosing a server, its greeting, the
+// client's answer, and the proof that the two settle between them.
+#pragma once
+
+#include <optional>
+
+#include "worker/session/engine.h"
+
+namespace sluice::worker {
+
+/// A whole packet at the start of `bytes`.
+struct PacketView {
+  uint8_t sequence = 0;
+  ByteSpan payload;
+  std::size_t size = 0;  ///< with its header
+};
+std::optional<PacketView> first_packet(ByteSpan bytes);
+
+/// Asks the router, and connects to what it says or refuses the client with its reason.
+void choose_server(SessionState& s, const Surroundings& w, Actions& out);
+/// Ends a session that is not logged in, with an error for the client.
+void refuse(SessionState& s, int64_t now_ns, End end, Actions& out);
+/// The last step of every end that the client was told about: our half is closed, the client's close
+/// is awaited for a moment.
+void begin_closing(SessionState& s, int64_t now_ns, Actions& out);
+
+void login_bytes(SessionState& s, const Surroundings& w, Side from, ByteSpan bytes, Actions& out);
+void login_server_closed(SessionState& s, const Surroundings& w, Actions& out);
+void login_deadline(SessionState& s, const Surroundings& w, Actions& out);
+
+/// Why a whole COM_CHANGE_USER packet may not go on to the server; nothing if it may.
+std::optional<End> judge_change_user(const SessionState& s, const Surroundings& w, ByteSpan payload);
+
+}  // namespace sluice::worker

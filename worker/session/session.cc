@@ -1,0 +1,271 @@
+#include "worker/session/session.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <algorithm>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "worker/auth/identity.h"
+#include "worker/sessions_table.h"
+#include "worker/worker.h"
+
+namespace sluice::worker {
+namespace {
+
+void set_option(int fd, int level, int option, int value) {
+  ::setsockopt(fd, level, option, &value, sizeof value);  // an optimisation or a safety net at most
+}
+
+/// A server that died without a word is noticed while a session is idle, too.
+void prepare_tcp(int fd) {
+  set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+  set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+  set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, 30);
+  set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, 10);
+}
+
+struct SocketAddress {
+  sockaddr_storage storage{};
+  socklen_t size = 0;
+  const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
+};
+
+SocketAddress to_socket_address(const cluster::Address& from) {
+  SocketAddress out;
+  if (!from.path.empty()) {
+    auto& un = reinterpret_cast<sockaddr_un&>(out.storage);
+    un.sun_family = AF_UNIX;
+    from.path.copy(un.sun_path, sizeof un.sun_path - 1);
+    out.size = sizeof un;
+  } else if (from.ip.find(':') != std::string::npos) {
+    auto& in = reinterpret_cast<sockaddr_in6&>(out.storage);
+    in.sin6_family = AF_INET6;
+    in.sin6_port = htons(from.port);
+    ::inet_pton(AF_INET6, from.ip.c_str(), &in.sin6_addr);
+    out.size = sizeof in;
+  } else {
+    auto& in = reinterpret_cast<sockaddr_in&>(out.storage);
+    in.sin_family = AF_INET;
+    in.sin_port = htons(from.port);
+    ::inet_pton(AF_INET, from.ip.c_str(), &in.sin_addr);
+    out.size = sizeof in;
+  }
+  return out;
+}
+
+Result<UniqueFd> start_connecting(const cluster::Address& to) {
+  const auto address = to_socket_address(to);
+  UniqueFd fd(::socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd) return fail_errno("socket");
+  if (to.path.empty()) prepare_tcp(fd.get());
+  if (::connect(fd.get(), address.get(), address.size) != 0 && errno != EINPROGRESS)
+    return fail_errno("connect");
+  return fd;
+}
+
+/// Our own address on a connected socket, as the peer sees it; empty for a Unix socket.
+std::string local_ip(int fd) {
+  sockaddr_storage own{};
+  socklen_t size = sizeof own;
+  char text[INET6_ADDRSTRLEN] = "";
+  if (::getsockname(fd, reinterpret_cast<sockaddr*>(&own), &size) != 0) return {};
+  if (own.ss_family == AF_INET)
+    ::inet_ntop(AF_INET, &reinterpret_cast<sockaddr_in&>(own).sin_addr, text, sizeof text);
+  if (own.ss_family == AF_INET6)
+    ::inet_ntop(AF_INET6, &reinterpret_cast<sockaddr_in6&>(own).sin6_addr, text, sizeof text);
+  return text;
+}
+
+}  // namespace
+
+Session::Session(Worker& worker, ServiceEntry& service, SessionState state, UniqueFd client)
+    : worker_(worker), service_(service), state_(std::move(state)), client_(std::move(client)) {
+  stats::add(service_.counters->open);
+}
+
+Session::~Session() {
+  close(Side::server);
+  stats::subtract(service_.counters->open);
+}
+
+Result<> Session::restore() {
+  SLUICE_TRY((client_watch_.start<&Session::on_client>(worker_.loop(), client_.get(), 0, this)));
+  if (server_)
+    SLUICE_TRY((server_watch_.start<&Session::on_server>(worker_.loop(), server_.get(), 0, this)));
+  update_interest();
+  return {};
+}
+
+Surroundings Session::surroundings() const {
+  const bool choosing = state_.phase <= Phase::connecting;
+  return worker_.surroundings(service_, choosing ? Worker::Servers::with_load : Worker::Servers::none);
+}
+
+void Session::accepted(bool over_limit) {
+  (over_limit ? on_limit : on_accepted)(state_, surroundings(), worker_.actions());
+  carry_out();
+}
+
+void Session::view_changed() {
+  on_view(state_, worker_.surroundings(service_, Worker::Servers::with_load), worker_.actions());
+  carry_out();
+}
+
+void Session::accounts_changed() {
+  on_accounts(state_, surroundings(), worker_.actions());
+  carry_out();
+}
+
+void Session::deadline_passed() {
+  on_deadline(state_, surroundings(), worker_.actions());
+  carry_out();
+}
+
+void Session::order_to_end(const End& end, int64_t deadline_ns) {
+  on_order_to_end(state_, end, worker_.now_ns(), deadline_ns, worker_.actions());
+  carry_out();
+}
+
+void Session::on_ready(Side side, short what) {
+  worker_.read_clock();
+  const auto phase = state_.phase;
+  const auto commands = state_.conversation.commands;
+  if (what & EV_WRITE) flush(side);
+  if ((what & EV_READ) && fd(side)) read(side);
+  count(phase, commands);
+  carry_out();
+}
+
+void Session::count(Phase before, uint64_t commands_before) {
+  auto& counters = *service_.counters;
+  stats::add(counters.commands, state_.conversation.commands - commands_before);
+  if (state_.phase == before) return;
+  if (before == Phase::proving && state_.phase == Phase::relaying) stats::add(counters.logins);
+  if (before < Phase::relaying && state_.phase == Phase::closing) stats::add(counters.refused);
+}
+
+void Session::read(Side side) {
+  const auto scratch = worker_.scratch();
+  const ssize_t n = ::recv(fd(side).get(), scratch.data(), scratch.size(), 0);
+  if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  if (n <= 0) {
+    if (state_.phase == Phase::connecting && side == Side::server && n < 0)
+      on_connect_failed(state_, surroundings(), std::strerror(errno), worker_.actions());
+    else
+      on_closed(state_, surroundings(), side, worker_.actions());
+    return;
+  }
+  if (fresh_ && side == Side::server) {
+    fresh_ = false;
+    if (needs_judging(service_.config, state_.client_ip))
+      on_connected(state_, local_ip(server_.get()));
+  }
+  auto& counters = *service_.counters;
+  stats::add(side == Side::client ? counters.bytes_in : counters.bytes_out, static_cast<uint64_t>(n));
+  on_bytes(state_, surroundings(), side, scratch.first(static_cast<std::size_t>(n)), worker_.actions());
+}
+
+void Session::flush(Side side) {
+  auto& bytes = unsent(state_, side);
+  if (bytes.empty()) return;
+  const ssize_t n = ::send(fd(side).get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+  if (n < 0) {
+    if (errno != EAGAIN && errno != EINTR)
+      on_closed(state_, surroundings(), side, worker_.actions());
+    return;
+  }
+  bytes.erase(bytes.begin(), bytes.begin() + n);
+  if (!bytes.empty()) return;
+  bytes = {};  // an idle session owns no buffer
+  on_sent(state_, side, worker_.actions());
+}
+
+void Session::carry_out() {
+  // Carrying out one thing can bring the next (a connect that fails at once), so by index.
+  auto& actions = worker_.actions();
+  for (std::size_t i = 0; i < actions.list().size(); ++i) {
+    const Action action = actions.list()[i];
+    switch (action.kind) {
+      case Action::Kind::send: send(action.side, action.bytes); break;
+      case Action::Kind::connect: connect(action.text); break;
+      case Action::Kind::close: close(action.side); break;
+      case Action::Kind::finish_client: finish_client(); break;
+      case Action::Kind::refresh_accounts: worker_.refresh_accounts(*service_.cluster); break;
+      case Action::Kind::log: log(action.text); break;
+    }
+  }
+  actions.clear();
+  if (state_.phase == Phase::over) return worker_.forget(*this);
+  update_interest();
+  if (state_.deadline_ns != 0) worker_.watch_deadline(*this);
+}
+
+void Session::send(Side side, ByteSpan bytes) {
+  if (!fd(side)) return;
+  auto& waiting = unsent(state_, side);
+  if (waiting.empty()) {
+    const ssize_t n = ::send(fd(side).get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (n > 0) bytes = bytes.subspan(static_cast<std::size_t>(n));
+    if (n < 0 && errno != EAGAIN && errno != EINTR)
+      return;  // the peer is gone: reading from it says so, in its turn
+  }
+  waiting.insert(waiting.end(), bytes.begin(), bytes.end());
+}
+
+void Session::connect(std::string_view server) {
+  auto& cluster = *service_.cluster;
+  const auto* state = cluster.state ? cluster.state->server(server) : nullptr;
+  std::string why = "its address is not known";
+  if (state != nullptr) {
+    for (const auto& address : state->addresses) {
+      auto connecting = start_connecting(address);
+      if (!connecting) {
+        why = connecting.error().message;
+        continue;
+      }
+      close(Side::server);
+      server_ = std::move(*connecting);
+      server_row_ = cluster.server_row(server);
+      stats::add(worker_.lane().servers[server_row_].open);
+      stats::add(worker_.lane().servers[server_row_].connected);
+      fresh_ = true;
+      if (server_watch_.start<&Session::on_server>(worker_.loop(), server_.get(), EV_READ, this)) return;
+      why = "no memory";
+    }
+  }
+  on_connect_failed(state_, surroundings(), why, worker_.actions());
+}
+
+void Session::close(Side side) {
+  if (!fd(side)) return;
+  if (side == Side::server) stats::subtract(worker_.lane().servers[server_row_].open);
+  watch(side).stop();
+  fd(side).reset();
+  unsent(state_, side) = {};
+}
+
+void Session::finish_client() {
+  if (client_ && state_.unsent_to_client.empty()) ::shutdown(client_.get(), SHUT_WR);
+}
+
+void Session::log(std::string_view why) {
+  if (log::level() < log::Level::info) return;
+  log::info("session", why, log::kv("session", session_name(state_.id)),
+            log::kv("service", state_.service), log::kv("client", client_name(state_)),
+            log::kv("user", state_.user), log::kv("server", state_.server));
+}
+
+void Session::update_interest() {
+  for (const Side side : {Side::client, Side::server}) {
+    if (!fd(side)) continue;
+    watch(side).want(static_cast<short>((wants_read(state_, side) ? EV_READ : 0) |
+                                        (unsent(state_, side).empty() ? 0 : EV_WRITE)));
+  }
+}
+
+}  // namespace sluice::worker

@@ -1,0 +1,64 @@
+// The runtime of one session: its two sockets, what the loop watches, and the carrying out of what
+// the engine wants. Decides nothing.
+#pragma once
+
+#include "common/base/unique_fd.h"
+#include "common/event/event.h"
+#include "worker/session/engine.h"
+
+namespace sluice::worker {
+
+class Worker;
+struct ServiceEntry;
+
+class Session {
+ public:
+  /// `client` is connected and non-blocking.
+  Session(Worker& worker, ServiceEntry& service, SessionState state, UniqueFd client);
+  ~Session();
+
+  /// Builds watches and deadlines from the state; a session that came from elsewhere starts so too.
+  Result<> restore();
+
+  const SessionState& state() const { return state_; }
+  ServiceEntry& service() const { return service_; }
+
+  // Events of the worker, for the engine.
+  void accepted(bool over_limit);
+  void view_changed();
+  void accounts_changed();
+  void deadline_passed();
+  void order_to_end(const End& end, int64_t deadline_ns);
+
+ private:
+  friend class Worker;
+  void on_client(short what) { on_ready(Side::client, what); }
+  void on_server(short what) { on_ready(Side::server, what); }
+  void on_ready(Side side, short what);
+  void read(Side side);
+  void flush(Side side);
+  /// Carries out what the engine asked for, until nothing is left; then this may be deleted.
+  void carry_out();
+  void send(Side side, ByteSpan bytes);
+  void connect(std::string_view server);
+  void close(Side side);
+  void finish_client();
+  void log(std::string_view why);
+  /// Adds what an event has changed to the statistics.
+  void count(Phase before, uint64_t commands_before);
+  void update_interest();
+
+  UniqueFd& fd(Side side) { return side == Side::client ? client_ : server_; }
+  event::IoWatch& watch(Side side) { return side == Side::client ? client_watch_ : server_watch_; }
+  Surroundings surroundings() const;
+
+  Worker& worker_;
+  ServiceEntry& service_;
+  SessionState state_;
+  UniqueFd client_, server_;
+  event::IoWatch client_watch_, server_watch_;
+  uint32_t server_row_ = 0;        ///< of the statistics page, while connected
+  bool fresh_ = false;             ///< connected, and nothing was read from the server yet
+};
+
+}  // namespace sluice::worker

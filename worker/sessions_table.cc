@@ -1,0 +1,48 @@
+#include "worker/sessions_table.h"
+
+#include <fmt/format.h>
+
+#include "common/base/clock.h"
+
+namespace sluice::worker {
+namespace {
+
+std::string activity(const SessionState& s) {
+  if (s.phase != Phase::relaying) return std::string(enum_name(s.phase));
+  return s.conversation.at_boundary() ? "idle" : "in a command";
+}
+
+}  // namespace
+
+std::string session_name(uint64_t id) {
+  return fmt::format("{}-{}", id >> 32, id & UINT32_MAX);
+}
+
+std::string client_name(const SessionState& s) {
+  if (s.client_ip.empty()) return "unix";
+  return config::Endpoint{s.client_ip, s.client_port, {}}.text();
+}
+
+ipc::Table sessions_table(const std::unordered_map<uint64_t, std::unique_ptr<Session>>& sessions,
+                          std::string_view only, int64_t now_ns) {
+  using ipc::Kind;
+  ipc::Table table;
+  table.columns = {{"session", Kind::text},   {"service", Kind::text}, {"client", Kind::text},
+                   {"user", Kind::text},      {"database", Kind::text}, {"server", Kind::text},
+                   {"state", Kind::text},     {"age_s", Kind::number}, {"idle_s", Kind::number},
+                   {"commands", Kind::number}, {"bytes_in", Kind::number}, {"bytes_out", Kind::number},
+                   {"server_connection_id", Kind::number}};
+  for (const auto& [id, session] : sessions) {
+    const auto& s = session->state();
+    if (!only.empty() && session_name(id) != only) continue;
+    table.rows.push_back({{session_name(id), s.service, client_name(s), s.user, s.database, s.server,
+                           activity(s), fmt::to_string((now_ns - s.accepted_ns) / kSecondNs),
+                           fmt::to_string((now_ns - s.active_ns) / kSecondNs),
+                           fmt::to_string(s.conversation.commands), fmt::to_string(s.bytes_in),
+                           fmt::to_string(s.bytes_out), fmt::to_string(s.server_connection_id)}});
+  }
+  table.record = !only.empty();
+  return table;
+}
+
+}  // namespace sluice::worker

@@ -1,0 +1,22 @@
+// Sessions as rows for people and scripts.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <unordered_map>
+
+#include "common/ipc/messages.h"
+#include "worker/session/session.h"
+
+namespace sluice::worker {
+
+/// "3-17": the 17th session of the third worker that was ever started.
+std::string session_name(uint64_t id);
+/// "10.0.0.7:51234", or "unix" for a client on a Unix socket.
+std::string client_name(const SessionState& state);
+
+/// All sessions, or the one with this name.
+ipc::Table sessions_table(const std::unordered_map<uint64_t, std::unique_ptr<Session>>& sessions,
+                          std::string_view only, int64_t now_ns);
+
+}  // namespace sluice::worker

@@ -1,0 +1,107 @@
+// sluice-worker: accepts clients, owns their sessions, and knows of the clusters what the monitor
+// tells. One loop, one thread, no file, no name resolution.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "common/accounts/table.h"
+#include "common/process/master_link.h"
+#include "common/stats/page.h"
+#include "worker/acceptor.h"
+#include "worker/session/session.h"
+
+namespace sluice::worker {
+
+/// A cluster as this worker knows it.
+struct ClusterEntry {
+  config::Cluster config;
+  std::optional<cluster::ClusterState> state;
+  std::vector<uint32_t> server_rows;  ///< of the statistics page, beside state->servers
+  ipc::SealedMap accounts_file;
+  std::optional<accounts::Table> accounts;
+  uint64_t accounts_version = 0;
+
+  /// Row of a server in the statistics page; 0 if it has none.
+  uint32_t server_row(std::string_view name) const;
+};
+
+struct ServiceEntry {
+  config::Service config;
+  ClusterEntry* cluster = nullptr;
+  const Router* router = nullptr;
+  stats::ServiceCounters* counters = nullptr;
+  uint32_t row = 0;
+};
+
+class Worker final : public process::MasterLinkUser {
+ public:
+  explicit Worker(event::Loop& loop);
+  /// Runs until the process is to end.
+  Result<> run();
+
+  // For sessions and acceptors.
+  event::Loop& loop() { return loop_; }
+  /// Where bytes are received; shared by all sessions, valid until the next receive.
+  std::span<std::byte> scratch() { return scratch_; }
+  /// Where an engine puts what it wants; one call at a time.
+  Actions& actions() { return actions_; }
+  /// With the servers and their load only where one is to be chosen: it costs a look at all lanes.
+  enum class Servers : uint8_t { none, with_load };
+  Surroundings surroundings(const ServiceEntry& service, Servers servers);
+  stats::Lane& lane() { return stats_->lanes[config_.lane]; }
+  void adopt(ServiceEntry& service, UniqueFd client, std::string ip, uint16_t port);
+  void watch_deadline(Session& session);
+  void refresh_accounts(const ClusterEntry& cluster);
+  /// Deletes a session that is over.
+  void forget(Session& session);
+  int64_t now_ns() const { return now_ns_; }
+  void read_clock();
+
+  Result<> on_frame(ipc::Frame frame) override;
+  void on_master_lost() override;
+
+ private:
+  struct Handlers;
+  Result<> on_worker_config(ipc::WorkerConfig message, std::vector<UniqueFd> fds);
+  Result<> on_listener(ipc::Listener message, std::vector<UniqueFd> fds);
+  Result<> on_start(ipc::Start);
+  Result<> on_cluster_update(ipc::ClusterUpdate message);
+  Result<> on_accounts_update(ipc::AccountsUpdate message, std::vector<UniqueFd> fds);
+  Result<> on_accounts_checked(ipc::AccountsChecked message);
+  Result<> on_log_level(ipc::LogLevel message);
+  Result<> on_stop_accepting(ipc::StopAccepting);
+  Result<> on_finish(ipc::Finish message);
+  Result<> on_ask(ipc::Ask message);
+
+  void on_tick();
+  void start_finishing(const End& end, int64_t deadline_ns);
+  void leave_if_done();
+  void accounts_news(const ClusterEntry& cluster);
+  /// Calls for every session of a cluster's services; they may end under way.
+  template <class Call>
+  void for_sessions(const ClusterEntry* cluster, Call call);
+
+  event::Loop& loop_;
+  process::MasterLink link_;
+  ipc::Phase phase_ = ipc::kStarting;
+  ipc::WorkerConfig config_;
+  stats::Mapping stats_;
+  std::map<std::string, std::unique_ptr<ClusterEntry>, std::less<>> clusters_;
+  std::map<std::string, std::unique_ptr<ServiceEntry>, std::less<>> services_;
+  std::vector<std::unique_ptr<Acceptor>> acceptors_;
+  std::unordered_map<uint64_t, std::unique_ptr<Session>> sessions_;
+  std::unordered_set<Session*> with_deadline_;
+  std::vector<ServerView> views_;  ///< of the service that is being asked about
+  std::vector<std::byte> scratch_;
+  Actions actions_;
+  event::Timer tick_;
+  uint32_t next_session_ = 0;
+  int64_t now_ns_ = 0;
+};
+
+}  // namespace sluice::worker
