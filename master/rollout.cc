@@ -67,7 +67,7 @@ void Rollout::begin() {
     requests_.push_back(entry.second);
     return true;
   });
-  committed_ = false;
+  committed_ = spoken_ = false;
   step_ = Step::parsing;
   if (kind_ == Kind::roll && state_.generation > 0)
     log::notice("reload", "reading the configuration", log::kv("file", state_.config_path));
@@ -84,17 +84,16 @@ Result<> Rollout::on_frame(Child&, ipc::Frame frame) {
   auto message = ipc::decode<ipc::ParsedConfig>(frame.body);
   if (!message) return fail(Errc::ipc_protocol, "malformed ParsedConfig");
   candidate_ = std::move(*message);
+  spoken_ = true;
   return {};
 }
 
 void Rollout::on_channel_lost(Child& child) {
-  ::kill(child.pid(), SIGKILL);
-  int status = 0;
-  ::waitpid(child.pid(), &status, 0);  // it is dead: its end of the channel is closed
+  ::kill(child.pid(), SIGKILL);  // it is ending: its end of the channel is closed
+  ::waitpid(child.pid(), nullptr, 0);
   dead_.push_back(std::move(parser_));
   if (step_ != Step::parsing) return;
-  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-    return end({.text = "the process that reads the configuration died"});
+  if (!spoken_) return end({.text = "the process that reads the configuration died"});
   parsed(std::move(candidate_));
 }
 

@@ -85,7 +85,8 @@ class Rollout final : public ChildOwner {
   UnixSocket control_socket_;
   std::size_t slot_ = 0;
   int attempts_ = 0;
-  bool committed_ = false;
+  bool committed_ = false;  ///< the new configuration is in force
+  bool spoken_ = false;     ///< the parser has sent what it read
 };
 
 /// Whether workers have to be replaced for the change.

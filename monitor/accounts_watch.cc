@@ -69,7 +69,7 @@ class Loader {
     std::unique_lock lock(shared_->mutex);
     for (;;) {
       if (shared_->stop) return std::nullopt;
-      if (shared_->sources.empty()) {
+      if (shared_->sources.empty() && !shared_->schedule.requested()) {
         shared_->changed.wait(lock);
         continue;
       }
@@ -82,6 +82,7 @@ class Loader {
   }
 
   void load(const Job& job, AccountsLoaded& note) {
+    note.error = "no server of the cluster answers";  // stays if there is no source
     for (const auto& source : job.sources) {
       note.server = source.server.name;
       auto contents = load_from(job.cluster, source);

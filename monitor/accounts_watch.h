@@ -29,6 +29,7 @@ class LoadSchedule {
 
   /// Somebody waits for a load that begins after now.
   void request() { requested_ = true; }
+  bool requested() const { return requested_; }
   /// What is to be loaded from has changed: load as soon as allowed.
   void expedite() { hurried_ = true; }
   /// When to load next, given the interval; INT64_MIN before the first load.
@@ -55,7 +56,8 @@ class AccountsWatch {
   uint64_t id() const;
   /// Whom to be, how often to load and from where. Costs nothing if nothing changed.
   void configure(const config::Cluster& cluster, std::vector<AccountsSource> sources);
-  /// Load now, or as soon as a second has passed; the note will say `requested`.
+  /// Load now, or as soon as a second has passed; the note will say `requested`. Where there is no
+  /// source it says so at once.
   void request();
 
   struct Shared;

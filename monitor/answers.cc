@@ -198,6 +198,8 @@ void list_accounts(const std::string& cluster, const KnownAccounts& known, Table
 Result<> explain_login(const std::string& cluster, const KnownAccounts& known,
                        const std::string& user, const std::string& host, Table& out) {
   const auto table = SLUICE_TRY(open_table(cluster, known));
+  if (host != "localhost" && !numeric_address({host, 0, ""}))
+    return fail(Errc::bad_input, fmt::format("\"{}\" is no IP address and not localhost", host));
   accounts::Peer client;
   if (host == "localhost")
     client.name = host;

@@ -159,16 +159,13 @@ const ClusterState* ClusterWatch::judge(Now now) {
 
 void ClusterWatch::point_accounts_at_sources() {
   std::vector<AccountsSource> sources;
-  const auto add = [&](bool primary) {
+  for (const auto role : {Role::primary, Role::replica, Role::none}) {
     for (const auto& server : cluster_.servers) {
       const auto* state = state_.server(server.name);
-      if (!state || state->health != Health::up || (state->role == Role::primary) != primary)
-        continue;
-      if (!state->addresses.empty()) sources.push_back({server, state->addresses});
+      if (state && state->health == Health::up && state->role == role && !state->addresses.empty())
+        sources.push_back({server, state->addresses});
     }
-  };
-  add(true);
-  add(false);
+  }
   accounts_watch_.configure(cluster_, std::move(sources));
 }
 

@@ -133,12 +133,13 @@ Result<std::optional<Frame>> Channel::receive() {
   msg.msg_control = control.data();
   msg.msg_controllen = control.size();
 
+  // A peer that left with unread messages of ours gives ECONNRESET first, once; its own last
+  // messages are still there (unix(7): the error is taken with the call that reports it).
   ssize_t n = 0;
   do n = ::recvmsg(fd_.get(), &msg, MSG_CMSG_CLOEXEC);
-  while (n < 0 && errno == EINTR);
+  while (n < 0 && (errno == EINTR || errno == ECONNRESET));
   if (n < 0) {
     if (errno == EAGAIN) return std::nullopt;
-    if (errno == ECONNRESET) return fail(Errc::unavailable, "the peer has left");
     return fail_errno("receive from a process of ours");
   }
   std::vector<UniqueFd> fds;

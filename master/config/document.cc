@@ -4,45 +4,72 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 
 #include "master/config/problems.h"
 
-// Some assertions of toml++ 3.3 are about the input ("[=]"), which its code behind them refuses with a
-// proper error; without them it does. With NDEBUG they would become assumptions of the optimizer.
+// Some assertions of toml++ 3.3 are about the input ("[=]"), which its code behind them refuses
+// with a proper error; without them it does. With NDEBUG they would become assumptions of the
+// optimizer.
 #undef NDEBUG
 #define TOML_ASSERT(condition) static_assert(true)
 #define TOML_HEADER_ONLY 1
 #define TOML_EXCEPTIONS 0
 #define TOML_ENABLE_FORMATTERS 0
 #define TOML_MAX_NESTED_VALUES 16
+// Its character classes call "unreachable" what any letter beyond ASCII reaches; there it is "no".
+#include <toml++/impl/forward_declarations.h>
+#undef TOML_UNREACHABLE
+#define TOML_UNREACHABLE return false
+#include <toml++/impl/unicode.h>
+#undef TOML_UNREACHABLE
+#define TOML_UNREACHABLE __builtin_unreachable()
 #include <toml++/toml.h>
 
 namespace sluice::config {
 namespace {
 
 /// toml++ bounds the depth of arrays and inline tables, but not that of dotted keys ("a.a.a…"), and
-/// frees what it made by recursion. This bounds the depth of all together.
+/// frees what it made by recursion. This bounds the depth of all together; what is deeper than
+/// kMaxDepth is then refused.
 constexpr std::ptrdiff_t kMaxDotsInLine = 512;
+constexpr int kMaxDepth = 32;
 constexpr std::size_t kMaxFileSize = 4 << 20;
 
 Place place(const toml::source_region& source, uint32_t file) {
   return {file, source.begin.line, source.begin.column};
 }
 
-Node convert(const toml::node& from, uint32_t file);
+/// Makes our tree of theirs.
+class Converter {
+ public:
+  explicit Converter(uint32_t file) : file_(file) {}
 
-void convert_table(const toml::table& table, uint32_t file, Node& node) {
+  void table(const toml::table& table, Node& node, int depth = 0);
+  /// Set if something was left out because it lay too deep.
+  const std::optional<SyntaxError>& error() const { return error_; }
+
+ private:
+  Node node(const toml::node& from, int depth);
+
+  const uint32_t file_;
+  std::optional<SyntaxError> error_;
+};
+
+void Converter::table(const toml::table& table, Node& node, int depth) {
   node.kind = Node::Kind::table;
   for (const auto& [key, value] : table)
     node.members.push_back(
-        {std::string(key.str()), place(key.source(), file), convert(value, file)});
+        {std::string(key.str()), place(key.source(), file_), this->node(value, depth + 1)});
   std::ranges::sort(node.members, {}, &Member::at);  // toml++ sorts by name
 }
 
-Node convert(const toml::node& from, uint32_t file) {
+Node Converter::node(const toml::node& from, int depth) {
   Node node;
-  node.at = place(from.source(), file);
-  if (const auto* string = from.as_string()) {
+  node.at = place(from.source(), file_);
+  if (depth > kMaxDepth) {
+    error_ = SyntaxError{node.at, fmt::format("nested deeper than {} levels", kMaxDepth)};
+  } else if (const auto* string = from.as_string()) {
     node.kind = Node::Kind::string;
     node.text = string->get();
   } else if (const auto* integer = from.as_integer()) {
@@ -53,9 +80,9 @@ Node convert(const toml::node& from, uint32_t file) {
     node.integer = boolean->get();
   } else if (const auto* array = from.as_array()) {
     node.kind = Node::Kind::array;
-    for (const toml::node& item : *array) node.items.push_back(convert(item, file));
+    for (const toml::node& item : *array) node.items.push_back(this->node(item, depth + 1));
   } else if (const auto* table = from.as_table()) {
-    convert_table(*table, file, node);
+    this->table(*table, node, depth);
   } else {
     node.kind = from.is_floating_point() ? Node::Kind::fraction : Node::Kind::date;
   }
@@ -103,7 +130,9 @@ tl::expected<Node, SyntaxError> parse_document(std::string_view text, uint32_t f
                                       syntax_message(result.error().description())});
   Node root;
   root.at = {file, 0, 0};
-  convert_table(result.table(), file, root);
+  Converter converter(file);
+  converter.table(result.table(), root);
+  if (converter.error()) return tl::unexpected(*converter.error());
   return root;
 }
 

@@ -3,6 +3,7 @@
 // two searches of find() give what trying every row would.
 #include <fuzzer/FuzzedDataProvider.h>
 
+#include <cctype>
 #include <cstdlib>
 
 #include "common/accounts/match.h"
@@ -23,6 +24,19 @@ void read_everything(ByteSpan bytes) {
     find(*table, "app", peer);
     host_allowed(*table, peer);
   }
+}
+
+/// A good table with some bytes replaced: gets past the header.
+Bytes damaged_table(FuzzedDataProvider& data) {
+  Contents contents{.source = "db1"};
+  for (const char* user : {"", "app", "app", "role"})
+    contents.rows.push_back({user, "10.%", {{"plugin", "text"}, {"other", ""}}});
+  auto bytes = encode(contents);
+  while (data.remaining_bytes() > 0) {
+    const auto at = data.ConsumeIntegralInRange<std::size_t>(0, bytes.size() - 1);
+    bytes[at] = static_cast<std::byte>(data.ConsumeIntegral<uint8_t>());
+  }
+  return bytes;
 }
 
 /// The pattern rule once more, as its definition says it.
@@ -83,12 +97,17 @@ void compare(FuzzedDataProvider& data) {
 }  // namespace sluice::accounts
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace sluice::accounts;
   FuzzedDataProvider input(data, size);
-  if (input.ConsumeBool()) {
-    sluice::accounts::compare(input);
-  } else {
-    const auto rest = input.ConsumeRemainingBytes<std::byte>();
-    sluice::accounts::read_everything(rest);
+  switch (input.ConsumeIntegralInRange(0, 2)) {
+    case 0:
+      read_everything(input.ConsumeRemainingBytes<std::byte>());
+      break;
+    case 1:
+      read_everything(damaged_table(input));
+      break;
+    default:
+      compare(input);
   }
   return 0;
 }

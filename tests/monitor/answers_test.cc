@@ -91,6 +91,11 @@ TEST(ExplainLogin, NobodyMatches) {
   EXPECT_NE(cell(table, table.rows.size() - 1, "reason").find("1045"), std::string::npos);
 }
 
+TEST(ExplainLogin, AHostThatIsNoAddressIsRefused) {
+  ipc::Table table;
+  EXPECT_FALSE(explain_login("shop", known_accounts(), "app", "10.0.0", table));
+}
+
 TEST(Answer, UnknownThingsAreErrorsForPeople) {
   Clusters none;
   EXPECT_FALSE(answer(none, {1, "make coffee", {}}));

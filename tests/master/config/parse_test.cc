@@ -124,6 +124,23 @@ TEST(Parse, TheMinimalConfigurationIsOne) {
   EXPECT_TRUE(parsed.problems.empty());
 }
 
+TEST(Parse, TheDeepestThatTheLibraryTakesDoesNotExhaustTheStack) {
+  std::string key = "a";
+  for (int i = 0; i < 500; ++i) key += ".a";
+  std::string text = "[" + key + "]\n" + key;
+  for (int i = 0; i < 7; ++i) text += " = [\n{ " + key;  // 7 arrays and 7 tables of the 16
+  text += " = 1";
+  for (int i = 0; i < 7; ++i) text += " }\n]";
+  EXPECT_EQ(test::parse_text(text + "\n").problems.front().text, "nested deeper than 32 levels");
+}
+
+TEST(Parse, InputThatToml33IsUnsureAbout) {
+  EXPECT_FALSE(usable(test::parse_text("[=]\n")));  // an assertion of the library
+  // A letter beyond ASCII and a byte order mark inside: "unreachable" in the library.
+  const auto parsed = test::parse_text("[sluice]\nuser = \"f\u00fcr\ufeff\" # \u00e4\n");
+  EXPECT_EQ(parsed.config.sluice.user, "f\u00fcr\ufeff");
+}
+
 TEST(Parse, NestingWithoutEndIsRefused) {
   std::string dots = "a";
   for (int i = 0; i < 100'000; ++i) dots += ".a";
