@@ -13,7 +13,6 @@
 namespace sluice::master {
 namespace {
 
-constexpr int kFramesATurn = 32;  // one child that talks much must not starve the others
 constexpr int kChannelFd = 3;     // common/process/master_link.h, kChannelFd
 
 /// Runs in the new process, between fork and exec: async-signal-safe calls alone.
@@ -83,14 +82,14 @@ void Child::on_ready(short what) {
   update_interest();
 }
 
+/// One frame a turn: a child that talks much must not starve the others.
 void Child::receive() {
-  for (int i = 0; i < kFramesATurn && !lost_; ++i) {
-    auto frame = channel_.receive();
-    if (!frame) {
-      if (frame.error().code == Errc::ipc_protocol) kill(frame.error().message);
-      return lose();
-    }
-    if (!*frame) break;
+  auto frame = channel_.receive();
+  if (!frame) {
+    if (frame.error().code == Errc::ipc_protocol) kill(frame.error().message);
+    return lose();
+  }
+  if (*frame) {
     if (auto ok = take(std::move(**frame)); !ok) {
       kill(fmt::format("it broke the rules of the channel: {}", ok.error().message));
       return lose();

@@ -43,7 +43,8 @@ class Child {
   template <class Message>
   void send(const Message& message, std::span<const int> fds = {}) {
     if (lost_) return;
-    if (auto ok = channel_.send(message, fds); !ok) return kill(ok.error().message);
+    if (auto ok = channel_.send(message, fds); !ok && ok.error().code != Errc::system)
+      return kill(ok.error().message);  // else it has just gone: its end of the channel says so
     update_interest();
   }
   /// SIGKILL, with the reason in the log.
@@ -57,6 +58,7 @@ class Child {
   uint32_t generation = 0, slot = 0, lane = 0, number = 0;
   int64_t started_ns = 0;
   int64_t deadline_ns = 0;      ///< to be ready, or to be gone; 0: none
+  bool stopped = false;         ///< has said that it takes no more connections
   bool finishing = false;       ///< was told to end its sessions
   LogThrottle log_throttle;
 

@@ -28,7 +28,7 @@ int Master::run() {
   interrupt_.start<&Master::on_terminate>(loop_, SIGINT, this);
   quit_.start<&Master::on_quit>(loop_, SIGQUIT, this);
   child_.start<&Master::on_child>(loop_, SIGCHLD, this);
-  tick_.every<&Master::on_tick>(loop_, std::chrono::milliseconds(500), this);
+  tick_.every<&Master::on_tick>(loop_, std::chrono::seconds(1), this);
   rollout_.request(Rollout::Kind::roll, 0);
   loop_.run();
   state_.listeners.close_all();

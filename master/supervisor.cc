@@ -84,16 +84,20 @@ Result<> Supervisor::start_monitor() {
   monitor_->send(ipc::MonitorConfig{privileges(), state_.config.sluice.log.level, state_.config.clusters});
   for (const auto& [key, admin] : state_.admin)
     monitor_->send(ipc::ServerAdmin{key.first, key.second, admin});
+  // What its predecessor saw: who has been the primary until now decides where two could be.
+  for (const auto& [name, known] : state_.clusters)
+    if (known.has_state) monitor_->send(ipc::ClusterUpdate{.state = known.state});
   monitor_->send(ipc::Start{});
   return {};
 }
 
 void Supervisor::configure_monitor() {
-  if (monitor_ && monitor_uid_ != state_.uid) monitor_->kill("it is to run as another user");
-  if (monitor_)
+  if (monitor_ && monitor_uid_ != state_.uid)
+    monitor_->kill("it is to run as another user");  // and is started anew
+  else if (monitor_)
     monitor_->send(ipc::MonitorConfig{privileges(), state_.config.sluice.log.level, state_.config.clusters});
-  else
-    monitor_start_at_ns_ = 0;
+  else if (auto ok = start_monitor(); !ok)
+    log::error("child", "cannot start the monitor", log::kv("error", ok.error().message));
 }
 
 uint32_t Supervisor::free_lane() const {
@@ -175,10 +179,15 @@ void Supervisor::shrink(std::size_t count) {
       bury(std::move(slot.starting));
     }
     if (!slot.serving) continue;
-    slot.serving->send(ipc::StopAccepting{});
-    slot.serving->deadline_ns = monotonic_ns() + kStartNs;
-    leaving_.push_back(std::move(slot.serving));
+    stop_accepting(std::move(slot.serving));
   }
+}
+
+void Supervisor::stop_accepting(std::unique_ptr<Child> child) {
+  child->send(ipc::StopAccepting{});
+  child->enter(ipc::kDraining);
+  child->deadline_ns = monotonic_ns() + kStartNs;
+  leaving_.push_back(std::move(child));
 }
 
 // --- what children say -----------------------------------------------------------------------------
@@ -199,11 +208,7 @@ Result<> Supervisor::on_ready(ipc::Ready message) {
   if (child.role() != ipc::Role::worker) return {};
   auto& slot = slots_[child.slot];
   auto old = std::exchange(slot.serving, std::move(slot.starting));
-  if (old) {
-    old->send(ipc::StopAccepting{});
-    old->deadline_ns = monotonic_ns() + kStartNs;
-    leaving_.push_back(std::move(old));
-  }
+  if (old) stop_accepting(std::move(old));
   user_.on_worker_ready(child.slot);
   return {};
 }
@@ -224,8 +229,8 @@ Result<> Supervisor::on_answer(ipc::Answer message) {
 
 Result<> Supervisor::on_stopped(ipc::Stopped message) {
   Child& child = *speaking_;
-  child.enter(ipc::kDraining);
-  child.deadline_ns = monotonic_ns() + int64_t{state_.config.sluice.drain_timeout_ms} * kMillisecondNs;
+  child.stopped = true;
+  if (!child.finishing) child.deadline_ns = monotonic_ns() + int64_t{state_.config.sluice.drain_timeout_ms} * kMillisecondNs;
   log::notice("child", "accepts no more", log::kv("process", child.name()),
               log::kv("generation", child.generation), log::kv("sessions", message.sessions));
   user_.on_worker_stopped();
@@ -391,7 +396,7 @@ void Supervisor::check(Child& child, int64_t now_ns, bool was_away) {
   if (now_ns - child.last_answer_ns() > kSilenceNs) return child.kill("it does not answer");
   if (child.deadline_ns == 0 || now_ns < child.deadline_ns) return;
   if (child.phase() == ipc::kStarting) return child.kill("it did not get ready in time");
-  if (child.phase() != ipc::kDraining || child.finishing) return child.kill("it did not leave in time");
+  if (!child.stopped || child.finishing) return child.kill("it did not leave in time");
   child.finishing = true;
   child.deadline_ns = now_ns + 2 * kLastWordsNs;
   child.send(ipc::Finish{"sluice: the drain timeout of this proxy's old configuration has passed; please connect again",
@@ -435,7 +440,7 @@ void Supervisor::kill_all() {
 }
 
 bool Supervisor::stopping() const {
-  return std::ranges::any_of(leaving_, [](const auto& child) { return child->phase() == ipc::kServing; });
+  return std::ranges::any_of(leaving_, [](const auto& child) { return !child->stopped; });
 }
 
 std::vector<Child*> Supervisor::workers() const {

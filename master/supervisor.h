@@ -88,6 +88,7 @@ class Supervisor final : public ChildOwner {
   ipc::Privileges privileges() const;
   template <class Message>
   void to_workers(const Message& message, std::span<const int> fds = {});
+  void stop_accepting(std::unique_ptr<Child> child);
   void worker_lost(Child& child, std::unique_ptr<Child> owned, Slot& slot);
   void retire(Child& child);
   void bury(std::unique_ptr<Child> child);

@@ -105,7 +105,6 @@ Result<> Worker::on_start(ipc::Start) {
     return tl::unexpected(locked.error());
   }
   for (auto& acceptor : acceptors_) SLUICE_TRY(acceptor->start());
-  tick_.every<&Worker::on_tick>(loop_, kTick, this);
   link_.send(ipc::Ready{*locked});
   phase_ = ipc::kServing;
   return {};
@@ -245,7 +244,10 @@ Surroundings Worker::surroundings(const ServiceEntry& service, Servers servers) 
           .now_ns = now_ns_};
 }
 
-void Worker::watch_deadline(Session& session) { with_deadline_.insert(&session); }
+void Worker::watch_deadline(Session& session) {
+  with_deadline_.insert(&session);
+  if (!tick_.active()) tick_.every<&Worker::on_tick>(loop_, kTick, this);
+}
 
 void Worker::refresh_accounts(const ClusterEntry& cluster) {
   link_.send(ipc::RefreshAccounts{cluster.config.name});
@@ -277,6 +279,7 @@ void Worker::on_tick() {
     if (deadline != 0 && deadline <= now_ns_) due.push_back(session);
   }
   for (Session* session : due) session->deadline_passed();  // ends none but itself
+  if (with_deadline_.empty()) tick_.stop();  // most of the time nobody logs in or leaves
 }
 
 void Worker::start_finishing(const End& end, int64_t deadline_ns) {

@@ -9,10 +9,6 @@
 
 namespace sluice::process {
 
-namespace {
-constexpr int kFramesATurn = 64;  // the loop must get to the clients too
-}
-
 MasterLink::~MasterLink() { log::set_sink(nullptr, nullptr); }
 
 Result<> MasterLink::start(MasterLinkUser& user) {
@@ -32,16 +28,16 @@ void MasterLink::on_ready(short what) {
   update_interest();
 }
 
+/// One frame a turn: the clients want theirs too, and asking whether there is another costs as much
+/// as being told.
 void MasterLink::receive() {
-  for (int i = 0; i < kFramesATurn && !lost_; ++i) {
-    auto frame = channel_.receive();
-    if (!frame) return lose();
-    if (!*frame) return;
-    if (auto ok = take(std::move(**frame)); !ok) {
-      log::error("ipc", "the master broke the rules", log::kv("error", ok.error().message));
-      drain(100);
-      ::_exit(1);  // nothing that follows could be trusted
-    }
+  auto frame = channel_.receive();
+  if (!frame) return lose();
+  if (!*frame) return;
+  if (auto ok = take(std::move(**frame)); !ok) {
+    log::error("ipc", "the master broke the rules", log::kv("error", ok.error().message));
+    drain(100);
+    ::_exit(1);  // nothing that follows could be trusted
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
@@ -77,9 +78,11 @@ void Sluice::start(Milliseconds deadline) {
 }
 
 void Sluice::launch() {
-  process_ = Process({.argv = {program("sluiced"), "--config", config_path(), "--foreground"},
-                      .output = dir_ / "printed",
-                      .account = std::nullopt});
+  std::vector<std::string> argv{program("sluiced"), "--config", config_path()};
+  argv.insert(argv.end(), arguments.begin(), arguments.end());
+  if (account && ::chown(dir_.path().c_str(), account->uid, account->gid) != 0)
+    throw TestError(fmt::format("cannot give {} away", dir_.path().string()));
+  process_ = Process({.argv = std::move(argv), .output = dir_ / "printed", .account = account});
 }
 
 void Sluice::wait_ready(Milliseconds deadline) {

@@ -33,6 +33,10 @@ class Sluice {
 
   /// What reload() and start() write. Changing it alone does nothing.
   SluiceConfig config;
+  /// Whom launch() starts sluiced as, and who then owns the directory; nothing: the invoking user.
+  std::optional<Account> account{};
+  /// What launch() gives sluiced beside the configuration.
+  std::vector<std::string> arguments{"--foreground"};
 
   /// Writes `config` and starts. launch() does not wait for the control socket.
   void start(Milliseconds deadline = 30s);
