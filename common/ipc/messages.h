@@ -267,7 +267,7 @@ struct ParsedConfig {
   X( 11, ServerAdmin,     kMaster,  kMonitor,        kStarting | kServing,                 0) \
   X( 12, LogLevel,        kMaster,  kChild,          kServing | kDraining,                 0) \
   X( 13, StopAccepting,   kMaster,  kWorker,         kServing,                             0) \
-  X( 14, Stopped,         kWorker,  kMaster,         kDraining,                            0) \
+  X( 14, Stopped,         kWorker,  kMaster,         kServing,                             0) \
   X( 15, Finish,          kMaster,  kChild,          kServing | kDraining,                 0) \
   X( 16, Leaving,         kChild,   kMaster,         kServing | kDraining,                 0) \
   X( 17, Ping,            kMaster,  kChild,          kStarting | kServing | kDraining,     0) \

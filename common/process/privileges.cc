@@ -10,6 +10,8 @@
 
 #include <algorithm>
 
+#include "common/process/seccomp.h"
+
 namespace sluice::process {
 namespace {
 
@@ -74,7 +76,12 @@ Result<std::string> lock_in(const ipc::Privileges& how, Root root) {
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return fail_errno("no-new-privileges");
   // After the change of user and after exec, both of which set it anew (capabilities(7), prctl(2)).
   ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-  return done + "no-new-privileges";
+  done += "no-new-privileges";
+  if (how.sandbox == config::Sandbox::off) return done;
+  auto filtered = filter_calls(root == Root::empty ? Calls::worker : Calls::monitor);
+  if (!filtered && how.sandbox == config::Sandbox::require) return tl::unexpected(filtered.error());
+  if (filtered && !filtered->empty()) done += "," + *filtered;
+  return done;
 }
 
 }  // namespace sluice::process

@@ -38,6 +38,9 @@ class Sluice {
   /// What launch() gives sluiced beside the configuration.
   std::vector<std::string> arguments{"--foreground"};
 
+  /// The program that launch() starts: another one beside children of the test's choosing.
+  std::string daemon = program("sluiced");
+
   /// Writes `config` and starts. launch() does not wait for the control socket.
   void start(Milliseconds deadline = 30s);
   void launch();

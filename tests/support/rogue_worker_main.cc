@@ -1,0 +1,144 @@
+// A worker that was taken over: it greets its master as a good one does, then breaks the rules of
+// the channel in the way that the file `rogue.mode` beside it names. While there is no such file it
+// becomes the program `good-worker` beside it, so a test can start with a sluice that works.
+// Run in place of sluice-worker by tests/e2e/fault_test.cc.
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <fstream>
+#include <string>
+
+#include "common/ipc/channel.h"
+
+namespace sluice {
+namespace {
+
+using ipc::Channel;
+
+constexpr int kChannelFd = 3;  // common/process/master_link.h
+constexpr int kFloodRecords = 200'000;
+
+std::string own_directory() {
+  char path[PATH_MAX];
+  const auto n = ::readlink("/proc/self/exe", path, sizeof path);
+  const std::string text(path, n > 0 ? static_cast<std::size_t>(n) : 0);
+  return text.substr(0, text.rfind('/'));
+}
+
+void wait_for(const Channel& channel, short what) {
+  pollfd ready{channel.fd(), what, 0};
+  ::poll(&ready, 1, -1);
+}
+
+/// Reads what the master sends, for ever or up to the order to start; ends with the master.
+void read_on(Channel& channel, bool up_to_start) {
+  for (;;) {
+    auto frame = channel.receive();
+    if (!frame) ::_exit(0);
+    if (!*frame) {
+      wait_for(channel, POLLIN);
+      continue;
+    }
+    if (up_to_start && (*frame)->id == ipc::Declared<ipc::Start>::kId) return;
+  }
+}
+
+void send_raw(const Channel& channel, std::string_view bytes) {
+  (void)!::send(channel.fd(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+}
+
+template <class Message>
+void say(Channel& channel, const Message& message, std::span<const int> fds = {}) {
+  (void)channel.send(message, fds);
+  while (channel.wants_write()) {
+    wait_for(channel, POLLOUT);
+    if (!channel.flush()) ::_exit(0);
+  }
+}
+
+Bytes garbage() {
+  Bytes bytes;
+  ByteWriter out(bytes);
+  for (int i = 0; i < 64; ++i) out.fixed<uint64_t>(0x9E3779B97F4A7C15u * static_cast<uint64_t>(i + 1));
+  return bytes;
+}
+
+/// Legal messages, one by one, and many more of them than any good worker has to send.
+void flood(Channel& channel) {
+  for (int i = 0; i < kFloodRecords; ++i) {
+    say(channel, ipc::LogRecord{log::Level::error, "rogue", std::string(200, 'x')});
+    say(channel, ipc::RefreshAccounts{"shop"});
+    say(channel, ipc::Answer{.id = static_cast<uint64_t>(i), .error = "nobody asked"});
+  }
+}
+
+/// What a worker may not send before it is ready. False when `mode` is none of these.
+bool break_rules_at_start(Channel& channel, const std::string& mode) {
+  const std::array null{::open("/dev/null", O_RDONLY)};
+  if (mode == "Silence") return true;
+  if (mode == "NotReady") say(channel, ipc::Hello{.role = ipc::Role::worker});
+  else if (mode == "GarbageForAGreeting") send_raw(channel, std::string(100, '\xff'));
+  else if (mode == "AnotherRole") say(channel, ipc::Hello{.role = ipc::Role::monitor});
+  else if (mode == "AnotherProtocol")
+    say(channel, ipc::Hello{.protocol = 99, .role = ipc::Role::worker});
+  else if (mode == "GreetingWithFd") say(channel, ipc::Hello{.role = ipc::Role::worker}, null);
+  else return false;
+  return true;
+}
+
+void break_rules(Channel& channel, const std::string& mode) {
+  const std::array null{::open("/dev/null", O_RDONLY)};
+  const auto record = ipc::Declared<ipc::LogRecord>::kId;
+  if (mode == "TornDatagram") send_raw(channel, "x");
+  else if (mode == "UnknownMessage") (void)channel.send_frame(999, garbage(), {});
+  else if (mode == "MalformedBody") (void)channel.send_frame(record, garbage(), {});
+  else if (mode == "OutOfPhase") say(channel, ipc::Stopped{7});
+  else if (mode == "ReadyTwice") say(channel, ipc::Ready{"twice"});
+  else if (mode == "MessageOfTheMonitor") say(channel, ipc::ClusterUpdate{});
+  else if (mode == "MessageOfTheMaster") say(channel, ipc::Finish{"rogue", 0});
+  else if (mode == "UnwantedFd") say(channel, ipc::LogRecord{log::Level::error, "rogue", "x"}, null);
+  else if (mode == "ManyFds") {
+    std::array<int, 7> many;
+    many.fill(null[0]);
+    say(channel, ipc::LogRecord{log::Level::error, "rogue", "x"}, many);
+  } else if (mode == "AnswerToNoPing") say(channel, ipc::Pong{uint64_t{1} << 60});
+  else if (mode == "UnsealedFile") {  // claims that the body is in the file that rides along
+    const std::array<char, 4> head{static_cast<char>(record), 0, 1, 0};
+    iovec iov{const_cast<char*>(head.data()), head.size()};
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+    msghdr msg{};
+    msg.msg_iov = &iov, msg.msg_iovlen = 1;
+    msg.msg_control = control.data(), msg.msg_controllen = control.size();
+    cmsghdr* head_of = CMSG_FIRSTHDR(&msg);
+    head_of->cmsg_level = SOL_SOCKET, head_of->cmsg_type = SCM_RIGHTS;
+    head_of->cmsg_len = CMSG_LEN(sizeof(int));
+    std::memcpy(CMSG_DATA(head_of), null.data(), sizeof(int));
+    (void)!::sendmsg(channel.fd(), &msg, MSG_NOSIGNAL);
+  } else if (mode == "OversizedDatagram") send_raw(channel, std::string(60'000, '\0'));
+  else if (mode == "Flood") flood(channel);
+}
+
+}  // namespace
+}  // namespace sluice
+
+int main(int, char** argv) {
+  using namespace sluice;
+  const auto directory = own_directory();
+  std::string mode;
+  if (std::ifstream file(directory + "/rogue.mode"); !(file >> mode)) {
+    ::execv((directory + "/good-worker").c_str(), argv);
+    return 127;
+  }
+  ipc::Channel channel{UniqueFd(kChannelFd)};
+  if (!break_rules_at_start(channel, mode)) {
+    say(channel, ipc::Hello{.role = ipc::Role::worker});
+    read_on(channel, /*up_to_start=*/true);
+    say(channel, ipc::Ready{"nothing at all"});
+    break_rules(channel, mode);
+  }
+  read_on(channel, /*up_to_start=*/false);
+}
