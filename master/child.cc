@@ -13,7 +13,7 @@
 namespace sluice::master {
 namespace {
 
-constexpr int kChannelFd = 3;     // common/process/master_link.h, kChannelFd
+constexpr int kChannelFd = 3;  // common/process/master_link.h, kChannelFd
 
 /// Runs in the new process, between fork and exec: async-signal-safe calls alone.
 [[noreturn]] void become(int program_fd, int channel_fd, char* const argv[], char* const envp[]) {
@@ -38,7 +38,8 @@ constexpr int kChannelFd = 3;     // common/process/master_link.h, kChannelFd
 /// What of our environment a child gets: what sanitizers need, and where systemd put credentials.
 std::vector<std::string> child_environment() {
   std::vector<std::string> out{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"};
-  for (const char* name : {"ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIONS", "CREDENTIALS_DIRECTORY"})
+  for (const char* name :
+       {"ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIONS", "CREDENTIALS_DIRECTORY"})
     if (const char* value = ::getenv(name)) out.push_back(fmt::format("{}={}", name, value));
   return out;
 }
@@ -62,7 +63,8 @@ Result<std::unique_ptr<Child>> Child::start(ChildOwner& owner, event::Loop& loop
   if (pid == 0) become(program_fd, theirs.get(), argv.data(), envp.data());
   std::unique_ptr<Child> child(
       new Child(owner, role, pid, std::move(ours), fmt::format("{}[{}]", name, pid)));
-  SLUICE_TRY((child->watch_.start<&Child::on_ready>(loop, child->channel_.fd(), EV_READ, child.get())));
+  SLUICE_TRY(
+      (child->watch_.start<&Child::on_ready>(loop, child->channel_.fd(), EV_READ, child.get())));
   child->send(ipc::Hello{.role = ipc::Role::master, .release = std::string(kRelease)});
   return child;
 }
@@ -123,7 +125,9 @@ void Child::kill(std::string_view why) {
   ::kill(pid_, SIGKILL);
 }
 
-void Child::ping() { send(ipc::Ping{++pings_}); }
+void Child::ping() {
+  send(ipc::Ping{++pings_});
+}
 
 void Child::lose() {
   if (std::exchange(lost_, true)) return;

@@ -57,9 +57,9 @@ class Child {
   // What the supervisor keeps about it.
   uint32_t generation = 0, slot = 0, lane = 0, number = 0;
   int64_t started_ns = 0;
-  int64_t deadline_ns = 0;      ///< to be ready, or to be gone; 0: none
-  bool stopped = false;         ///< has said that it takes no more connections
-  bool finishing = false;       ///< was told to end its sessions
+  int64_t deadline_ns = 0;  ///< to be ready, or to be gone; 0: none
+  bool stopped = false;     ///< has said that it takes no more connections
+  bool finishing = false;   ///< was told to end its sessions
   LogThrottle log_throttle;
 
  private:

@@ -11,6 +11,7 @@
 #include <algorithm>
 
 #include "common/base/log.h"
+#include "master/config/endpoint.h"
 #include "master/unix_socket.h"
 
 namespace sluice::master {
@@ -60,13 +61,13 @@ Result<UniqueFd> bound(const config::Endpoint& endpoint, Sharing sharing) {
   return fd;
 }
 
-Result<UniqueFd> listening_tcp(const config::Endpoint& endpoint) {
+/// Bound, so that the place is ours, but not listening yet: see Listeners::sockets_for().
+Result<UniqueFd> bound_tcp(const config::Endpoint& endpoint) {
   auto fd = SLUICE_TRY(bound(endpoint, Sharing::with_our_slots));
   // What accept() returns inherits these: no system call for each connection.
   set(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1);
   set(fd.get(), SOL_SOCKET, SO_KEEPALIVE, 1);
   set(fd.get(), IPPROTO_TCP, TCP_KEEPIDLE, 60);
-  if (::listen(fd.get(), kBacklog) != 0) return fail_errno("listen on " + endpoint.text());
   return fd;
 }
 
@@ -84,7 +85,7 @@ Result<> Listeners::prepare(const config::Config& wanted, std::size_t slots) {
           auto socket = SLUICE_TRY(bind_unix(endpoint.path, SOCK_STREAM, service.socket_mode));
           listening.inode = socket.inode;
           listening.sockets.push_back(std::move(socket.fd));
-        } else {
+        } else if (!overlaps_ours(endpoint)) {
           // Another program's SO_REUSEPORT socket would let us in beside it, and take half of the
           // connections: so the address must be free for one who shares with nobody.
           SLUICE_TRY(bound(endpoint, Sharing::alone));
@@ -94,10 +95,17 @@ Result<> Listeners::prepare(const config::Config& wanted, std::size_t slots) {
       }
       if (endpoint.is_unix()) ::chmod(endpoint.path.c_str(), service.socket_mode);
       while (!endpoint.is_unix() && found->second.sockets.size() < slots)
-        found->second.sockets.push_back(SLUICE_TRY(listening_tcp(endpoint)));
+        found->second.sockets.push_back(SLUICE_TRY(bound_tcp(endpoint)));
     }
   }
   return {};
+}
+
+/// Whether an address that is ours already is in the way of one that shares with nobody: a reload
+/// that goes from 127.0.0.1:3306 to 0.0.0.0:3306 or back has both for a while.
+bool Listeners::overlaps_ours(const config::Endpoint& endpoint) const {
+  return std::ranges::any_of(
+      all_, [&](const auto& entry) { return config::overlap(entry.second.endpoint, endpoint); });
 }
 
 void Listeners::close_one(ListeningSockets& listening) {
@@ -135,14 +143,18 @@ void Listeners::close_all() {
   all_.clear();
 }
 
-std::vector<int> Listeners::sockets_for(const config::Endpoint& endpoint, std::size_t slot,
-                                        std::size_t slots) const {
+Result<std::vector<int>> Listeners::sockets_for(const config::Endpoint& endpoint, std::size_t slot,
+                                                std::size_t slots) const {
   std::vector<int> out;
   const auto found = all_.find(endpoint.text());
   if (found == all_.end()) return out;
   const auto& sockets = found->second.sockets;
-  for (std::size_t i = 0; i < sockets.size(); ++i)
-    if (endpoint.is_unix() || i % slots == slot) out.push_back(sockets[i].get());
+  for (std::size_t i = 0; i < sockets.size(); ++i) {
+    if (!endpoint.is_unix() && i % slots != slot) continue;
+    if (!endpoint.is_unix() && ::listen(sockets[i].get(), kBacklog) != 0)  // again: changes nothing
+      return fail_errno("listen on " + endpoint.text());
+    out.push_back(sockets[i].get());
+  }
   return out;
 }
 

@@ -18,7 +18,8 @@ class LogOutput {
   /// Opens the log file anew, after somebody moved it away.
   Result<> rotate();
   /// Writes a record of `process` ("sluiced[1]", "sluice-worker[812]").
-  void write(std::string_view process, log::Level level, std::string_view component, std::string_view text);
+  void write(std::string_view process, log::Level level, std::string_view component,
+             std::string_view text);
   /// Becomes the sink of this process.
   void take_over();
 

@@ -80,8 +80,8 @@ std::string absolute(const std::string& path) {
   return ::getcwd(directory, sizeof directory) ? fmt::format("{}/{}", directory, path) : path;
 }
 
-/// Goes on in a child of its own session; the caller returns once that serves or has failed. Returns
-/// the fd on which the child tells how its start ended.
+/// Goes on in a child of its own session; the caller returns once that serves or has failed.
+/// Returns the fd on which the child tells how its start ended.
 Result<int> go_to_background() {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("pipe");
@@ -158,8 +158,10 @@ int run(int argc, char** argv) {
   app.add_option("--config", options.config, "Configuration file")->capture_default_str();
   app.add_flag("--check", options.check, "Judge the configuration and exit: 0 good, 78 bad");
   app.add_flag("--foreground", options.foreground, "Stay in the foreground");
-  app.add_flag("--encrypt", options.encrypt, "Encrypt a password for the configuration, read from standard input");
-  app.add_option("--key", options.key, "Key file of --encrypt, made if missing")->capture_default_str();
+  app.add_flag("--encrypt", options.encrypt,
+               "Encrypt a password for the configuration, read from standard input");
+  app.add_option("--key", options.key, "Key file of --encrypt, made if missing")
+      ->capture_default_str();
   app.add_option("--parse-config", options.parse_config)->group("");
   app.set_version_flag("--version", std::string(kRelease));
   try {

@@ -1,5 +1,6 @@
 #include "master/master.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -36,17 +37,28 @@ int Master::run() {
   return exit_code_;
 }
 
+Result<> Master::on_first_config(const config::Config& config) {
+  SLUICE_TRY(state_.log.open(config.sluice.log));
+  if (background_fd_ < 0) return {};
+  // Who started us may wait for the end of our output. The children inherit what is set here.
+  const UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  ::dup2(null.get(), STDOUT_FILENO);
+  if (config.sluice.log.target != config::LogTarget::stderr_) ::dup2(null.get(), STDERR_FILENO);
+  return {};
+}
+
 void Master::on_commit(const config::Config& before) {
   const auto& now = state_.config.sluice;
-  if (state_.generation == 1 || before.sluice.log != now.log) {
+  if (state_.generation > 1 && before.sluice.log != now.log) {
     if (auto ok = state_.log.open(now.log); !ok)
       log::error("log", "the old target stays", log::kv("error", ok.error().message));
     supervisor_.set_log_level(now.log.level);
   }
-  if (auto socket = rollout_.take_control_socket(); socket.fd) control_.listen(std::move(socket), now.control_socket);
+  if (auto socket = rollout_.take_control_socket(); socket.fd)
+    control_.listen(std::move(socket), now.control_socket);
   if (state_.generation == 1) {
-    log::notice("sluiced", "starts", log::kv("release", kRelease), log::kv("config", state_.config_path),
-                log::kv("pid", ::getpid()));
+    log::notice("sluiced", "starts", log::kv("release", kRelease),
+                log::kv("config", state_.config_path), log::kv("pid", ::getpid()));
   }
 }
 
@@ -87,8 +99,9 @@ void Master::on_terminate(int) {
   log::notice("sluiced", "ends: sessions finish what they are doing");
   notify_service_manager("STOPPING=1");
   rollout_.stop();
-  supervisor_.finish("sluice is shutting down; please connect again",
-                     monotonic_ns() + int64_t{state_.config.sluice.drain_timeout_ms} * kMillisecondNs);
+  supervisor_.finish(
+      "sluice is shutting down; please connect again",
+      monotonic_ns() + int64_t{state_.config.sluice.drain_timeout_ms} * kMillisecondNs);
 }
 
 void Master::on_quit(int) {
@@ -111,7 +124,9 @@ void Master::leave(int code) {
   loop_.stop();
 }
 
-void Master::on_child(int) { supervisor_.reap(); }
+void Master::on_child(int) {
+  supervisor_.reap();
+}
 
 void Master::on_tick() {
   supervisor_.tick();

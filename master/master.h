@@ -9,7 +9,8 @@ namespace sluice::master {
 
 class Master final : public SupervisorUser, public RolloutUser {
  public:
-  /// `background_fd`: a pipe on which the process that started us waits for how the start ends; -1: none.
+  /// `background_fd`: a pipe on which the process that started us waits for how the start ends; -1:
+  /// none.
   Master(event::Loop& loop, State state, int background_fd);
   /// Runs to the end. Returns the exit code (sysexits(3) for a start that fails).
   int run();
@@ -20,13 +21,18 @@ class Master final : public SupervisorUser, public RolloutUser {
   Rollout& rollout() { return rollout_; }
 
   void on_worker_ready(std::size_t slot) override { rollout_.on_worker_ready(slot); }
-  void on_worker_failed(std::size_t slot, std::string_view why) override { rollout_.on_worker_failed(slot, why); }
+  void on_worker_failed(std::size_t slot, std::string_view why) override {
+    rollout_.on_worker_failed(slot, why);
+  }
   void on_worker_stopped() override { rollout_.on_worker_stopped(); }
   void on_answer(ipc::Answer answer) override { control_.on_answer(std::move(answer)); }
-  void on_accounts_checked(const ipc::AccountsChecked& checked) override { control_.on_accounts_checked(checked); }
+  void on_accounts_checked(const ipc::AccountsChecked& checked) override {
+    control_.on_accounts_checked(checked);
+  }
   void on_cluster_update(const std::string&) override {}
   void on_all_gone() override;
 
+  Result<> on_first_config(const config::Config& config) override;
   void on_commit(const config::Config& before) override;
   void on_outcome(const Outcome& outcome, const std::vector<uint64_t>& requests) override;
 

@@ -18,12 +18,14 @@ ipc::ParsedConfig read_configuration(const std::string& path) {
   auto parsed = config::load(path);
   if (::geteuid() != 0 || !config::usable(parsed)) return parsed;  // nobody to drop to
   const auto& process = parsed.config.sluice;
-  const auto missing = [&](const char* key, const char* what, const std::string& name, const char* program) {
-    parsed.problems.push_back({.file = path,
-                               .key = key,
-                               .text = fmt::format("there is no {} \"{}\" on this machine", what, name),
-                               .hint = fmt::format("make it ({} --system {}), or name another one with {}",
-                                                   program, name, key)});
+  const auto missing = [&](const char* key, const char* what, const std::string& name,
+                           const char* program) {
+    parsed.problems.push_back(
+        {.file = path,
+         .key = key,
+         .text = fmt::format("there is no {} \"{}\" on this machine", what, name),
+         .hint = fmt::format("make it ({} --system {}), or name another one with {}", program, name,
+                             key)});
   };
   if (const passwd* user = ::getpwnam(process.user.c_str()))
     parsed.uid = user->pw_uid;
@@ -38,7 +40,8 @@ ipc::ParsedConfig read_configuration(const std::string& path) {
 
 int parse_for_master(const std::string& path) {
   ipc::Channel channel{UniqueFd(process::kChannelFd)};
-  if (!channel.send(ipc::Hello{.role = ipc::Role::parser, .release = std::string(kRelease)})) return 1;
+  if (!channel.send(ipc::Hello{.role = ipc::Role::parser, .release = std::string(kRelease)}))
+    return 1;
   if (!channel.send(read_configuration(path))) return 1;
   while (channel.wants_write()) {
     pollfd ready{channel.fd(), POLLOUT, 0};

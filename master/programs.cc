@@ -20,9 +20,11 @@ Result<UniqueFd> open_program(const std::string& directory, const char* name) {
     UniqueFd fd(::open((directory + place + name).c_str(), O_RDONLY | O_CLOEXEC));
     if (fd) return fd;
   }
-  return fail(Errc::not_found,
-              fmt::format("{} is neither in {} nor in {}/../libexec/sluice: is sluice installed completely?",
-                          name, directory, directory));
+  return fail(
+      Errc::not_found,
+      fmt::format(
+          "{} is neither in {} nor in {}/../libexec/sluice: is sluice installed completely?", name,
+          directory, directory));
 }
 
 }  // namespace

@@ -35,12 +35,14 @@ void log_problems(const std::vector<ipc::Problem>& problems) {
 
 ipc::Table table_of(const std::vector<config::Change>& changes) {
   ipc::Table table;
-  table.columns = {{"change", ipc::Kind::text}, {"what", ipc::Kind::text}, {"name", ipc::Kind::text},
+  table.columns = {{"change", ipc::Kind::text},
+                   {"what", ipc::Kind::text},
+                   {"name", ipc::Kind::text},
                    {"detail", ipc::Kind::text}};
   static constexpr std::string_view kKinds[] = {"added", "removed", "changed"};
   for (const auto& change : changes)
-    table.rows.push_back(
-        {{std::string(kKinds[static_cast<int>(change.kind)]), change.what, change.name, change.detail}});
+    table.rows.push_back({{std::string(kKinds[static_cast<int>(change.kind)]), change.what,
+                           change.name, change.detail}});
   return table;
 }
 
@@ -79,7 +81,8 @@ void Rollout::begin() {
 }
 
 Result<> Rollout::on_frame(Child&, ipc::Frame frame) {
-  if (frame.id != ipc::Declared<ipc::ParsedConfig>::kId || !frame.fds.empty() || step_ != Step::parsing)
+  if (frame.id != ipc::Declared<ipc::ParsedConfig>::kId || !frame.fds.empty() ||
+      step_ != Step::parsing)
     return fail(Errc::ipc_protocol, "unexpected message");
   auto message = ipc::decode<ipc::ParsedConfig>(frame.body);
   if (!message) return fail(Errc::ipc_protocol, "malformed ParsedConfig");
@@ -99,7 +102,12 @@ void Rollout::on_channel_lost(Child& child) {
 
 void Rollout::parsed(ipc::ParsedConfig message) {
   candidate_ = std::move(message);
-  if (!config::usable(candidate_)) {
+  const bool usable = config::usable(candidate_);
+  if (state_.generation == 0) {
+    const auto opened = user_.on_first_config(candidate_.config);
+    if (usable && !opened) return end({.text = opened.error().message});
+  }
+  if (!usable) {
     log_problems(candidate_.problems);
     return end({.config_error = true, .text = render_all(candidate_.problems)});
   }
@@ -134,8 +142,8 @@ void Rollout::parsed(ipc::ParsedConfig message) {
 /// Everything that can fail, before anything changes.
 Result<> Rollout::prepare() {
   const auto& next = candidate_.config;
-  state_.uid = candidate_.uid;
-  state_.gid = candidate_.gid;
+  uid_before_ = std::exchange(state_.uid, candidate_.uid);
+  gid_before_ = std::exchange(state_.gid, candidate_.gid);
   control_socket_ = {};
   if (state_.generation == 0 || next.sluice.control_socket != state_.config.sluice.control_socket) {
     control_socket_ = SLUICE_TRY(bind_unix(next.sluice.control_socket, SOCK_SEQPACKET, 0660));
@@ -153,12 +161,16 @@ Result<> Rollout::prepare() {
 }
 
 void Rollout::undo() {
+  state_.uid = uid_before_;
+  state_.gid = gid_before_;
   state_.listeners.undo();
-  if (control_socket_.fd) remove_unix(candidate_.config.sluice.control_socket, control_socket_.inode);
+  if (control_socket_.fd)
+    remove_unix(candidate_.config.sluice.control_socket, control_socket_.inode);
   control_socket_ = {};
 }
 
-/// From here on the new configuration is in force; nothing can fail any more that would take it back.
+/// From here on the new configuration is in force; nothing can fail any more that would take it
+/// back.
 void Rollout::commit() {
   const auto before = std::exchange(state_.config, std::move(candidate_.config));
   candidate_ = {};
@@ -174,12 +186,14 @@ void Rollout::on_worker_ready(std::size_t slot) {
     step_ = Step::rolling;
     commit();
     supervisor_.configure_monitor();
-    log::notice("reload", "slot went over", log::kv("slot", slot), log::kv("generation", state_.generation));
+    log::notice("reload", "slot went over", log::kv("slot", slot),
+                log::kv("generation", state_.generation));
     if (!supervisor_.stopping()) next_slot();
     return;
   }
   if (step_ != Step::rolling || slot != slot_) return;
-  log::notice("reload", "slot went over", log::kv("slot", slot), log::kv("generation", state_.generation));
+  log::notice("reload", "slot went over", log::kv("slot", slot),
+              log::kv("generation", state_.generation));
   if (!supervisor_.stopping()) next_slot();
 }
 
@@ -205,12 +219,15 @@ void Rollout::on_worker_stopped() {
 void Rollout::next_slot() {
   for (++slot_; slot_ < state_.slots(); ++slot_) {
     const auto& slots = supervisor_.slots();
-    if (slot_ < slots.size() && slots[slot_].serving && slots[slot_].serving->generation == state_.generation)
+    if (slot_ < slots.size() && slots[slot_].serving &&
+        slots[slot_].serving->generation == state_.generation)
       continue;  // died under way, and was started anew already
     attempts_ = 0;
     supervisor_.abandon_start(slot_);
-    if (auto ok = supervisor_.start_worker(slot_, state_.config, state_.generation, state_.slots()); !ok)
-      end({.text = fmt::format("slot {} still runs the old configuration: {}", slot_, ok.error().message)});
+    if (auto ok = supervisor_.start_worker(slot_, state_.config, state_.generation, state_.slots());
+        !ok)
+      end({.text = fmt::format("slot {} still runs the old configuration: {}", slot_,
+                               ok.error().message)});
     return;
   }
   if (supervisor_.slots().size() > state_.slots()) {
@@ -223,13 +240,16 @@ void Rollout::next_slot() {
 /// All slots are over: what is gone from the configuration goes.
 void Rollout::settle() {
   state_.listeners.keep_only(state_.config);
-  std::erase_if(state_.clusters, [this](const auto& item) { return !state_.config.cluster(item.first); });
+  std::erase_if(state_.clusters,
+                [this](const auto& item) { return !state_.config.cluster(item.first); });
   std::erase_if(state_.admin, [this](const auto& item) {
     const auto* cluster = state_.config.cluster(item.first.first);
-    return !cluster || std::ranges::find(cluster->servers, item.first.second, &config::Server::name) ==
-                           cluster->servers.end();
+    return !cluster || std::ranges::find(cluster->servers, item.first.second,
+                                         &config::Server::name) == cluster->servers.end();
   });
-  end({.done = true, .text = fmt::format("generation {} is in force", state_.generation), .changes = changes_});
+  end({.done = true,
+       .text = fmt::format("generation {} is in force", state_.generation),
+       .changes = changes_});
 }
 
 void Rollout::end(Outcome outcome) {
@@ -247,7 +267,8 @@ void Rollout::end(Outcome outcome) {
       log::error("reload", committed_ ? "incomplete" : "failed: everything stays as it was",
                  log::kv("reason", outcome.text));
     else
-      log::error("reload", "failed: everything stays as it was", log::kv("reason", "the configuration is wrong"));
+      log::error("reload", "failed: everything stays as it was",
+                 log::kv("reason", "the configuration is wrong"));
   }
   const auto requests = std::move(requests_);
   requests_.clear();
@@ -263,7 +284,8 @@ void Rollout::stop() {
 
 void Rollout::tick() {
   dead_.clear();
-  if (parser_ && monotonic_ns() > parser_->deadline_ns) parser_->kill("reading the configuration takes too long");
+  if (parser_ && monotonic_ns() > parser_->deadline_ns)
+    parser_->kill("reading the configuration takes too long");
 }
 
 }  // namespace sluice::master

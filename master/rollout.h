@@ -1,6 +1,6 @@
-// From one configuration to the next, as a transaction: parse in a throw-away child, bind, start the
-// first worker; up to there any error leaves everything as it was. Then one worker slot after the
-// other goes over. The first start of all is the same, from an empty configuration.
+// From one configuration to the next, as a transaction: parse in a throw-away child, bind, start
+// the first worker; up to there any error leaves everything as it was. Then one worker slot after
+// the other goes over. The first start of all is the same, from an empty configuration.
 #pragma once
 
 #include <memory>
@@ -23,14 +23,18 @@ enum class Step : uint8_t {
 /// How a rollout ended.
 struct Outcome {
   bool done = false;
-  bool config_error = false;       ///< the configuration itself is wrong (exit code 78 at the first start)
-  std::string text;                ///< one line, or all problems of the configuration
-  ipc::Table changes;              ///< what changed, or would change
+  bool config_error =
+      false;           ///< the configuration itself is wrong (exit code 78 at the first start)
+  std::string text;    ///< one line, or all problems of the configuration
+  ipc::Table changes;  ///< what changed, or would change
 };
 
 class RolloutUser {
  public:
   virtual ~RolloutUser() = default;
+  /// The first configuration has been read, if only in part: from here on it says where the log
+  /// goes.
+  virtual Result<> on_first_config(const config::Config& config) = 0;
   /// The new configuration has been proved and is in force from here on.
   virtual void on_commit(const config::Config& before) = 0;
   /// `requests`: who asked for it.
@@ -83,6 +87,7 @@ class Rollout final : public ChildOwner {
   std::vector<std::pair<Kind, uint64_t>> waiting_;
   ipc::Table changes_;
   UnixSocket control_socket_;
+  uint32_t uid_before_ = 0, gid_before_ = 0;
   std::size_t slot_ = 0;
   int attempts_ = 0;
   bool committed_ = false;  ///< the new configuration is in force

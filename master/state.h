@@ -15,8 +15,8 @@
 
 namespace sluice::master {
 
-/// Gives names rows of the statistics page. A name keeps its row for as long as the master lives, so
-/// that counters survive reloads; row 0 is for what found no place.
+/// Gives names rows of the statistics page. A name keeps its row for as long as the master lives,
+/// so that counters survive reloads; row 0 is for what found no place.
 class Rows {
  public:
   explicit Rows(uint32_t capacity) : capacity_(capacity) {}

@@ -16,9 +16,10 @@
 namespace sluice::master {
 namespace {
 
-constexpr int64_t kStartNs = 20 * kSecondNs;     // from exec to Ready
-constexpr int64_t kSilenceNs = 10 * kSecondNs;   // without an answer to a heartbeat
-constexpr int64_t kStableNs = 10 * kSecondNs;    // a child that lived longer did not fail at its start
+constexpr int64_t kStartNs = 20 * kSecondNs;    // from exec to Ready
+constexpr int64_t kSilenceNs = 10 * kSecondNs;  // without an answer to a heartbeat
+constexpr int64_t kStableNs =
+    10 * kSecondNs;  // a child that lived longer did not fail at its start
 constexpr int64_t kLastWordsNs = 5 * kSecondNs;  // between the order to finish and the kill
 
 /// 0, 100 ms, 200 ms, 400 ms … 5 s.
@@ -39,7 +40,9 @@ std::size_t worker_count(const config::Config& config) {
   if (config.sluice.workers > 0) return config.sluice.workers;
   return std::max(1U, std::thread::hardware_concurrency());
 }
-std::size_t State::slots() const { return worker_count(config); }
+std::size_t State::slots() const {
+  return worker_count(config);
+}
 
 /// What the master takes from its children; who may say what is checked in on_frame().
 struct Supervisor::Handlers {
@@ -57,7 +60,8 @@ struct Supervisor::Handlers {
   /// Ids that only one kind of child may send.
   static bool may_send(ipc::Role role, uint16_t id) {
     using namespace ipc;
-    const bool is_monitors = id == Declared<ClusterUpdate>::kId || id == Declared<AccountsUpdate>::kId ||
+    const bool is_monitors = id == Declared<ClusterUpdate>::kId ||
+                             id == Declared<AccountsUpdate>::kId ||
                              id == Declared<AccountsChecked>::kId;
     const bool is_workers = id == Declared<Stopped>::kId || id == Declared<RefreshAccounts>::kId;
     return !(is_monitors && role != Role::monitor) && !(is_workers && role != Role::worker);
@@ -77,11 +81,12 @@ ipc::Privileges Supervisor::privileges() const {
 }
 
 Result<> Supervisor::start_monitor() {
-  monitor_ = SLUICE_TRY(
-      Child::start(*this, loop_, ipc::Role::monitor, state_.programs.monitor.get(), {"sluice-monitor"}));
+  monitor_ = SLUICE_TRY(Child::start(*this, loop_, ipc::Role::monitor,
+                                     state_.programs.monitor.get(), {"sluice-monitor"}));
   monitor_->deadline_ns = monitor_->started_ns + kStartNs;
   monitor_uid_ = state_.uid;
-  monitor_->send(ipc::MonitorConfig{privileges(), state_.config.sluice.log.level, state_.config.clusters});
+  monitor_->send(
+      ipc::MonitorConfig{privileges(), state_.config.sluice.log.level, state_.config.clusters});
   for (const auto& [key, admin] : state_.admin)
     monitor_->send(ipc::ServerAdmin{key.first, key.second, admin});
   // What its predecessor saw: who has been the primary until now decides where two could be.
@@ -95,7 +100,8 @@ void Supervisor::configure_monitor() {
   if (monitor_ && monitor_uid_ != state_.uid)
     monitor_->kill("it is to run as another user");  // and is started anew
   else if (monitor_)
-    monitor_->send(ipc::MonitorConfig{privileges(), state_.config.sluice.log.level, state_.config.clusters});
+    monitor_->send(
+        ipc::MonitorConfig{privileges(), state_.config.sluice.log.level, state_.config.clusters});
   else if (auto ok = start_monitor(); !ok)
     log::error("child", "cannot start the monitor", log::kv("error", ok.error().message));
 }
@@ -110,13 +116,13 @@ uint32_t Supervisor::free_lane() const {
   return 0;
 }
 
-Result<> Supervisor::start_worker(std::size_t slot, const config::Config& config, uint32_t generation,
-                                  std::size_t slots) {
+Result<> Supervisor::start_worker(std::size_t slot, const config::Config& config,
+                                  uint32_t generation, std::size_t slots) {
   if (slots_.size() <= slot) slots_.resize(slot + 1);
   const auto lane = free_lane();
   if (lane == 0) return fail(Errc::unavailable, "too many workers: old ones still have sessions");
-  auto child = SLUICE_TRY(
-      Child::start(*this, loop_, ipc::Role::worker, state_.programs.worker.get(), {"sluice-worker"}));
+  auto child = SLUICE_TRY(Child::start(*this, loop_, ipc::Role::worker,
+                                       state_.programs.worker.get(), {"sluice-worker"}));
   child->slot = static_cast<uint32_t>(slot);
   child->generation = generation;
   child->lane = lane;
@@ -124,12 +130,17 @@ Result<> Supervisor::start_worker(std::size_t slot, const config::Config& config
   child->deadline_ns = child->started_ns + kStartNs;
   auto& used = state_.stats->lanes_used;
   used.store(std::max<uint64_t>(used.load(), lane + 1));
-  send_worker_start(*child, config, slots);
+  if (auto ok = send_worker_start(*child, config, slots); !ok) {
+    ::kill(child->pid(), SIGKILL);
+    bury(std::move(child));
+    return ok;
+  }
   slots_[slot].starting = std::move(child);
   return {};
 }
 
-void Supervisor::send_worker_start(Child& child, const config::Config& config, std::size_t slots) {
+Result<> Supervisor::send_worker_start(Child& child, const config::Config& config,
+                                       std::size_t slots) {
   ipc::WorkerConfig message{.privileges = privileges(),
                             .slot = child.slot,
                             .slots = static_cast<uint32_t>(slots),
@@ -142,11 +153,12 @@ void Supervisor::send_worker_start(Child& child, const config::Config& config, s
     cluster.user.clear();
     cluster.password = {};
   }
-  for (const auto& service : config.services) message.service_ids.push_back(state_.service_rows.of(service.name));
+  for (const auto& service : config.services)
+    message.service_ids.push_back(state_.service_rows.of(service.name));
   child.send(message, std::array{state_.stats_file.get()});
   for (const auto& service : config.services)
     for (const auto& endpoint : service.listen)
-      for (const int fd : state_.listeners.sockets_for(endpoint, child.slot, slots))
+      for (const int fd : SLUICE_TRY(state_.listeners.sockets_for(endpoint, child.slot, slots)))
         child.send(ipc::Listener{service.name, endpoint}, std::array{fd});
   for (const auto& cluster : config.clusters) {
     const auto known = state_.clusters.find(cluster.name);
@@ -162,6 +174,7 @@ void Supervisor::send_worker_start(Child& child, const config::Config& config, s
                  std::array{known->second.accounts.get()});
   }
   child.send(ipc::Start{});
+  return {};
 }
 
 void Supervisor::abandon_start(std::size_t slot) {
@@ -190,7 +203,8 @@ void Supervisor::stop_accepting(std::unique_ptr<Child> child) {
   leaving_.push_back(std::move(child));
 }
 
-// --- what children say -----------------------------------------------------------------------------
+// --- what children say
+// -----------------------------------------------------------------------------
 
 Result<> Supervisor::on_frame(Child& child, ipc::Frame frame) {
   if (!Handlers::may_send(child.role(), frame.id))
@@ -203,8 +217,8 @@ Result<> Supervisor::on_ready(ipc::Ready message) {
   Child& child = *speaking_;
   child.enter(ipc::kServing);
   child.deadline_ns = 0;
-  log::notice("child", "ready", log::kv("process", child.name()), log::kv("generation", child.generation),
-              log::kv("sandbox", message.sandbox));
+  log::notice("child", "ready", log::kv("process", child.name()),
+              log::kv("generation", child.generation), log::kv("sandbox", message.sandbox));
   if (child.role() != ipc::Role::worker) return {};
   auto& slot = slots_[child.slot];
   auto old = std::exchange(slot.serving, std::move(slot.starting));
@@ -217,7 +231,8 @@ Result<> Supervisor::on_log_record(ipc::LogRecord message) {
   auto& throttle = speaking_->log_throttle;
   if (!throttle.allow(monotonic_ns())) return {};
   if (const auto left_out = throttle.take_left_out())
-    log::warning("log", "records left out", log::kv("process", speaking_->name()), log::kv("count", left_out));
+    log::warning("log", "records left out", log::kv("process", speaking_->name()),
+                 log::kv("count", left_out));
   state_.log.write(speaking_->name(), message.level, message.component, message.text);
   return {};
 }
@@ -230,14 +245,18 @@ Result<> Supervisor::on_answer(ipc::Answer message) {
 Result<> Supervisor::on_stopped(ipc::Stopped message) {
   Child& child = *speaking_;
   child.stopped = true;
-  if (!child.finishing) child.deadline_ns = monotonic_ns() + int64_t{state_.config.sluice.drain_timeout_ms} * kMillisecondNs;
+  if (!child.finishing)
+    child.deadline_ns =
+        monotonic_ns() + int64_t{state_.config.sluice.drain_timeout_ms} * kMillisecondNs;
   log::notice("child", "accepts no more", log::kv("process", child.name()),
               log::kv("generation", child.generation), log::kv("sessions", message.sessions));
   user_.on_worker_stopped();
   return {};
 }
 
-Result<> Supervisor::on_leaving(ipc::Leaving) { return {}; }
+Result<> Supervisor::on_leaving(ipc::Leaving) {
+  return {};
+}
 
 Result<> Supervisor::on_refresh_accounts(ipc::RefreshAccounts message) {
   refresh_accounts(message.cluster);
@@ -288,7 +307,8 @@ void Supervisor::set_log_level(log::Level level) {
   if (monitor_ && monitor_->phase() == ipc::kServing) monitor_->send(ipc::LogLevel{level});
 }
 
-void Supervisor::set_admin(const std::string& cluster, const std::string& server, cluster::Admin admin) {
+void Supervisor::set_admin(const std::string& cluster, const std::string& server,
+                           cluster::Admin admin) {
   if (admin == cluster::Admin::none)
     state_.admin.erase({cluster, server});
   else
@@ -296,7 +316,8 @@ void Supervisor::set_admin(const std::string& cluster, const std::string& server
   if (monitor_) monitor_->send(ipc::ServerAdmin{cluster, server, admin});
 }
 
-// --- life and death --------------------------------------------------------------------------------
+// --- life and death
+// --------------------------------------------------------------------------------
 
 void Supervisor::on_channel_lost(Child& child) {
   ::kill(child.pid(), SIGKILL);  // usually dead already; without a channel it must be
@@ -309,7 +330,8 @@ void Supervisor::on_channel_lost(Child& child) {
                  log::kv("process", child.name()));
     bury(std::move(monitor_));
     if (!finishing_ && restart_delay(monitor_failures_) == 0)
-      if (auto ok = start_monitor(); !ok) log::error("child", "cannot start the monitor", log::kv("error", ok.error().message));
+      if (auto ok = start_monitor(); !ok)
+        log::error("child", "cannot start the monitor", log::kv("error", ok.error().message));
     return;
   }
   for (auto& slot : slots_) {
@@ -318,7 +340,8 @@ void Supervisor::on_channel_lost(Child& child) {
   }
   for (auto it = leaving_.begin(); it != leaving_.end(); ++it) {
     if (it->get() != &child) continue;
-    log::notice("child", "has left", log::kv("process", child.name()), log::kv("generation", child.generation));
+    log::notice("child", "has left", log::kv("process", child.name()),
+                log::kv("generation", child.generation));
     auto gone = std::move(*it);
     leaving_.erase(it);
     retire(*gone);
@@ -332,10 +355,13 @@ void Supervisor::on_channel_lost(Child& child) {
 void Supervisor::worker_lost(Child& child, std::unique_ptr<Child> owned, Slot& slot) {
   const bool was_ready = child.phase() != ipc::kStarting;
   const auto index = child.slot;
-  slot.failures = was_ready && monotonic_ns() - child.started_ns > kStableNs ? 1 : slot.failures + 1;
+  slot.failures =
+      was_ready && monotonic_ns() - child.started_ns > kStableNs ? 1 : slot.failures + 1;
   slot.start_at_ns = monotonic_ns() + restart_delay(slot.failures);
-  log::error("child", was_ready ? "a worker is gone, with its sessions" : "a worker could not start",
-             log::kv("process", child.name()), log::kv("slot", index), log::kv("generation", child.generation));
+  log::error("child",
+             was_ready ? "a worker is gone, with its sessions" : "a worker could not start",
+             log::kv("process", child.name()), log::kv("slot", index),
+             log::kv("generation", child.generation));
   retire(child);
   bury(std::move(owned));
   if (finishing_) {
@@ -385,7 +411,8 @@ void Supervisor::reap() {
     const pid_t pid = ::waitpid(entry.first, &status, WNOHANG);
     if (pid == 0) return false;
     if (pid > 0 && !(WIFEXITED(status) && WEXITSTATUS(status) == 0))
-      log::notice("child", "ended", log::kv("process", entry.second), log::kv("by", how_it_ended(status)));
+      log::notice("child", "ended", log::kv("process", entry.second),
+                  log::kv("by", how_it_ended(status)));
     return true;
   });
 }
@@ -399,8 +426,10 @@ void Supervisor::check(Child& child, int64_t now_ns, bool was_away) {
   if (!child.stopped || child.finishing) return child.kill("it did not leave in time");
   child.finishing = true;
   child.deadline_ns = now_ns + 2 * kLastWordsNs;
-  child.send(ipc::Finish{"sluice: the drain timeout of this proxy's old configuration has passed; please connect again",
-                         now_ns + kLastWordsNs});
+  child.send(
+      ipc::Finish{"sluice: the drain timeout of this proxy's old configuration has passed; please "
+                  "connect again",
+                  now_ns + kLastWordsNs});
 }
 
 void Supervisor::tick() {
@@ -413,7 +442,8 @@ void Supervisor::tick() {
   for (Child* child : workers()) check(*child, now, was_away);
   if (finishing_) return;
   if (!monitor_ && state_.generation > 0 && now >= monitor_start_at_ns_)
-    if (auto ok = start_monitor(); !ok) log::error("child", "cannot start the monitor", log::kv("error", ok.error().message));
+    if (auto ok = start_monitor(); !ok)
+      log::error("child", "cannot start the monitor", log::kv("error", ok.error().message));
   for (std::size_t i = 0; i < slots_.size() && i < state_.slots() && state_.generation > 0; ++i) {
     if (slots_[i].serving || slots_[i].starting || now < slots_[i].start_at_ns) continue;
     if (auto ok = start_worker(i, state_.config, state_.generation, state_.slots()); !ok)
@@ -429,7 +459,8 @@ void Supervisor::finish(const std::string& reason, int64_t deadline_ns) {
     child->deadline_ns = deadline_ns + kLastWordsNs;
     child->send(ipc::Finish{reason, deadline_ns});
   }
-  if (monitor_ && monitor_->phase() == ipc::kServing) monitor_->send(ipc::Finish{reason, deadline_ns});
+  if (monitor_ && monitor_->phase() == ipc::kServing)
+    monitor_->send(ipc::Finish{reason, deadline_ns});
   if (workers().empty()) user_.on_all_gone();
 }
 

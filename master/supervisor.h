@@ -36,11 +36,13 @@ class SupervisorUser {
 
 class Supervisor final : public ChildOwner {
  public:
-  Supervisor(event::Loop& loop, State& state, SupervisorUser& user) : loop_(loop), state_(state), user_(user) {}
+  Supervisor(event::Loop& loop, State& state, SupervisorUser& user)
+      : loop_(loop), state_(state), user_(user) {}
 
   Result<> start_monitor();
   /// Starts a worker for a slot; it takes over from the serving one when it is ready.
-  Result<> start_worker(std::size_t slot, const config::Config& config, uint32_t generation, std::size_t slots);
+  Result<> start_worker(std::size_t slot, const config::Config& config, uint32_t generation,
+                        std::size_t slots);
   /// Gives up a start that is under way.
   void abandon_start(std::size_t slot);
   /// Stops the workers of slots at and above `count`.
@@ -84,7 +86,7 @@ class Supervisor final : public ChildOwner {
   Result<> on_accounts_update(ipc::AccountsUpdate message, std::vector<UniqueFd> fds);
   Result<> on_accounts_checked(ipc::AccountsChecked message);
 
-  void send_worker_start(Child& child, const config::Config& config, std::size_t slots);
+  Result<> send_worker_start(Child& child, const config::Config& config, std::size_t slots);
   ipc::Privileges privileges() const;
   template <class Message>
   void to_workers(const Message& message, std::span<const int> fds = {});

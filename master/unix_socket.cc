@@ -18,15 +18,18 @@ sockaddr_un address_of(const std::string& path) {
 bool is_alive(const std::string& path, int type) {
   const UniqueFd probe(::socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   const auto address = address_of(path);
-  if (::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return true;
+  if (::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0)
+    return true;
   return errno != ECONNREFUSED && errno != ENOENT;  // EAGAIN: a full queue is a live one
 }
 
 Result<> make_way(const std::string& path, int type) {
   struct stat st {};
   if (::lstat(path.c_str(), &st) != 0) return {};
-  if (!S_ISSOCK(st.st_mode)) return fail(Errc::config, "listen on " + path + ": the file exists and is no socket");
-  if (is_alive(path, type)) return fail(Errc::config, "listen on " + path + ": Address already in use");
+  if (!S_ISSOCK(st.st_mode))
+    return fail(Errc::config, "listen on " + path + ": the file exists and is no socket");
+  if (is_alive(path, type))
+    return fail(Errc::config, "listen on " + path + ": Address already in use");
   if (::unlink(path.c_str()) != 0) return fail_errno("replace " + path);
   return {};
 }
@@ -44,13 +47,15 @@ Result<UnixSocket> bind_unix(const std::string& path, int type, uint32_t mode) {
   if (!out.fd) return fail_errno("socket");
   const auto address = address_of(path);
   const mode_t old_mask = ::umask(0777);  // nobody gets in before the mode is right
-  const int bound = ::bind(out.fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
+  const int bound =
+      ::bind(out.fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
   const int saved = errno;
   ::umask(old_mask);
   errno = saved;
   if (bound != 0) return fail_errno("listen on " + path);
   struct stat st {};
-  if (::chmod(path.c_str(), mode) != 0 || ::stat(path.c_str(), &st) != 0 || ::listen(out.fd.get(), 1024) != 0)
+  if (::chmod(path.c_str(), mode) != 0 || ::stat(path.c_str(), &st) != 0 ||
+      ::listen(out.fd.get(), 1024) != 0)
     return fail_errno("listen on " + path);
   out.inode = st.st_ino;
   return out;
@@ -58,7 +63,8 @@ Result<UnixSocket> bind_unix(const std::string& path, int type, uint32_t mode) {
 
 void remove_unix(const std::string& path, uint64_t inode) {
   struct stat st {};
-  if (::lstat(path.c_str(), &st) == 0 && S_ISSOCK(st.st_mode) && st.st_ino == inode) ::unlink(path.c_str());
+  if (::lstat(path.c_str(), &st) == 0 && S_ISSOCK(st.st_mode) && st.st_ino == inode)
+    ::unlink(path.c_str());
 }
 
 }  // namespace sluice::master

@@ -74,6 +74,8 @@ bool Acceptor::take_one() {
   return true;
 }
 
-void Acceptor::on_pause_over() { watch_.want(EV_READ); }
+void Acceptor::on_pause_over() {
+  watch_.want(EV_READ);
+}
 
 }  // namespace sluice::worker

@@ -27,19 +27,28 @@ ipc::Table sessions_table(const std::unordered_map<uint64_t, std::unique_ptr<Ses
                           std::string_view only, int64_t now_ns) {
   using ipc::Kind;
   ipc::Table table;
-  table.columns = {{"session", Kind::text},   {"service", Kind::text}, {"client", Kind::text},
-                   {"user", Kind::text},      {"database", Kind::text}, {"server", Kind::text},
-                   {"state", Kind::text},     {"age_s", Kind::number}, {"idle_s", Kind::number},
-                   {"commands", Kind::number}, {"bytes_in", Kind::number}, {"bytes_out", Kind::number},
+  table.columns = {{"session", Kind::text},
+                   {"service", Kind::text},
+                   {"client", Kind::text},
+                   {"user", Kind::text},
+                   {"database", Kind::text},
+                   {"server", Kind::text},
+                   {"state", Kind::text},
+                   {"age_s", Kind::number},
+                   {"idle_s", Kind::number},
+                   {"commands", Kind::number},
+                   {"bytes_in", Kind::number},
+                   {"bytes_out", Kind::number},
                    {"server_connection_id", Kind::number}};
   for (const auto& [id, session] : sessions) {
     const auto& s = session->state();
     if (!only.empty() && session_name(id) != only) continue;
-    table.rows.push_back({{session_name(id), s.service, client_name(s), s.user, s.database, s.server,
-                           activity(s), fmt::to_string((now_ns - s.accepted_ns) / kSecondNs),
-                           fmt::to_string((now_ns - s.active_ns) / kSecondNs),
-                           fmt::to_string(s.conversation.commands), fmt::to_string(s.bytes_in),
-                           fmt::to_string(s.bytes_out), fmt::to_string(s.server_connection_id)}});
+    table.rows.push_back(
+        {{session_name(id), s.service, client_name(s), s.user, s.database, s.server, activity(s),
+          fmt::to_string((now_ns - s.accepted_ns) / kSecondNs),
+          fmt::to_string((now_ns - s.active_ns) / kSecondNs),
+          fmt::to_string(s.conversation.commands), fmt::to_string(s.bytes_in),
+          fmt::to_string(s.bytes_out), fmt::to_string(s.server_connection_id)}});
   }
   table.record = !only.empty();
   return table;

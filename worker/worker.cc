@@ -45,7 +45,8 @@ uint32_t ClusterEntry::server_row(std::string_view name) const {
   return 0;
 }
 
-Worker::Worker(event::Loop& loop) : loop_(loop), link_(loop, ipc::Role::worker), scratch_(kScratch) {
+Worker::Worker(event::Loop& loop)
+    : loop_(loop), link_(loop, ipc::Role::worker), scratch_(kScratch) {
   read_clock();
 }
 
@@ -56,7 +57,9 @@ Result<> Worker::run() {
   return {};
 }
 
-void Worker::read_clock() { now_ns_ = monotonic_ns(); }
+void Worker::read_clock() {
+  now_ns_ = monotonic_ns();
+}
 
 Result<> Worker::on_frame(ipc::Frame frame) {
   read_clock();
@@ -165,13 +168,15 @@ Result<> Worker::on_stop_accepting(ipc::StopAccepting) {
 }
 
 Result<> Worker::on_finish(ipc::Finish message) {
-  start_finishing(End{mysql::kServerShutdown, "08S01", std::move(message.reason)}, message.deadline_ns);
+  start_finishing(End{mysql::kServerShutdown, "08S01", std::move(message.reason)},
+                  message.deadline_ns);
   return {};
 }
 
 Result<> Worker::on_ask(ipc::Ask message) {
   ipc::Answer answer{.id = message.id};
-  const std::string_view id = message.arguments.empty() ? "" : std::string_view(message.arguments[0]);
+  const std::string_view id =
+      message.arguments.empty() ? "" : std::string_view(message.arguments[0]);
   if (message.command == "list sessions" || message.command == "show session") {
     answer.table = sessions_table(sessions_, id, now_ns_);
     if (!id.empty() && answer.table.rows.empty()) answer.error = fmt::format("no session {}", id);
@@ -180,8 +185,9 @@ Result<> Worker::on_ask(ipc::Ask message) {
     for (auto& [number, session] : sessions_) {
       if (session_name(number) != id) continue;
       answer.error.clear();
-      session->order_to_end({mysql::kConnectionKilled, "70100", "Connection was killed (sluice: by an operator)"},
-                            now_ns_);
+      session->order_to_end(
+          {mysql::kConnectionKilled, "70100", "Connection was killed (sluice: by an operator)"},
+          now_ns_);
       break;
     }
   } else {
@@ -195,7 +201,8 @@ void Worker::on_master_lost() {
   read_clock();
   acceptors_.clear();  // the ports are free for a new master at once
   phase_ = ipc::kDraining;
-  start_finishing({mysql::kServerShutdown, "08S01", "sluice: the proxy was stopped"}, now_ns_ + kOrphanNs);
+  start_finishing({mysql::kServerShutdown, "08S01", "sluice: the proxy was stopped"},
+                  now_ns_ + kOrphanNs);
 }
 
 // --- sessions ------------------------------------------------------------------------------------
@@ -213,7 +220,8 @@ void Worker::adopt(ServiceEntry& service, UniqueFd client, std::string ip, uint1
   state.client_ip = std::move(ip);
   state.client_port = port;
   const auto id = state.id;
-  auto& session = *(sessions_[id] = std::make_unique<Session>(*this, service, std::move(state), std::move(client)));
+  auto& session = *(sessions_[id] = std::make_unique<Session>(*this, service, std::move(state),
+                                                              std::move(client)));
   if (auto ok = session.restore(); !ok) {
     log::error("session", "cannot watch a client", log::kv("error", ok.error().message));
     return forget(session);
@@ -274,8 +282,10 @@ void Worker::on_tick() {
   for (auto it = with_deadline_.begin(); it != with_deadline_.end();) {
     Session* session = *it;
     const auto deadline = session->state().deadline_ns;
-    if (deadline == 0 || deadline <= now_ns_) it = with_deadline_.erase(it);
-    else ++it;
+    if (deadline == 0 || deadline <= now_ns_)
+      it = with_deadline_.erase(it);
+    else
+      ++it;
     if (deadline != 0 && deadline <= now_ns_) due.push_back(session);
   }
   for (Session* session : due) session->deadline_passed();  // ends none but itself

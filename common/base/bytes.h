@@ -25,8 +25,8 @@ enum class ParseErrc : uint8_t {
 /// Where a parser stopped and why. Allocates nothing; `field` is a literal.
 struct ParseError {
   ParseErrc code = ParseErrc::truncated;
-  std::size_t offset = 0;   ///< byte of the input at which it stopped
-  std::string_view field;   ///< name of the field, for the log
+  std::size_t offset = 0;  ///< byte of the input at which it stopped
+  std::string_view field;  ///< name of the field, for the log
 };
 
 template <class T = void>
@@ -93,11 +93,16 @@ class ByteReader {
     if (!first) return tl::unexpected(first.error());
     switch (*first) {
       case 0xFB:
-      case 0xFF: return error(ParseErrc::bad_value, field);
-      case 0xFC: return fixed<uint64_t>(field, 2);
-      case 0xFD: return fixed<uint64_t>(field, 3);
-      case 0xFE: return fixed<uint64_t>(field, 8);
-      default: return *first;
+      case 0xFF:
+        return error(ParseErrc::bad_value, field);
+      case 0xFC:
+        return fixed<uint64_t>(field, 2);
+      case 0xFD:
+        return fixed<uint64_t>(field, 3);
+      case 0xFE:
+        return fixed<uint64_t>(field, 8);
+      default:
+        return *first;
     }
   }
   Parsed<ByteSpan> lenenc_bytes(std::string_view field) {

@@ -14,7 +14,9 @@ inline int64_t monotonic_ns() {
 }
 
 /// Seconds since the epoch, for people.
-inline int64_t wall_clock_s() { return ::time(nullptr); }
+inline int64_t wall_clock_s() {
+  return ::time(nullptr);
+}
 
 inline constexpr int64_t kMillisecondNs = 1'000'000;
 inline constexpr int64_t kSecondNs = 1'000'000'000;

@@ -38,6 +38,9 @@ template <class Words>
 std::string_view closest(const Words& known, std::string_view word) {
   constexpr std::size_t kLongest = 64;  // of any word of ours; keeps the work for garbage small
   if (word.size() > kLongest) return {};
+  constexpr std::size_t kTelling = 3;  // characters that a shortened word ("warn") must have
+  for (const std::string_view candidate : known)
+    if (word.size() >= kTelling && candidate.starts_with(word)) return candidate;
   std::string_view best;
   std::size_t distance = kLongest;
   for (const std::string_view candidate : known) {

@@ -37,7 +37,8 @@ std::string quoted(std::string_view value) {
 
 std::string render(std::initializer_list<KeyValue> values) {
   std::string out;
-  for (const auto& [key, value] : values) out.append(" ").append(key).append("=").append(quoted(value));
+  for (const auto& [key, value] : values)
+    out.append(" ").append(key).append("=").append(quoted(value));
   return out;
 }
 
@@ -45,8 +46,12 @@ void set_sink(Sink sink, void* context) {
   g_sink = sink ? sink : to_stderr;
   g_context = context;
 }
-void set_level(Level level) { g_level.store(level, std::memory_order_relaxed); }
-Level level() { return g_level.load(std::memory_order_relaxed); }
+void set_level(Level level) {
+  g_level.store(level, std::memory_order_relaxed);
+}
+Level level() {
+  return g_level.load(std::memory_order_relaxed);
+}
 
 void write(Level level, std::string_view component, std::string_view text,
            std::initializer_list<KeyValue> values) {

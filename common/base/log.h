@@ -19,7 +19,9 @@ enum class Level : uint8_t {
   debug,
 };
 inline constexpr std::string_view kLevelNames[] = {"error", "warning", "notice", "info", "debug"};
-constexpr std::string_view name(Level level) { return kLevelNames[static_cast<int>(level)]; }
+constexpr std::string_view name(Level level) {
+  return kLevelNames[static_cast<int>(level)];
+}
 
 /// A key and its value, already text. Quoted and escaped when rendered, so that no value can
 /// forge a line or another key.
@@ -38,7 +40,8 @@ std::string render(std::initializer_list<KeyValue> values);
 std::string quoted(std::string_view value);
 
 /// Receives every record that passes the level. `text` is constant text plus rendered values.
-using Sink = void (*)(void* context, Level level, std::string_view component, std::string_view text);
+using Sink = void (*)(void* context, Level level, std::string_view component,
+                      std::string_view text);
 /// Sets the sink of this process. Without one, records go to stderr.
 void set_sink(Sink sink, void* context);
 void set_level(Level level);

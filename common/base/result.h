@@ -1,5 +1,5 @@
-// Errors as values. Nothing of sluice throws: callbacks run under C frames, bad bytes from a network
-// are ordinary, and a privileged process should show its failure paths.
+// Errors as values. Nothing of sluice throws: callbacks run under C frames, bad bytes from a
+// network are ordinary, and a privileged process should show its failure paths.
 #pragma once
 
 #include <cerrno>

@@ -1,5 +1,6 @@
-// What is known of the clusters: derived by the monitor (monitor/topology.h), kept by the master for
-// `list servers`, and used by every worker to choose servers. Small, and sent whole at each change.
+// What is known of the clusters: derived by the monitor (monitor/topology.h), kept by the master
+// for `list servers`, and used by every worker to choose servers. Small, and sent whole at each
+// change.
 #pragma once
 
 #include <cstdint>
@@ -39,7 +40,7 @@ enum class Admin : uint8_t {
 
 /// An address that a worker can connect to without resolving anything.
 struct Address {
-  std::string ip;   ///< IPv4 or IPv6 text; empty for a Unix socket
+  std::string ip;  ///< IPv4 or IPv6 text; empty for a Unix socket
   uint16_t port = 0;
   std::string path;
   static auto fields(auto& m) { return std::tuple(tag<1>(m.ip), tag<2>(m.port), tag<3>(m.path)); }
@@ -68,10 +69,10 @@ struct ServerState {
 
 struct ClusterState {
   std::string name;
-  uint64_t version = 0;              ///< grows with every change, over monitor restarts too
+  uint64_t version = 0;  ///< grows with every change, over monitor restarts too
   config::Topology topology{};
   std::vector<ServerState> servers;  ///< in the order of the configuration
-  std::string problem;               ///< what is wrong with the cluster as a whole; empty if nothing
+  std::string problem;  ///< what is wrong with the cluster as a whole; empty if nothing
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.name), tag<2>(m.version), tag<3>(m.topology), tag<4>(m.servers),
                       tag<5>(m.problem));

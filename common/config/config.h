@@ -1,5 +1,5 @@
-// The configuration as typed structs: what the parser makes, what travels, what every process reads.
-// Defaults stand here; names, units, ranges and help in master/config/schema.cc.
+// The configuration as typed structs: what the parser makes, what travels, what every process
+// reads. Defaults stand here; names, units, ranges and help in master/config/schema.cc.
 #pragma once
 
 #include <chrono>
@@ -43,9 +43,7 @@ struct Endpoint {
   bool is_unix() const { return !path.empty(); }
   /// As people write it: "10.0.0.1:3306", "[::1]:3306", "/run/x.sock".
   std::string text() const;
-  static auto fields(auto& m) {
-    return std::tuple(tag<1>(m.host), tag<2>(m.port), tag<3>(m.path));
-  }
+  static auto fields(auto& m) { return std::tuple(tag<1>(m.host), tag<2>(m.port), tag<3>(m.path)); }
   bool operator==(const Endpoint&) const = default;
 };
 
@@ -66,8 +64,10 @@ struct Tls {
 struct Server {
   std::string name;
   Endpoint address;
-  uint32_t priority = 1;  ///< who becomes the writer first, where there is a choice; 1 is best, 0 never
-  uint32_t weight = 100;  ///< share of the connections among servers of one role; 0: only if no other
+  uint32_t priority =
+      1;  ///< who becomes the writer first, where there is a choice; 1 is best, 0 never
+  uint32_t weight =
+      100;  ///< share of the connections among servers of one role; 0: only if no other
   bool proxy_protocol = false;
   uint32_t connect_timeout_ms = 3000;
   Tls tls;
@@ -100,13 +100,13 @@ struct Service {
   std::string cluster;
   RouterKind router{};
   std::vector<Endpoint> listen;
-  Target target = Target::primary;      ///< router "connection"
-  Fallback fallback = Fallback::none;   ///< router "connection"
+  Target target = Target::primary;     ///< router "connection"
+  Fallback fallback = Fallback::none;  ///< router "connection"
   IdentityMode identity = IdentityMode::outgoing;
   AccountMismatch account_mismatch = AccountMismatch::refuse;
-  uint32_t max_connections = 0;         ///< client connections over all workers; 0: no limit
-  uint32_t login_timeout_ms = 10000;    ///< from accept to the client's OK
-  uint32_t socket_mode = 0777;          ///< of Unix-socket listeners
+  uint32_t max_connections = 0;       ///< client connections over all workers; 0: no limit
+  uint32_t login_timeout_ms = 10000;  ///< from accept to the client's OK
+  uint32_t socket_mode = 0777;        ///< of Unix-socket listeners
   std::vector<std::string> proxy_protocol_from;  ///< networks whose PROXY headers are believed
   Tls tls;
   static auto fields(auto& m) {
@@ -132,9 +132,9 @@ struct Log {
 
 /// Process-wide settings: the [sluice] table.
 struct Process {
-  std::string user = "sluice";   ///< children run as; only when started as root
+  std::string user = "sluice";  ///< children run as; only when started as root
   std::string group = "sluice";
-  uint32_t workers = 0;          ///< 0: one a core
+  uint32_t workers = 0;  ///< 0: one a core
   uint32_t drain_timeout_ms = 300'000;
   std::string control_socket = "/run/sluice/control.sock";
   Log log;
@@ -166,8 +166,8 @@ struct Config {
 
 namespace sluice {
 template <>
-inline constexpr auto kEnumNames<config::Topology> =
-    names("replication", "multi-primary", "galera", "group-replication", "single");
+inline constexpr auto kEnumNames<config::Topology> = names("replication", "multi-primary", "galera",
+                                                           "group-replication", "single");
 template <>
 inline constexpr auto kEnumNames<config::Target> = names("primary", "replica", "any");
 template <>

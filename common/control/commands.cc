@@ -62,6 +62,12 @@ bool is_number(std::string_view text) {
   return error == std::errc() && end == text.data() + text.size();
 }
 
+/// "3-17": the number of a worker and one of its sessions (worker/sessions_table.h).
+bool is_session(std::string_view text) {
+  const auto dash = text.find('-');
+  return dash != text.npos && is_number(text.substr(0, dash)) && is_number(text.substr(dash + 1));
+}
+
 Result<> check_value(const Parameter& parameter, std::string_view value) {
   const auto wrong = [&](std::string_view expected) {
     return fail(Errc::bad_input, fmt::format("\"{}\" is not {}", value, expected));
@@ -73,8 +79,8 @@ Result<> check_value(const Parameter& parameter, std::string_view value) {
     return near.empty() ? wrong(fmt::format("one of {}", fmt::join(choices, ", ")))
                         : wrong(fmt::format("known; did you mean \"{}\"?", near));
   }
-  if (parameter.text == "PID" && !is_number(value))
-    return wrong("a number");
+  if (parameter.text == "PID" && !is_number(value)) return wrong("a number");
+  if (parameter.text == "ID" && !is_session(value)) return wrong("a session such as 3-17");
   if (parameter.text == "CLUSTER/NAME") {
     const auto slash = value.find('/');
     if (slash == value.npos || slash == 0 || slash + 1 == value.size() ||

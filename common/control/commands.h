@@ -3,7 +3,8 @@
 // their words (master/control/). Nothing here does I/O.
 //
 // The usage of arguments is a small language: WORD is a value, a|b|c one of these, --name an
-// option, [x] may be left out. NAME/NAME is two names with a slash; ID and PID are numbers.
+// option, [x] may be left out. NAME/NAME is two names with a slash; PID is a number, ID a session
+// as `list sessions` shows it.
 #pragma once
 
 #include <cstdint>

@@ -145,7 +145,8 @@ Result<std::optional<Frame>> Channel::receive() {
   std::vector<UniqueFd> fds;
   take_fds(msg, fds);  // first of all, so that none leaks whatever follows
   if (n == 0) return fail(Errc::unavailable, "the peer has left");
-  if (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) return fail(Errc::ipc_protocol, "oversized message");
+  if (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC))
+    return fail(Errc::ipc_protocol, "oversized message");
   return SLUICE_TRY(parse(ByteSpan(buffer).first(static_cast<std::size_t>(n)), std::move(fds)));
 }
 

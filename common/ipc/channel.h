@@ -36,8 +36,8 @@ class Channel {
 
   int fd() const { return fd_.get(); }
 
-  /// Sends or queues a message. The fds' ownership stays with the caller; queued ones are duplicated.
-  /// Errors: the peer is gone, or its queue is full.
+  /// Sends or queues a message. The fds' ownership stays with the caller; queued ones are
+  /// duplicated. Errors: the peer is gone, or its queue is full.
   template <class Message>
   Result<> send(const Message& message, std::span<const int> fds = {}) {
     return send_frame(Declared<Message>::kId, encode(message), fds);
@@ -74,7 +74,8 @@ class SealedMap {
     return *this;
   }
   ~SealedMap();
-  /// Refuses a file without the seals (its writer could shrink it under us), or larger than `limit`.
+  /// Refuses a file without the seals (its writer could shrink it under us), or larger than
+  /// `limit`.
   static Result<SealedMap> map(int fd, std::size_t limit);
   ByteSpan bytes() const { return bytes_; }
 

@@ -2,8 +2,8 @@
 //
 //   static auto fields(auto& m) { return std::tuple(tag<1>(m.name), tag<2>(m.port)); }
 //
-// On the wire a struct is a sequence of (tag, length, value), all lengths varints. An unknown tag is
-// skipped and a missing one keeps the member's default, so neighbouring releases understand each
+// On the wire a struct is a sequence of (tag, length, value), all lengths varints. An unknown tag
+// is skipped and a missing one keeps the member's default, so neighbouring releases understand each
 // other; a tag is never used again for something else. Decoding allocates only what is really
 // there, recurses only as deep as the types do, and refuses enumerators that do not exist.
 #pragma once
@@ -17,6 +17,7 @@
 
 #include "common/base/bytes.h"
 #include "common/base/enum_names.h"
+#include "common/base/result.h"
 #include "common/base/secret.h"
 
 namespace sluice::ipc {
@@ -34,7 +35,9 @@ constexpr Field<Tag, T> tag(T& value) {
 // --- which types can travel --------------------------------------------------------------------
 
 template <class T>
-concept Struct = requires(T& m) { T::fields(m); };
+concept Struct = requires(T& m) {
+  T::fields(m);
+};
 
 template <class T>
 inline constexpr bool kIsVector = false;
@@ -47,7 +50,8 @@ inline constexpr bool kIsOptional<std::optional<T>> = true;
 template <class T>
 inline constexpr bool kIsBox = false;
 template <class T>
-inline constexpr bool kIsBox<std::unique_ptr<T>> = true;  // an optional that costs 8 bytes when empty
+inline constexpr bool kIsBox<std::unique_ptr<T>> =
+    true;  // an optional that costs 8 bytes when empty
 template <class T>
 inline constexpr bool kIsByteArray = false;
 template <std::size_t N>
@@ -70,7 +74,9 @@ constexpr std::size_t arity() {
 }
 template <class Tuple, std::size_t... I>
 constexpr bool fields_travel(std::index_sequence<I...>) {
-  return (travels<std::remove_reference_t<decltype(std::declval<std::tuple_element_t<I, Tuple>>().value)>>() && ...);
+  return (travels<std::remove_reference_t<
+              decltype(std::declval<std::tuple_element_t<I, Tuple>>().value)>>() &&
+          ...);
 }
 template <class T>
 using FieldsOf = decltype(T::fields(std::declval<T&>()));
@@ -245,9 +251,8 @@ Parsed<> decode_value(ByteSpan raw, T& out) {
   } else if constexpr (kIsVector<T>) {
     out.clear();
     for (ByteReader in(raw); !in.done();) {
-      const auto element = get_sized(in, "element");
-      if (!element) return tl::unexpected(element.error());
-      if (auto ok = decode_value(*element, out.emplace_back()); !ok) return ok;
+      const auto element = SLUICE_TRY(get_sized(in, "element"));
+      SLUICE_TRY(decode_value(element, out.emplace_back()));
     }
   } else if constexpr (kIsOptional<T>) {
     return decode_value(raw, out.emplace());
@@ -258,11 +263,9 @@ Parsed<> decode_value(ByteSpan raw, T& out) {
     static_assert(complete<T>(), "a member has no wire tag, or is of a type that can't travel");
     auto fields = T::fields(out);
     for (ByteReader in(raw); !in.done();) {
-      const auto wire_tag = get_varint(in, "tag");
-      if (!wire_tag) return tl::unexpected(wire_tag.error());
-      const auto value = get_sized(in, "value");
-      if (!value) return tl::unexpected(value.error());
-      if (auto ok = decode_field(fields, *wire_tag, *value); !ok) return ok;
+      const auto wire_tag = SLUICE_TRY(get_varint(in, "tag"));
+      const auto value = SLUICE_TRY(get_sized(in, "value"));
+      SLUICE_TRY(decode_field(fields, wire_tag, value));
     }
   }
   return {};
@@ -272,7 +275,7 @@ Parsed<> decode_value(ByteSpan raw, T& out) {
 template <Struct T>
 Parsed<T> decode(ByteSpan raw) {
   T out;
-  if (auto ok = decode_value(raw, out); !ok) return tl::unexpected(ok.error());
+  SLUICE_TRY(decode_value(raw, out));
   return out;
 }
 

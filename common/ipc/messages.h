@@ -27,10 +27,10 @@ enum class Role : uint8_t {
 
 /// Where a peer is in its life; the list below says what is legal when.
 enum Phase : uint8_t {
-  kGreeting = 1,   ///< nothing but Hello
-  kStarting = 2,   ///< gets its configuration
+  kGreeting = 1,  ///< nothing but Hello
+  kStarting = 2,  ///< gets its configuration
   kServing = 4,
-  kDraining = 8,   ///< finishes what it has
+  kDraining = 8,  ///< finishes what it has
 };
 
 /// First message in both directions.
@@ -59,12 +59,12 @@ struct Privileges {
 /// A worker's part of the configuration. + fd: the statistics page (common/stats/page.h).
 struct WorkerConfig {
   Privileges privileges;
-  uint32_t slot = 0, slots = 1;   ///< which of how many
-  uint32_t lane = 0;              ///< its lane of the statistics page
+  uint32_t slot = 0, slots = 1;  ///< which of how many
+  uint32_t lane = 0;             ///< its lane of the statistics page
   log::Level log_level{};
-  uint32_t session_id_base = 0;   ///< upper bits of its session ids, unique among living workers
+  uint32_t session_id_base = 0;  ///< upper bits of its session ids, unique among living workers
   std::vector<config::Service> services;
-  std::vector<uint32_t> service_ids;  ///< beside `services`: row of each in the statistics page
+  std::vector<uint32_t> service_ids;      ///< beside `services`: row of each in the statistics page
   std::vector<config::Cluster> clusters;  ///< without the watching accounts
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.privileges), tag<2>(m.slot), tag<3>(m.slots), tag<4>(m.lane),
@@ -104,7 +104,8 @@ struct AccountsUpdate {
   static auto fields(auto& m) { return std::tuple(tag<1>(m.cluster), tag<2>(m.version)); }
 };
 
-/// A login found no account or a wrong password: the tables may be stale. Worker to master to monitor.
+/// A login found no account or a wrong password: the tables may be stale. Worker to master to
+/// monitor.
 struct RefreshAccounts {
   std::string cluster;
   static auto fields(auto& m) { return std::tuple(tag<1>(m.cluster)); }
@@ -195,7 +196,8 @@ struct Row {
 struct Table {
   std::vector<Column> columns;
   std::vector<Row> rows;
-  bool record = false;  ///< one thing (`show`): printed down the page, a JSON object instead of a list
+  bool record =
+      false;  ///< one thing (`show`): printed down the page, a JSON object instead of a list
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.columns), tag<2>(m.rows), tag<3>(m.record));
   }
@@ -253,31 +255,31 @@ struct ParsedConfig {
 };
 
 //    id  message          sender   receiver          legal in phase (of the child)         fds
-#define SLUICE_IPC_MESSAGES(X)                                                              \
-  X(  1, Hello,           kAny,     kAny,            kGreeting,                            0) \
-  X(  2, WorkerConfig,    kMaster,  kWorker,         kStarting,                            1) \
-  X(  3, Listener,        kMaster,  kWorker,         kStarting | kServing,                 1) \
-  X(  4, Start,           kMaster,  kChild,          kStarting,                            0) \
-  X(  5, Ready,           kChild,   kMaster,         kStarting,                            0) \
-  X(  6, ClusterUpdate,   kAny,     kAny,            kStarting | kServing | kDraining,     0) \
-  X(  7, AccountsUpdate,  kAny,     kAny,            kStarting | kServing | kDraining,     1) \
-  X(  8, RefreshAccounts, kAny,     kAny,            kServing | kDraining,                 0) \
-  X(  9, AccountsChecked, kAny,     kAny,            kServing | kDraining,                 0) \
-  X( 10, MonitorConfig,   kMaster,  kMonitor,        kStarting | kServing,                 0) \
-  X( 11, ServerAdmin,     kMaster,  kMonitor,        kStarting | kServing,                 0) \
-  X( 12, LogLevel,        kMaster,  kChild,          kServing | kDraining,                 0) \
-  X( 13, StopAccepting,   kMaster,  kWorker,         kServing,                             0) \
-  X( 14, Stopped,         kWorker,  kMaster,         kServing,                             0) \
-  X( 15, Finish,          kMaster,  kChild,          kServing | kDraining,                 0) \
-  X( 16, Leaving,         kChild,   kMaster,         kServing | kDraining,                 0) \
-  X( 17, Ping,            kMaster,  kChild,          kStarting | kServing | kDraining,     0) \
-  X( 18, Pong,            kChild,   kMaster,         kStarting | kServing | kDraining,     0) \
-  X( 19, LogRecord,       kChild,   kMaster,         kStarting | kServing | kDraining,     0) \
-  X( 20, Ask,             kMaster,  kChild,          kServing | kDraining,                 0) \
-  X( 21, Answer,          kChild,   kMaster,         kServing | kDraining,                 0) \
-  X( 22, ControlRequest,  kControl, kMaster,         kServing,                             0) \
-  X( 23, ControlReply,    kMaster,  kControl,        kServing,                             0) \
-  X( 24, ParsedConfig,    kParser,  kMaster,         kStarting,                            0)
+#define SLUICE_IPC_MESSAGES(X)                                           \
+  X(1, Hello, kAny, kAny, kGreeting, 0)                                  \
+  X(2, WorkerConfig, kMaster, kWorker, kStarting, 1)                     \
+  X(3, Listener, kMaster, kWorker, kStarting | kServing, 1)              \
+  X(4, Start, kMaster, kChild, kStarting, 0)                             \
+  X(5, Ready, kChild, kMaster, kStarting, 0)                             \
+  X(6, ClusterUpdate, kAny, kAny, kStarting | kServing | kDraining, 0)   \
+  X(7, AccountsUpdate, kAny, kAny, kStarting | kServing | kDraining, 1)  \
+  X(8, RefreshAccounts, kAny, kAny, kServing | kDraining, 0)             \
+  X(9, AccountsChecked, kAny, kAny, kServing | kDraining, 0)             \
+  X(10, MonitorConfig, kMaster, kMonitor, kStarting | kServing, 0)       \
+  X(11, ServerAdmin, kMaster, kMonitor, kStarting | kServing, 0)         \
+  X(12, LogLevel, kMaster, kChild, kServing | kDraining, 0)              \
+  X(13, StopAccepting, kMaster, kWorker, kServing, 0)                    \
+  X(14, Stopped, kWorker, kMaster, kDraining, 0)                         \
+  X(15, Finish, kMaster, kChild, kServing | kDraining, 0)                \
+  X(16, Leaving, kChild, kMaster, kServing | kDraining, 0)               \
+  X(17, Ping, kMaster, kChild, kStarting | kServing | kDraining, 0)      \
+  X(18, Pong, kChild, kMaster, kStarting | kServing | kDraining, 0)      \
+  X(19, LogRecord, kChild, kMaster, kStarting | kServing | kDraining, 0) \
+  X(20, Ask, kMaster, kChild, kServing | kDraining, 0)                   \
+  X(21, Answer, kChild, kMaster, kServing | kDraining, 0)                \
+  X(22, ControlRequest, kControl, kMaster, kServing, 0)                  \
+  X(23, ControlReply, kMaster, kControl, kServing, 0)                    \
+  X(24, ParsedConfig, kParser, kMaster, kStarting, 0)
 
 /// Who sends, who receives, as bits of Role.
 enum Parties : uint8_t {
@@ -293,15 +295,15 @@ enum Parties : uint8_t {
 /// One row of the list for a message type.
 template <class Message>
 struct Declared;
-#define SLUICE_IPC_DECLARE(number, message, from, to, when, fds)      \
-  template <>                                                         \
-  struct Declared<message> {                                          \
-    static constexpr uint16_t kId = number;                           \
-    static constexpr std::string_view kName = #message;               \
-    static constexpr uint8_t kSender = from;                          \
-    static constexpr uint8_t kReceiver = to;                          \
-    static constexpr uint8_t kPhases = when;                          \
-    static constexpr std::size_t kFds = fds;                          \
+#define SLUICE_IPC_DECLARE(number, message, from, to, when, fds) \
+  template <>                                                    \
+  struct Declared<message> {                                     \
+    static constexpr uint16_t kId = number;                      \
+    static constexpr std::string_view kName = #message;          \
+    static constexpr uint8_t kSender = from;                     \
+    static constexpr uint8_t kReceiver = to;                     \
+    static constexpr uint8_t kPhases = when;                     \
+    static constexpr std::size_t kFds = fds;                     \
   };
 SLUICE_IPC_MESSAGES(SLUICE_IPC_DECLARE)
 #undef SLUICE_IPC_DECLARE
@@ -310,7 +312,8 @@ SLUICE_IPC_MESSAGES(SLUICE_IPC_DECLARE)
 
 namespace sluice {
 template <>
-inline constexpr auto kEnumNames<ipc::Role> = names("master", "worker", "monitor", "control", "parser");
+inline constexpr auto kEnumNames<ipc::Role> = names("master", "worker", "monitor", "control",
+                                                    "parser");
 template <>
 inline constexpr auto kEnumNames<ipc::Kind> = names("text", "number", "boolean");
 }  // namespace sluice

@@ -8,7 +8,9 @@ namespace {
 constexpr uint8_t kOk = 0x00, kFile = 0xFB, kEof = 0xFE, kErr = 0xFF;
 constexpr uint8_t kLastSequence = 0xFF;
 
-uint8_t at(ByteSpan bytes, std::size_t i) { return static_cast<uint8_t>(bytes[i]); }
+uint8_t at(ByteSpan bytes, std::size_t i) {
+  return static_cast<uint8_t>(bytes[i]);
+}
 
 uint32_t payload_length(ByteSpan header) {
   return at(header, 0) | at(header, 1) << 8 | at(header, 2) << 16;
@@ -135,13 +137,20 @@ void Conversation::begin(uint8_t command_byte) {
   switch (static_cast<Command>(command_byte)) {
     case Command::quit:
     case Command::stmt_close:
-    case Command::stmt_send_long_data: return;  // never answered
+    case Command::stmt_send_long_data:
+      return;  // never answered
     case Command::binlog_dump:
     case Command::binlog_dump_gtid:
-    case Command::table_dump: expect = Expect::endless; return;
+    case Command::table_dump:
+      expect = Expect::endless;
+      return;
     case Command::stmt_fetch:
-    case Command::field_list: expect = Expect::rows; return;
-    default: expect = Expect::first; return;
+    case Command::field_list:
+      expect = Expect::rows;
+      return;
+    default:
+      expect = Expect::first;
+      return;
   }
 }
 
@@ -163,9 +172,11 @@ void Conversation::server_packet(ByteSpan body, uint32_t length) {
   }
   switch (expect) {
     case Expect::nothing:  // unsolicited: the server is about to close
-    case Expect::endless: return;
+    case Expect::endless:
+      return;
     case Expect::file:
-    case Expect::first: return first_packet(body, length);
+    case Expect::first:
+      return first_packet(body, length);
     case Expect::columns:
     case Expect::parameters:
       if (--columns_left > 0) return;
@@ -175,7 +186,9 @@ void Conversation::server_packet(ByteSpan body, uint32_t length) {
     case Expect::columns_end:
       expect = Expect::columns;
       return definitions_end(body.empty() ? 0 : status_of(body, length));
-    case Expect::parameters_end: expect = Expect::parameters; return definitions_end(0);
+    case Expect::parameters_end:
+      expect = Expect::parameters;
+      return definitions_end(0);
     case Expect::rows:
       if (first == kEof && length < (capabilities & kDeprecateEof ? kMaxPayload : 9))
         result_end(status_of(body, length));
@@ -190,12 +203,15 @@ void Conversation::first_packet(ByteSpan body, uint32_t length) {
     case Command::change_user:  // more of the authentication until OK
       if (first == kOk) answered();
       return;
-    case Command::stmt_prepare: return first == kOk ? prepared(body) : answered();
+    case Command::stmt_prepare:
+      return first == kOk ? prepared(body) : answered();
     case Command::query:
     case Command::stmt_execute:
     case Command::stmt_bulk_execute:
-    case Command::process_info: break;
-    default: return answered();  // one packet, whatever it is
+    case Command::process_info:
+      break;
+    default:
+      return answered();  // one packet, whatever it is
   }
   constexpr uint32_t kShortestOk = 7;
   if ((first == kOk && length >= kShortestOk) || (first == kEof && length < 9))
@@ -234,7 +250,8 @@ void Conversation::prepared(ByteSpan body) {
   const auto columns = in.fixed<uint16_t>("columns").value_or(0);
   const auto parameters = in.fixed<uint16_t>("parameters").value_or(0);
   (void)in.bytes(3, "warnings");
-  if ((capabilities & kOptionalResultsetMetadata) && in.fixed<uint8_t>("metadata_follows").value_or(1) == 0)
+  if ((capabilities & kOptionalResultsetMetadata) &&
+      in.fixed<uint8_t>("metadata_follows").value_or(1) == 0)
     return answered();
   columns_left = parameters > 0 ? parameters : columns;
   columns_next = parameters > 0 ? columns : 0;

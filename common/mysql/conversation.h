@@ -19,7 +19,8 @@ using ipc::tag;
 
 /// Cuts a stream into packets, a chunk at a time, keeping the first bytes of each.
 struct PacketCutter {
-  static constexpr std::size_t kHead = 28;  ///< header, and enough to read the status of an OK packet
+  static constexpr std::size_t kHead =
+      28;                     ///< header, and enough to read the status of an OK packet
   uint32_t left = 0;          ///< bytes of the present packet that are still to come
   uint8_t head_size = 0;      ///< bytes in `head`; a packet's first bytes, when they came in pieces
   bool continuation = false;  ///< the present packet continues a 16 MiB one
@@ -36,24 +37,25 @@ enum class Expect : uint8_t {
   columns,      ///< definitions of columns
   columns_end,  ///< the EOF behind them
   rows,
-  parameters,   ///< of a prepared statement
+  parameters,  ///< of a prepared statement
   parameters_end,
-  file,         ///< the client sends a file (LOCAL INFILE), then comes an OK
-  endless,      ///< a replication stream, or something unknown: never a boundary again
+  file,     ///< the client sends a file (LOCAL INFILE), then comes an OK
+  endless,  ///< a replication stream, or something unknown: never a boundary again
 };
 
 struct Conversation {
   static constexpr std::size_t kMaxPending = 12;
-  uint64_t capabilities = 0;              ///< of the session: they shape the answers
+  uint64_t capabilities = 0;  ///< of the session: they shape the answers
   PacketCutter client, server;
   Expect expect = Expect::nothing;
-  uint8_t command = 0;                    ///< whose answer is awaited
-  uint8_t client_sequence = 0;            ///< of the client's last packet
-  uint8_t server_sequence = 0;            ///< of the last packet of either side: the server's next is one more
+  uint8_t command = 0;          ///< whose answer is awaited
+  uint8_t client_sequence = 0;  ///< of the client's last packet
+  uint8_t server_sequence =
+      0;  ///< of the last packet of either side: the server's next is one more
   uint32_t columns_left = 0, columns_next = 0;
-  uint8_t pending_count = 0;              ///< commands behind the present one (pipelining)
+  uint8_t pending_count = 0;  ///< commands behind the present one (pipelining)
   std::array<std::byte, kMaxPending> pending{};
-  uint64_t commands = 0;                  ///< how many the client has sent
+  uint64_t commands = 0;  ///< how many the client has sent
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.capabilities), tag<2>(m.client), tag<3>(m.server), tag<4>(m.expect),
                       tag<5>(m.command), tag<6>(m.client_sequence), tag<7>(m.server_sequence),
@@ -91,7 +93,7 @@ struct Conversation {
 
 namespace sluice {
 template <>
-inline constexpr auto kEnumNames<mysql::Expect> =
-    names("nothing", "first", "columns", "columns_end", "rows", "parameters", "parameters_end", "file",
-          "endless");
+inline constexpr auto kEnumNames<mysql::Expect> = names("nothing", "first", "columns",
+                                                        "columns_end", "rows", "parameters",
+                                                        "parameters_end", "file", "endless");
 }  // namespace sluice

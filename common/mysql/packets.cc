@@ -2,16 +2,10 @@
 
 #include <algorithm>
 
+#include "common/base/result.h"
+
 namespace sluice::mysql {
 namespace {
-
-// Propagates a ParseError: SLUICE_TRY without the message of Error.
-#define TRY_PARSE(expr)                                                       \
-  __extension__({                                                             \
-    auto parsed_ = (expr);                                                    \
-    if (!parsed_) return tl::unexpected(parsed_.error());                     \
-    *parsed_;                                                                 \
-  })
 
 /// Up to a NUL, or to the end: servers take the last string of a packet without its NUL too
 /// (MariaDB sql_acl.cc, parse_client_handshake_packet()).
@@ -22,28 +16,34 @@ std::string_view nul_or_rest(ByteReader& in) {
   return text.substr(0, end);
 }
 
+/// Bytes behind a length of one byte.
+Parsed<ByteSpan> short_bytes(ByteReader& in) {
+  const auto size = SLUICE_TRY(in.fixed<uint8_t>("auth_response"));
+  return in.bytes(size, "auth_response");
+}
+
 }  // namespace
 
 Parsed<Greeting> parse_greeting(ByteSpan payload) {
   ByteReader in(payload);
-  if (TRY_PARSE(in.fixed<uint8_t>("protocol")) != 10)
+  if (SLUICE_TRY(in.fixed<uint8_t>("protocol")) != 10)
     return in.error(ParseErrc::bad_value, "protocol");
   Greeting g;
-  g.version = TRY_PARSE(in.nul_string("version"));
-  g.connection_id = TRY_PARSE(in.fixed<uint32_t>("connection_id"));
-  const auto first = TRY_PARSE(in.bytes(8, "scramble"));
-  TRY_PARSE(in.bytes(1, "filler"));
-  g.capabilities = TRY_PARSE(in.fixed<uint16_t>("capabilities"));
-  g.collation = TRY_PARSE(in.fixed<uint8_t>("collation"));
-  g.status = TRY_PARSE(in.fixed<uint16_t>("status"));
-  g.capabilities |= static_cast<uint64_t>(TRY_PARSE(in.fixed<uint16_t>("capabilities"))) << 16;
-  const auto auth_size = TRY_PARSE(in.fixed<uint8_t>("auth_data_length"));
-  TRY_PARSE(in.bytes(6, "filler"));
-  const auto extended = TRY_PARSE(in.fixed<uint32_t>("mariadb_capabilities"));
+  g.version = SLUICE_TRY(in.nul_string("version"));
+  g.connection_id = SLUICE_TRY(in.fixed<uint32_t>("connection_id"));
+  const auto first = SLUICE_TRY(in.bytes(8, "scramble"));
+  SLUICE_TRY(in.bytes(1, "filler"));
+  g.capabilities = SLUICE_TRY(in.fixed<uint16_t>("capabilities"));
+  g.collation = SLUICE_TRY(in.fixed<uint8_t>("collation"));
+  g.status = SLUICE_TRY(in.fixed<uint16_t>("status"));
+  g.capabilities |= static_cast<uint64_t>(SLUICE_TRY(in.fixed<uint16_t>("capabilities"))) << 16;
+  const auto auth_size = SLUICE_TRY(in.fixed<uint8_t>("auth_data_length"));
+  SLUICE_TRY(in.bytes(6, "filler"));
+  const auto extended = SLUICE_TRY(in.fixed<uint32_t>("mariadb_capabilities"));
   if (!(g.capabilities & kLongPassword)) g.capabilities |= static_cast<uint64_t>(extended) << 32;
   // 12 bytes and a NUL whatever auth_size says, unless it says more; lies about it are known.
   const std::size_t more = std::max<std::size_t>(13, auth_size > 8 ? auth_size - 8u : 0u);
-  const auto second = TRY_PARSE(in.bytes(std::min(more, in.left()), "scramble"));
+  const auto second = SLUICE_TRY(in.bytes(std::min(more, in.left()), "scramble"));
   if (second.size() < kScrambleSize - 8) return in.error(ParseErrc::truncated, "scramble");
   std::copy(first.begin(), first.end(), g.scramble.begin());
   std::copy_n(second.begin(), kScrambleSize - 8, g.scramble.begin() + 8);
@@ -65,7 +65,8 @@ Bytes encode_greeting(const Greeting& g) {
   w.fixed<uint16_t>(static_cast<uint16_t>(g.capabilities >> 16));
   w.byte(kScrambleSize + 1);
   w.zeros(6);
-  w.fixed<uint32_t>(g.capabilities & kLongPassword ? 0 : static_cast<uint32_t>(g.capabilities >> 32));
+  w.fixed<uint32_t>(g.capabilities & kLongPassword ? 0
+                                                   : static_cast<uint32_t>(g.capabilities >> 32));
   w.raw(ByteSpan(g.scramble).subspan(8));
   w.byte(0);
   if (g.capabilities & kPluginAuth) w.nul_text(g.plugin);
@@ -81,45 +82,59 @@ bool is_ssl_request(ByteSpan payload) {
 Parsed<HandshakeResponse> parse_handshake_response(ByteSpan payload) {
   ByteReader in(payload);
   HandshakeResponse r;
-  r.capabilities = TRY_PARSE(in.fixed<uint32_t>("capabilities"));
+  r.capabilities = SLUICE_TRY(in.fixed<uint32_t>("capabilities"));
   if (!(r.capabilities & kProtocol41))
     return in.error(ParseErrc::bad_value, "capabilities");  // clients before 4.1 are refused
-  r.max_packet = TRY_PARSE(in.fixed<uint32_t>("max_packet_size"));
-  r.collation = TRY_PARSE(in.fixed<uint8_t>("collation"));
-  TRY_PARSE(in.bytes(19, "reserved"));
-  const auto extended = TRY_PARSE(in.fixed<uint32_t>("mariadb_capabilities"));
+  r.max_packet = SLUICE_TRY(in.fixed<uint32_t>("max_packet_size"));
+  r.collation = SLUICE_TRY(in.fixed<uint8_t>("collation"));
+  SLUICE_TRY(in.bytes(19, "reserved"));
+  const auto extended = SLUICE_TRY(in.fixed<uint32_t>("mariadb_capabilities"));
   if (!(r.capabilities & kLongPassword)) r.capabilities |= static_cast<uint64_t>(extended) << 32;
-  r.user = TRY_PARSE(in.nul_string("user"));
+  r.user = SLUICE_TRY(in.nul_string("user"));
   if (r.capabilities & kPluginAuthLenenc)
-    r.auth_response = TRY_PARSE(in.lenenc_bytes("auth_response"));
+    r.auth_response = SLUICE_TRY(in.lenenc_bytes("auth_response"));
   else if (r.capabilities & kSecureConnection)
-    r.auth_response = TRY_PARSE(in.bytes(TRY_PARSE(in.fixed<uint8_t>("auth_response")), "auth_response"));
+    r.auth_response = SLUICE_TRY(short_bytes(in));
   else
-    r.auth_response = as_bytes(TRY_PARSE(in.nul_string("auth_response")));
+    r.auth_response = as_bytes(SLUICE_TRY(in.nul_string("auth_response")));
   if (r.capabilities & kConnectWithDb) r.database = nul_or_rest(in);
   if (r.capabilities & kPluginAuth) r.plugin = nul_or_rest(in);
   return r;
 }
 
+Bytes encode_handshake_response(std::string_view user) {
+  constexpr uint8_t kUtf8mb4 = 45;
+  Bytes out;
+  ByteWriter w(out);
+  w.fixed<uint32_t>(kLongPassword | kProtocol41 | kSecureConnection | kPluginAuth);
+  w.fixed<uint32_t>(kMaxPayload);
+  w.byte(kUtf8mb4);
+  w.zeros(23);
+  w.nul_text(user);
+  w.byte(0);  // no proof
+  w.nul_text("mysql_native_password");
+  return out;
+}
+
 Parsed<ChangeUser> parse_change_user(ByteSpan payload, uint64_t capabilities) {
   ByteReader in(payload);
-  TRY_PARSE(in.bytes(1, "command"));
+  SLUICE_TRY(in.bytes(1, "command"));
   ChangeUser c;
-  c.user = TRY_PARSE(in.nul_string("user"));
+  c.user = SLUICE_TRY(in.nul_string("user"));
   if (capabilities & kSecureConnection)
-    TRY_PARSE(in.bytes(TRY_PARSE(in.fixed<uint8_t>("auth_response")), "auth_response"));
+    SLUICE_TRY(short_bytes(in));
   else
-    TRY_PARSE(in.nul_string("auth_response"));
+    SLUICE_TRY(in.nul_string("auth_response"));
   c.database = nul_or_rest(in);
   return c;
 }
 
 Parsed<ErrorPacket> parse_error(ByteSpan payload) {
   ByteReader in(payload);
-  if (TRY_PARSE(in.fixed<uint8_t>("marker")) != 0xFF)
+  if (SLUICE_TRY(in.fixed<uint8_t>("marker")) != 0xFF)
     return in.error(ParseErrc::bad_value, "marker");
   ErrorPacket e;
-  e.number = TRY_PARSE(in.fixed<uint16_t>("number"));
+  e.number = SLUICE_TRY(in.fixed<uint16_t>("number"));
   auto text = as_text(in.rest());
   if (text.size() >= 6 && text[0] == '#') {
     e.state = text.substr(1, 5);

@@ -15,10 +15,10 @@ using Scramble = std::array<std::byte, kScrambleSize>;
 
 /// The server's first packet, HandshakeV10.
 struct Greeting {
-  std::string version;         ///< as sent; MariaDB before 11 puts "5.5.5-" in front
+  std::string version;  ///< as sent; MariaDB before 11 puts "5.5.5-" in front
   uint32_t connection_id = 0;
   Scramble scramble{};
-  uint64_t capabilities = 0;   ///< MariaDB's extended ones in the upper half
+  uint64_t capabilities = 0;  ///< MariaDB's extended ones in the upper half
   uint8_t collation = 0;
   uint16_t status = 0;
   std::string plugin;
@@ -34,12 +34,14 @@ struct HandshakeResponse {
   uint8_t collation = 0;
   std::string_view user;
   ByteSpan auth_response;
-  std::string_view database;   ///< empty if none
+  std::string_view database;  ///< empty if none
   std::string_view plugin;
 };
 /// An SSLRequest (32 bytes, ends before the user) is an error here: see is_ssl_request().
 Parsed<HandshakeResponse> parse_handshake_response(ByteSpan payload);
 bool is_ssl_request(ByteSpan payload);
+/// A login of `user` without password, database or any extension.
+Bytes encode_handshake_response(std::string_view user);
 
 /// COM_CHANGE_USER, the payload including its command byte. `capabilities` are the session's.
 struct ChangeUser {
@@ -51,7 +53,7 @@ Parsed<ChangeUser> parse_change_user(ByteSpan payload, uint64_t capabilities);
 /// ERR packet; the state marker is missing in some that precede the handshake.
 struct ErrorPacket {
   uint16_t number = 0;
-  std::string_view state;      ///< five characters, or empty
+  std::string_view state;  ///< five characters, or empty
   std::string_view message;
 };
 Parsed<ErrorPacket> parse_error(ByteSpan payload);

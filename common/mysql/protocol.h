@@ -58,14 +58,14 @@ enum class Command : uint8_t {
 
 /// Error numbers that sluice itself sends, with the servers' own meaning (errmsg-utf8.txt).
 enum Errno : uint16_t {
-  kTooManyConnections = 1040,   // 08004
-  kHandshakeError = 1043,       // 08S01
-  kAccessDenied = 1045,         // 28000
-  kServerShutdown = 1053,       // 08S01
-  kConnectionKilled = 1927,     // 70100
-  kNetReadInterrupted = 1159,   // 08S01
-  kMalformedPacket = 1835,      // HY000
-  kUnknownError = 1105,         // HY000
+  kTooManyConnections = 1040,  // 08004
+  kHandshakeError = 1043,      // 08S01
+  kAccessDenied = 1045,        // 28000
+  kServerShutdown = 1053,      // 08S01
+  kConnectionKilled = 1927,    // 70100
+  kNetReadInterrupted = 1159,  // 08S01
+  kMalformedPacket = 1835,     // HY000
+  kUnknownError = 1105,        // HY000
 };
 
 }  // namespace sluice::mysql

@@ -9,7 +9,9 @@
 
 namespace sluice::process {
 
-MasterLink::~MasterLink() { log::set_sink(nullptr, nullptr); }
+MasterLink::~MasterLink() {
+  log::set_sink(nullptr, nullptr);
+}
 
 Result<> MasterLink::start(MasterLinkUser& user) {
   user_ = &user;

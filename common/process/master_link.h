@@ -1,5 +1,5 @@
-// A child's end of the channel to its master: the greeting, the heartbeat and the log, which are the
-// same for every child. What else arrives goes to the child's own table of handlers.
+// A child's end of the channel to its master: the greeting, the heartbeat and the log, which are
+// the same for every child. What else arrives goes to the child's own table of handlers.
 #pragma once
 
 #include "common/event/event.h"
@@ -22,7 +22,8 @@ class MasterLinkUser {
 
 class MasterLink {
  public:
-  MasterLink(event::Loop& loop, ipc::Role role) : loop_(loop), role_(role), channel_(UniqueFd(kChannelFd)) {}
+  MasterLink(event::Loop& loop, ipc::Role role)
+      : loop_(loop), role_(role), channel_(UniqueFd(kChannelFd)) {}
   ~MasterLink();
 
   /// Takes over fd 3 and sends Hello; from here on the process logs through the master.

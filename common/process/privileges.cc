@@ -19,7 +19,8 @@ Result<> limit(int resource, const char* name, rlim_t value) {
   rlimit now{};
   if (::getrlimit(static_cast<__rlimit_resource_t>(resource), &now) != 0) return fail_errno(name);
   const rlimit wanted{std::min(value, now.rlim_max), std::min(value, now.rlim_max)};
-  if (::setrlimit(static_cast<__rlimit_resource_t>(resource), &wanted) != 0) return fail_errno(name);
+  if (::setrlimit(static_cast<__rlimit_resource_t>(resource), &wanted) != 0)
+    return fail_errno(name);
   return {};
 }
 

@@ -1,5 +1,6 @@
 #include "common/process/seccomp.h"
 
+#include <fcntl.h>
 #include <seccomp.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -16,27 +17,86 @@ using Filter = std::unique_ptr<void, Release>;
 
 // What a worker's loop does, what glibc does under it when memory runs out or an assertion fails,
 // and how a process ends.
-constexpr int kWorkerCalls[] = {
-    SCMP_SYS(recvfrom), SCMP_SYS(sendto), SCMP_SYS(epoll_wait), SCMP_SYS(epoll_ctl), SCMP_SYS(epoll_pwait),
-    SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(readv), SCMP_SYS(writev), SCMP_SYS(recvmsg), SCMP_SYS(sendmsg),
-    SCMP_SYS(accept4), SCMP_SYS(connect), SCMP_SYS(close), SCMP_SYS(shutdown), SCMP_SYS(getsockopt),
-    SCMP_SYS(setsockopt), SCMP_SYS(getsockname), SCMP_SYS(getpeername), SCMP_SYS(poll), SCMP_SYS(ppoll),
-    SCMP_SYS(brk), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(madvise), SCMP_SYS(futex),
-    SCMP_SYS(clock_gettime), SCMP_SYS(gettimeofday), SCMP_SYS(clock_nanosleep), SCMP_SYS(timerfd_settime),
-    SCMP_SYS(getrandom), SCMP_SYS(getpid), SCMP_SYS(gettid), SCMP_SYS(fcntl), SCMP_SYS(fstat),
-    SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn), SCMP_SYS(sigaltstack),
-    SCMP_SYS(restart_syscall), SCMP_SYS(sched_yield), SCMP_SYS(rseq), SCMP_SYS(membarrier),
-    SCMP_SYS(tgkill), SCMP_SYS(exit), SCMP_SYS(exit_group)};
+constexpr int kWorkerCalls[] = {SCMP_SYS(recvfrom),
+                                SCMP_SYS(sendto),
+                                SCMP_SYS(epoll_wait),
+                                SCMP_SYS(epoll_ctl),
+                                SCMP_SYS(epoll_pwait),
+                                SCMP_SYS(read),
+                                SCMP_SYS(write),
+                                SCMP_SYS(readv),
+                                SCMP_SYS(writev),
+                                SCMP_SYS(recvmsg),
+                                SCMP_SYS(sendmsg),
+                                SCMP_SYS(accept4),
+                                SCMP_SYS(connect),
+                                SCMP_SYS(close),
+                                SCMP_SYS(shutdown),
+                                SCMP_SYS(getsockopt),
+                                SCMP_SYS(setsockopt),
+                                SCMP_SYS(getsockname),
+                                SCMP_SYS(getpeername),
+                                SCMP_SYS(poll),
+                                SCMP_SYS(ppoll),
+                                SCMP_SYS(brk),
+                                SCMP_SYS(munmap),
+                                SCMP_SYS(mremap),
+                                SCMP_SYS(madvise),
+                                SCMP_SYS(futex),
+                                SCMP_SYS(clock_gettime),
+                                SCMP_SYS(gettimeofday),
+                                SCMP_SYS(clock_nanosleep),
+                                SCMP_SYS(timerfd_settime),
+                                SCMP_SYS(getrandom),
+                                SCMP_SYS(getpid),
+                                SCMP_SYS(gettid),
+                                SCMP_SYS(fcntl),
+                                SCMP_SYS(fstat),
+                                SCMP_SYS(rt_sigaction),
+                                SCMP_SYS(rt_sigprocmask),
+                                SCMP_SYS(rt_sigreturn),
+                                SCMP_SYS(sigaltstack),
+                                SCMP_SYS(restart_syscall),
+                                SCMP_SYS(sched_yield),
+                                SCMP_SYS(rseq),
+                                SCMP_SYS(membarrier),
+                                SCMP_SYS(tgkill),
+                                SCMP_SYS(exit),
+                                SCMP_SYS(exit_group)};
 
 // What no child of sluice ever does: an attempt is an attack, and ends the process.
-constexpr int kNever[] = {
-    SCMP_SYS(execve), SCMP_SYS(execveat), SCMP_SYS(fork), SCMP_SYS(vfork), SCMP_SYS(ptrace),
-    SCMP_SYS(process_vm_readv), SCMP_SYS(process_vm_writev), SCMP_SYS(kexec_load), SCMP_SYS(init_module),
-    SCMP_SYS(finit_module), SCMP_SYS(mount), SCMP_SYS(umount2), SCMP_SYS(pivot_root), SCMP_SYS(chroot),
-    SCMP_SYS(unshare), SCMP_SYS(setns), SCMP_SYS(bpf), SCMP_SYS(userfaultfd), SCMP_SYS(perf_event_open),
-    SCMP_SYS(keyctl), SCMP_SYS(add_key), SCMP_SYS(request_key), SCMP_SYS(personality),
-    SCMP_SYS(io_uring_setup), SCMP_SYS(io_uring_enter), SCMP_SYS(setuid), SCMP_SYS(setgid),
-    SCMP_SYS(setresuid), SCMP_SYS(setresgid), SCMP_SYS(setgroups), SCMP_SYS(reboot), SCMP_SYS(swapon)};
+constexpr int kNever[] = {SCMP_SYS(execve),
+                          SCMP_SYS(execveat),
+                          SCMP_SYS(fork),
+                          SCMP_SYS(vfork),
+                          SCMP_SYS(ptrace),
+                          SCMP_SYS(process_vm_readv),
+                          SCMP_SYS(process_vm_writev),
+                          SCMP_SYS(kexec_load),
+                          SCMP_SYS(init_module),
+                          SCMP_SYS(finit_module),
+                          SCMP_SYS(mount),
+                          SCMP_SYS(umount2),
+                          SCMP_SYS(pivot_root),
+                          SCMP_SYS(chroot),
+                          SCMP_SYS(unshare),
+                          SCMP_SYS(setns),
+                          SCMP_SYS(bpf),
+                          SCMP_SYS(userfaultfd),
+                          SCMP_SYS(perf_event_open),
+                          SCMP_SYS(keyctl),
+                          SCMP_SYS(add_key),
+                          SCMP_SYS(request_key),
+                          SCMP_SYS(personality),
+                          SCMP_SYS(io_uring_setup),
+                          SCMP_SYS(io_uring_enter),
+                          SCMP_SYS(setuid),
+                          SCMP_SYS(setgid),
+                          SCMP_SYS(setresuid),
+                          SCMP_SYS(setresgid),
+                          SCMP_SYS(setgroups),
+                          SCMP_SYS(reboot),
+                          SCMP_SYS(swapon)};
 
 Result<> add(const Filter& filter, uint32_t action, int call) {
   if (const int error = seccomp_rule_add(filter.get(), action, call, 0); error != 0)
@@ -54,7 +114,10 @@ Result<> add_worker_rules(const Filter& filter) {
   for (const int family : {AF_INET, AF_INET6, AF_UNIX})
     error |= seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
                               SCMP_A0(SCMP_CMP_EQ, static_cast<uint64_t>(family)));
-  if (error != 0) return fail(Errc::system, "seccomp rules for memory and sockets");
+  // What glibc makes of fstat(): the descriptor itself, not a path.
+  error |= seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, SCMP_SYS(newfstatat), 1,
+                            SCMP_A3(SCMP_CMP_EQ, AT_EMPTY_PATH));
+  if (error != 0) return fail(Errc::system, "seccomp rules for memory, sockets and descriptors");
   return {};
 }
 

@@ -1,7 +1,7 @@
-// Counters shared by the master and all workers: one page of memory, a lane for each worker, written
-// with relaxed atomics by its owner alone. Readers add up the lanes and never bother a worker. When
-// a worker dies the master adds its totals to lane 0 and clears the lane, so nothing is lost but the
-// connections that died with it.
+// Counters shared by the master and all workers: one page of memory, a lane for each worker,
+// written with relaxed atomics by its owner alone. Readers add up the lanes and never bother a
+// worker. When a worker dies the master adds its totals to lane 0 and clears the lane, so nothing
+// is lost but the connections that died with it.
 #pragma once
 
 #include <array>
@@ -13,7 +13,7 @@
 
 namespace sluice::stats {
 
-inline constexpr uint32_t kLanes = 256;      ///< lane 0: workers that are gone
+inline constexpr uint32_t kLanes = 256;  ///< lane 0: workers that are gone
 inline constexpr uint32_t kServices = 512;
 inline constexpr uint32_t kServers = 1024;
 
@@ -22,18 +22,18 @@ static_assert(Counter::is_always_lock_free);
 
 /// `open` goes up and down; everything else only up.
 struct ServiceCounters {
-  Counter open;             ///< client connections now
+  Counter open;  ///< client connections now
   Counter accepted;
-  Counter logins;           ///< that ended in the client's OK
-  Counter refused;          ///< connections that ended in an error before that
+  Counter logins;   ///< that ended in the client's OK
+  Counter refused;  ///< connections that ended in an error before that
   Counter commands;
   Counter bytes_in, bytes_out;  ///< from clients, to clients
   Counter reserved;
 };
 struct ServerCounters {
-  Counter open;             ///< connections to it now
+  Counter open;  ///< connections to it now
   Counter connected;
-  Counter failed;           ///< connects that failed
+  Counter failed;  ///< connects that failed
   Counter reserved;
 };
 struct Lane {
@@ -42,7 +42,7 @@ struct Lane {
 };
 /// Pages that nobody touched cost nothing: the file is sparse.
 struct Page {
-  Counter lanes_used;       ///< lanes at or above this were never given out
+  Counter lanes_used;  ///< lanes at or above this were never given out
   std::array<Counter, 7> reserved;
   std::array<Lane, kLanes> lanes;
 };
@@ -55,7 +55,8 @@ inline void subtract(Counter& counter, uint64_t n = 1) {
   counter.store(counter.load(std::memory_order_relaxed) - n, std::memory_order_relaxed);
 }
 
-/// The page's mapping. Its file can't be resized by anyone, so no process can pull it from under another.
+/// The page's mapping. Its file can't be resized by anyone, so no process can pull it from under
+/// another.
 class Mapping {
  public:
   Mapping() = default;
@@ -82,11 +83,13 @@ template <class Select>
 uint64_t sum(const Page& page, Select select) {
   uint64_t total = 0;
   const auto used = std::min<uint64_t>(page.lanes_used.load(std::memory_order_relaxed), kLanes);
-  for (uint64_t i = 0; i < used; ++i) total += select(page.lanes[i]).load(std::memory_order_relaxed);
+  for (uint64_t i = 0; i < used; ++i)
+    total += select(page.lanes[i]).load(std::memory_order_relaxed);
   return total;
 }
 inline uint64_t open_connections(const Page& page, uint32_t server) {
-  return sum(page, [server](const Lane& lane) -> const Counter& { return lane.servers[server].open; });
+  return sum(page,
+             [server](const Lane& lane) -> const Counter& { return lane.servers[server].open; });
 }
 
 }  // namespace sluice::stats

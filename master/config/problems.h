@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "common/base/closest.h"
 #include "common/ipc/messages.h"
 #include "master/config/document.h"
 
@@ -53,10 +54,6 @@ class Places {
 
 /// `path` and `name` with a dot between; a name that is not a bare key of TOML is quoted.
 std::string join(std::string_view path, std::string_view name);
-
-/// The word that `word` was probably meant to be: the beginning of one, or near by edit
-/// distance. Empty: none is.
-std::string_view closest(std::span<const std::string_view> words, std::string_view word);
 
 /// `did you mean "x"? known: x, y, z`, or only the known words when none is near.
 std::string suggest(std::span<const std::string_view> known, std::string_view word);

@@ -17,10 +17,18 @@ using ipc::Kind;
 using ipc::Table;
 using Reply = std::optional<ControlReply>;
 
-ControlReply refused(std::string why) { return {.error = std::move(why)}; }
-ControlReply done(std::string message) { return {.message = std::move(message)}; }
-std::string number(uint64_t n) { return fmt::to_string(n); }
-std::string yes_no(bool b) { return b ? "true" : "false"; }
+ControlReply refused(std::string why) {
+  return {.error = std::move(why)};
+}
+ControlReply done(std::string message) {
+  return {.message = std::move(message)};
+}
+std::string number(uint64_t n) {
+  return fmt::to_string(n);
+}
+std::string yes_no(bool b) {
+  return b ? "true" : "false";
+}
 
 /// A record, built name by name.
 class Record {
@@ -30,7 +38,9 @@ class Record {
     row_.cells.push_back(std::move(value));
     return *this;
   }
-  Record& add(std::string name, uint64_t value) { return add(std::move(name), number(value), Kind::number); }
+  Record& add(std::string name, uint64_t value) {
+    return add(std::move(name), number(value), Kind::number);
+  }
   Table table() {
     table_.record = true;
     table_.rows = {std::move(row_)};
@@ -58,7 +68,8 @@ ServiceTotals totals_of(State& state, const std::string& service) {
 }
 
 /// What is known of a server: before the monitor has told anything, that.
-cluster::ServerState state_of(const State& state, const config::Cluster& cluster, const config::Server& server) {
+cluster::ServerState state_of(const State& state, const config::Cluster& cluster,
+                              const config::Server& server) {
   cluster::ServerState unknown{.name = server.name, .reason = "not asked yet"};
   if (const auto admin = state.admin.find({cluster.name, server.name}); admin != state.admin.end())
     unknown.admin = admin->second;
@@ -82,15 +93,18 @@ std::string listeners_text(const config::Service& service) {
 bool on_fallback(const State& state, const config::Service& service) {
   const auto known = state.clusters.find(service.cluster);
   if (service.fallback == config::Fallback::none || known == state.clusters.end()) return false;
-  const auto wanted = service.target == config::Target::primary ? cluster::Role::primary : cluster::Role::replica;
+  const auto wanted =
+      service.target == config::Target::primary ? cluster::Role::primary : cluster::Role::replica;
   return std::ranges::none_of(known->second.state.servers, [&](const auto& server) {
-    return service.target == config::Target::any ? server.role != cluster::Role::none : server.role == wanted;
+    return service.target == config::Target::any ? server.role != cluster::Role::none
+                                                 : server.role == wanted;
   });
 }
 
 std::string target_text(const config::Service& service) {
   std::string out(enum_name(service.target));
-  if (service.fallback != config::Fallback::none) out += fmt::format(", else {}", enum_name(service.fallback));
+  if (service.fallback != config::Fallback::none)
+    out += fmt::format(", else {}", enum_name(service.fallback));
   return out;
 }
 
@@ -98,8 +112,12 @@ std::string target_text(const config::Service& service) {
 
 Reply list_clusters(const Invocation& in) {
   auto& state = in.master.state();
-  Table table{.columns = {{"cluster"}, {"topology"}, {"primary"}, {"usable", Kind::number},
-                          {"servers", Kind::number}, {"problem"}}};
+  Table table{.columns = {{"cluster"},
+                          {"topology"},
+                          {"primary"},
+                          {"usable", Kind::number},
+                          {"servers", Kind::number},
+                          {"problem"}}};
   for (const auto& cluster : state.config.clusters) {
     uint64_t usable = 0;
     std::string primary;
@@ -109,24 +127,33 @@ Reply list_clusters(const Invocation& in) {
       if (s.role == cluster::Role::primary) primary = server.name;
     }
     const auto known = state.clusters.find(cluster.name);
-    table.rows.push_back({{cluster.name, std::string(enum_name(cluster.topology)), primary, number(usable),
-                           number(cluster.servers.size()),
-                           known == state.clusters.end() ? "not asked yet" : known->second.state.problem}});
+    table.rows.push_back(
+        {{cluster.name, std::string(enum_name(cluster.topology)), primary, number(usable),
+          number(cluster.servers.size()),
+          known == state.clusters.end() ? "not asked yet" : known->second.state.problem}});
   }
   return ControlReply{.table = std::move(table)};
 }
 
 Reply list_servers(const Invocation& in) {
   auto& state = in.master.state();
-  Table table{.columns = {{"cluster"}, {"server"}, {"address"}, {"role"}, {"health"}, {"lag_s", Kind::number},
-                          {"connections", Kind::number}, {"reason"}}};
+  Table table{.columns = {{"cluster"},
+                          {"server"},
+                          {"address"},
+                          {"role"},
+                          {"health"},
+                          {"lag_s", Kind::number},
+                          {"connections", Kind::number},
+                          {"reason"}}};
   for (const auto& cluster : state.config.clusters) {
     for (const auto& server : cluster.servers) {
       const auto s = state_of(state, cluster, server);
       table.rows.push_back(
           {{cluster.name, server.name, server.address.text(), std::string(enum_name(s.role)),
             std::string(enum_name(s.health)), lag_text(s),
-            number(stats::open_connections(*state.stats, state.server_row(cluster.name, server.name))), s.reason}});
+            number(
+                stats::open_connections(*state.stats, state.server_row(cluster.name, server.name))),
+            s.reason}});
     }
   }
   return ControlReply{.table = std::move(table)};
@@ -134,14 +161,21 @@ Reply list_servers(const Invocation& in) {
 
 Reply list_services(const Invocation& in) {
   auto& state = in.master.state();
-  Table table{.columns = {{"service"}, {"router"}, {"cluster"}, {"target"}, {"listen"},
-                          {"connections", Kind::number}, {"accepted", Kind::number}, {"refused", Kind::number},
+  Table table{.columns = {{"service"},
+                          {"router"},
+                          {"cluster"},
+                          {"target"},
+                          {"listen"},
+                          {"connections", Kind::number},
+                          {"accepted", Kind::number},
+                          {"refused", Kind::number},
                           {"fallback", Kind::boolean}}};
   for (const auto& service : state.config.services) {
     const auto t = totals_of(state, service.name);
-    table.rows.push_back({{service.name, std::string(enum_name(service.router)), service.cluster,
-                           target_text(service), listeners_text(service), number(t.open), number(t.accepted),
-                           number(t.refused), yes_no(on_fallback(state, service))}});
+    table.rows.push_back(
+        {{service.name, std::string(enum_name(service.router)), service.cluster,
+          target_text(service), listeners_text(service), number(t.open), number(t.accepted),
+          number(t.refused), yes_no(on_fallback(state, service))}});
   }
   return ControlReply{.table = std::move(table)};
 }
@@ -152,8 +186,9 @@ Reply list_listeners(const Invocation& in) {
   for (const auto& service : state.config.services) {
     for (const auto& endpoint : service.listen) {
       const auto found = state.listeners.all().find(endpoint.text());
-      table.rows.push_back({{endpoint.text(), service.name, endpoint.is_unix() ? "unix" : "tcp",
-                             number(found == state.listeners.all().end() ? 0 : found->second.sockets.size())}});
+      table.rows.push_back(
+          {{endpoint.text(), service.name, endpoint.is_unix() ? "unix" : "tcp",
+            number(found == state.listeners.all().end() ? 0 : found->second.sockets.size())}});
     }
   }
   return ControlReply{.table = std::move(table)};
@@ -167,21 +202,29 @@ uint64_t sessions_of(State& state, const Child& child) {
 
 std::string phase_text(const Child& child) {
   switch (child.phase()) {
-    case ipc::kServing: return "serving";
-    case ipc::kDraining: return child.finishing ? "finishing" : "draining";
-    default: return "starting";
+    case ipc::kServing:
+      return "serving";
+    case ipc::kDraining:
+      return child.finishing ? "finishing" : "draining";
+    default:
+      return "starting";
   }
 }
 
 Reply list_workers(const Invocation& in) {
   auto& state = in.master.state();
-  Table table{.columns = {{"worker", Kind::number}, {"pid", Kind::number}, {"slot", Kind::number},
-                          {"generation", Kind::number}, {"state"}, {"sessions", Kind::number},
+  Table table{.columns = {{"worker", Kind::number},
+                          {"pid", Kind::number},
+                          {"slot", Kind::number},
+                          {"generation", Kind::number},
+                          {"state"},
+                          {"sessions", Kind::number},
                           {"age_s", Kind::number}}};
   for (const Child* child : in.master.supervisor().workers())
-    table.rows.push_back({{number(child->number), number(child->pid()), number(child->slot),
-                           number(child->generation), phase_text(*child), number(sessions_of(state, *child)),
-                           number((monotonic_ns() - child->started_ns) / kSecondNs)}});
+    table.rows.push_back(
+        {{number(child->number), number(child->pid()), number(child->slot),
+          number(child->generation), phase_text(*child), number(sessions_of(state, *child)),
+          number((monotonic_ns() - child->started_ns) / kSecondNs)}});
   return ControlReply{.table = std::move(table)};
 }
 
@@ -190,28 +233,36 @@ Reply list_sessions(const Invocation& in) {
   return std::nullopt;
 }
 
-Reply ask_monitor(const Invocation& in, std::string command, std::vector<std::string> arguments, Table head = {}) {
+Reply ask_monitor(const Invocation& in, std::string command, std::vector<std::string> arguments,
+                  Table head = {}) {
   Child* monitor = in.master.supervisor().monitor();
   if (monitor == nullptr || monitor->phase() != ipc::kServing) {
-    if (head.columns.empty()) return refused("the monitor is being restarted; try again in a moment");
+    if (head.columns.empty())
+      return refused("the monitor is being restarted; try again in a moment");
     return ControlReply{.table = std::move(head)};
   }
   in.server.ask(in.request, {monitor}, std::move(command), std::move(arguments), std::move(head));
   return std::nullopt;
 }
 
-Reply list_accounts(const Invocation& in) { return ask_monitor(in, "list accounts", {}); }
-Reply explain_login(const Invocation& in) { return ask_monitor(in, "explain login", in.arguments); }
+Reply list_accounts(const Invocation& in) {
+  return ask_monitor(in, "list accounts", {});
+}
+Reply explain_login(const Invocation& in) {
+  return ask_monitor(in, "explain login", in.arguments);
+}
 
 // --- show ----------------------------------------------------------------------------------------
 
 /// A cluster and a server from "CLUSTER/NAME"; null and null if there is none.
-std::pair<const config::Cluster*, const config::Server*> find_server(const State& state, const std::string& text) {
+std::pair<const config::Cluster*, const config::Server*> find_server(const State& state,
+                                                                     const std::string& text) {
   const auto slash = text.find('/');
   if (slash == std::string::npos) return {};
   const auto* cluster = state.config.cluster(text.substr(0, slash));
   if (cluster == nullptr) return {};
-  const auto server = std::ranges::find(cluster->servers, text.substr(slash + 1), &config::Server::name);
+  const auto server =
+      std::ranges::find(cluster->servers, text.substr(slash + 1), &config::Server::name);
   if (server == cluster->servers.end()) return {};
   return {cluster, &*server};
 }
@@ -223,13 +274,17 @@ Reply show_server(const Invocation& in) {
   const auto s = state_of(state, *cluster, *server);
   const auto row = state.server_row(cluster->name, server->name);
   Record record;
-  record.add("cluster", cluster->name).add("server", server->name).add("address", server->address.text());
+  record.add("cluster", cluster->name)
+      .add("server", server->name)
+      .add("address", server->address.text());
   record.add("role", std::string(enum_name(s.role))).add("reason", s.reason);
-  record.add("health", std::string(enum_name(s.health))).add("admin", std::string(enum_name(s.admin)));
+  record.add("health", std::string(enum_name(s.health)))
+      .add("admin", std::string(enum_name(s.admin)));
   record.add("lag_s", lag_text(s), Kind::number).add("version", s.version);
   record.add("weight", server->weight).add("priority", server->priority);
   record.add("connections", stats::open_connections(*state.stats, row));
-  record.add("connected", stats::sum(*state.stats, [row](const stats::Lane& lane) -> const stats::Counter& {
+  record.add("connected",
+             stats::sum(*state.stats, [row](const stats::Lane& lane) -> const stats::Counter& {
                return lane.servers[row].connected;
              }));
   record.add("since", s.since_s > 0 ? number(static_cast<uint64_t>(s.since_s)) : "", Kind::number);
@@ -246,7 +301,8 @@ Reply show_service(const Invocation& in) {
   record.add("cluster", service->cluster).add("target", std::string(enum_name(service->target)));
   record.add("fallback", std::string(enum_name(service->fallback)));
   record.add("on_fallback", yes_no(on_fallback(state, *service)), Kind::boolean);
-  record.add("listen", listeners_text(*service)).add("identity", std::string(enum_name(service->identity)));
+  record.add("listen", listeners_text(*service))
+      .add("identity", std::string(enum_name(service->identity)));
   record.add("account_mismatch", std::string(enum_name(service->account_mismatch)));
   record.add("max_connections", service->max_connections).add("connections", t.open);
   record.add("accepted", t.accepted).add("logins", t.logins).add("refused", t.refused);
@@ -267,7 +323,8 @@ Reply show_cluster(const Invocation& in) {
     if (service.cluster == cluster->name) services += (services.empty() ? "" : " ") + service.name;
   const auto known = state.clusters.find(cluster->name);
   const bool has = known != state.clusters.end();
-  record.add("primary", primary).add("problem", has ? known->second.state.problem : "not asked yet");
+  record.add("primary", primary)
+      .add("problem", has ? known->second.state.problem : "not asked yet");
   record.add("services", services).add("watched_as", cluster->user);
   record.add("interval_ms", cluster->interval_ms).add("max_lag_ms", cluster->max_lag_ms);
   record.add("view_version", has ? known->second.state.version : 0);
@@ -291,8 +348,12 @@ Reply session_command(const Invocation& in, const char* command) {
   in.server.ask(in.request, {worker}, command, in.arguments);
   return std::nullopt;
 }
-Reply show_session(const Invocation& in) { return session_command(in, "show session"); }
-Reply kill_session(const Invocation& in) { return session_command(in, "kill session"); }
+Reply show_session(const Invocation& in) {
+  return session_command(in, "show session");
+}
+Reply kill_session(const Invocation& in) {
+  return session_command(in, "kill session");
+}
 
 Reply show_worker(const Invocation& in) {
   auto& state = in.master.state();
@@ -300,7 +361,9 @@ Reply show_worker(const Invocation& in) {
     if (number(child->pid()) != in.arguments[0]) continue;
     Record record;
     record.add("worker", child->number).add("pid", static_cast<uint64_t>(child->pid()));
-    record.add("slot", child->slot).add("generation", child->generation).add("state", phase_text(*child));
+    record.add("slot", child->slot)
+        .add("generation", child->generation)
+        .add("state", phase_text(*child));
     record.add("sessions", sessions_of(state, *child)).add("lane", child->lane);
     record.add("age_s", static_cast<uint64_t>((monotonic_ns() - child->started_ns) / kSecondNs));
     return ControlReply{.table = record.table()};
@@ -330,7 +393,8 @@ Reply reload_accounts(const Invocation& in) {
   std::vector<std::string> names;
   for (const auto& cluster : in.master.state().config.clusters)
     if (in.arguments.empty() || cluster.name == in.arguments[0]) names.push_back(cluster.name);
-  if (names.empty()) return refused("no cluster " + log::quoted(in.arguments.empty() ? "" : in.arguments[0]));
+  if (names.empty())
+    return refused("no cluster " + log::quoted(in.arguments.empty() ? "" : in.arguments[0]));
   const Child* monitor = in.master.supervisor().monitor();
   if (monitor == nullptr || monitor->phase() != ipc::kServing)
     return refused("the monitor is being restarted; try again in a moment");
@@ -366,7 +430,8 @@ Reply status(const Invocation& in) {
   for (const auto& cluster : state.config.clusters) {
     const auto known = state.clusters.find(cluster.name);
     if (known != state.clusters.end() && !known->second.state.problem.empty())
-      problems += fmt::format("{}{}: {}", problems.empty() ? "" : "; ", cluster.name, known->second.state.problem);
+      problems += fmt::format("{}{}: {}", problems.empty() ? "" : "; ", cluster.name,
+                              known->second.state.problem);
   }
   const Child* monitor = in.master.supervisor().monitor();
   Record record;
@@ -376,7 +441,8 @@ Reply status(const Invocation& in) {
   record.add("last_reload", state.last_reload);
   record.add("workers", state.slots()).add("old_workers", in.master.supervisor().leaving().size());
   record.add("monitor", monitor && monitor->phase() == ipc::kServing ? "running" : "starting");
-  record.add("services", state.config.services.size()).add("clusters", state.config.clusters.size());
+  record.add("services", state.config.services.size())
+      .add("clusters", state.config.clusters.size());
   record.add("sessions", sessions).add("commands", commands).add("problems", problems);
   return ControlReply{.table = record.table()};
 }

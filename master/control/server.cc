@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::size_t kMaxClients = 32;
 constexpr int64_t kIdleNs = 600 * kSecondNs;
-constexpr int64_t kQuestionNs = 5 * kSecondNs;   // children answer in microseconds, or hang
+constexpr int64_t kQuestionNs = 5 * kSecondNs;  // children answer in microseconds, or hang
 constexpr int64_t kAccountsNs = 60 * kSecondNs;
 
 bool in_group(int socket, gid_t primary, gid_t wanted) {
@@ -37,8 +37,13 @@ std::optional<control::Access> access_of(int socket, const ucred& peer, gid_t gr
 
 }  // namespace
 
-ControlClient::ControlClient(ControlServer& server, UniqueFd socket, control::Access access, std::string who)
-    : active_ns(monotonic_ns()), server_(server), channel_(std::move(socket)), access_(access), who_(std::move(who)) {}
+ControlClient::ControlClient(ControlServer& server, UniqueFd socket, control::Access access,
+                             std::string who)
+    : active_ns(monotonic_ns()),
+      server_(server),
+      channel_(std::move(socket)),
+      access_(access),
+      who_(std::move(who)) {}
 
 Result<> ControlClient::start(event::Loop& loop) {
   return watch_.start<&ControlClient::on_ready>(loop, channel_.fd(), EV_READ, this);
@@ -51,11 +56,13 @@ void ControlClient::on_ready(short what) {
     auto frame = channel_.receive();
     if (!frame) {
       if (frame.error().code == Errc::ipc_protocol)
-        log::warning("control", "disconnected", log::kv("client", who_), log::kv("reason", frame.error().message));
+        log::warning("control", "disconnected", log::kv("client", who_),
+                     log::kv("reason", frame.error().message));
       gone_ = true;
     } else if (*frame) {
       if (auto ok = take(std::move(**frame)); !ok) {
-        log::warning("control", "disconnected", log::kv("client", who_), log::kv("reason", ok.error().message));
+        log::warning("control", "disconnected", log::kv("client", who_),
+                     log::kv("reason", ok.error().message));
         gone_ = true;
       }
     }
@@ -93,7 +100,8 @@ void ControlServer::listen(UnixSocket socket, std::string path) {
   close();
   socket_ = std::move(socket);
   path_ = std::move(path);
-  if (auto ok = watch_.start<&ControlServer::on_connection>(loop_, socket_.fd.get(), EV_READ, this); !ok)
+  if (auto ok = watch_.start<&ControlServer::on_connection>(loop_, socket_.fd.get(), EV_READ, this);
+      !ok)
     log::error("control", "cannot listen", log::kv("error", ok.error().message));
 }
 
@@ -117,10 +125,12 @@ void ControlServer::on_connection(short) {
                  log::kv("reason", access ? "too many clients" : "neither root nor of the group"));
     ipc::Channel channel(std::move(peer));
     (void)channel.send(ipc::ControlReply{
-        .error = access ? "too many control clients" : "permission denied: root or the group of sluice is needed"});
+        .error = access ? "too many control clients"
+                        : "permission denied: root or the group of sluice is needed"});
     return;
   }
-  auto& client = clients_.emplace_back(std::make_unique<ControlClient>(*this, std::move(peer), *access, name));
+  auto& client =
+      clients_.emplace_back(std::make_unique<ControlClient>(*this, std::move(peer), *access, name));
   if (!client->start(loop_)) clients_.pop_back();
 }
 
@@ -129,12 +139,16 @@ void ControlServer::on_request(ControlClient& client, ipc::ControlRequest reques
   const auto id = client.request;
   const auto* command = control::find_command(request.command);
   const auto handler = handler_of(request.command);
-  if (command == nullptr || handler == nullptr) return refuse(id, "unknown command " + log::quoted(request.command));
-  if (auto ok = control::check_arguments(*command, request.arguments); !ok) return refuse(id, ok.error().message);
+  if (command == nullptr || handler == nullptr)
+    return refuse(id, "unknown command " + log::quoted(request.command));
+  if (auto ok = control::check_arguments(*command, request.arguments); !ok)
+    return refuse(id, ok.error().message);
   if (client.access() < command->access)
-    return refuse(id, fmt::format("permission denied: {} is for {}", command->words, enum_name(command->access)));
+    return refuse(id, fmt::format("permission denied: {} is for {}", command->words,
+                                  enum_name(command->access)));
   if (command->access != control::Access::view)
-    log::notice("control", "command", log::kv("client", client.who()), log::kv("command", request.command),
+    log::notice("control", "command", log::kv("client", client.who()),
+                log::kv("command", request.command),
                 log::kv("arguments", fmt::format("{}", fmt::join(request.arguments, " "))));
   if (auto now = handler({master_, *this, id, request.arguments})) reply(id, std::move(*now));
 }
@@ -150,7 +164,8 @@ void ControlServer::reply(uint64_t request, ipc::ControlReply answer) {
 
 void ControlServer::ask(uint64_t request, const std::vector<Child*>& children, std::string command,
                         std::vector<std::string> arguments, ipc::Table head) {
-  Question question{.request = request, .deadline_ns = monotonic_ns() + kQuestionNs, .head = std::move(head)};
+  Question question{
+      .request = request, .deadline_ns = monotonic_ns() + kQuestionNs, .head = std::move(head)};
   const auto id = ++next_question_;
   for (Child* child : children) {
     if (child->phase() != ipc::kServing && child->phase() != ipc::kDraining) continue;
@@ -206,7 +221,8 @@ void ControlServer::await_accounts(uint64_t request, std::vector<std::string> cl
 void ControlServer::on_accounts_checked(const ipc::AccountsChecked& checked) {
   for (auto it = awaited_.begin(); it != awaited_.end();) {
     if (std::erase(it->clusters, checked.cluster) > 0 && !checked.error.empty())
-      it->errors += fmt::format("{}{}: {}", it->errors.empty() ? "" : "; ", checked.cluster, checked.error);
+      it->errors +=
+          fmt::format("{}{}: {}", it->errors.empty() ? "" : "; ", checked.cluster, checked.error);
     if (!it->clusters.empty()) {
       ++it;
       continue;

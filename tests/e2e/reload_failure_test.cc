@@ -93,7 +93,9 @@ TEST_F(FailedReload, AWrongConfigurationIsRefusedWithAllThatIsWrong) {
   refuse(text, {"unknown key \"lisen\"", "did you mean \"listen\"", "unknown cluster \"lfet\""});
 }
 
-TEST_F(FailedReload, WhatIsNoTomlIsRefused) { refuse("[service.left\n", {"sluice.toml:1:"}); }
+TEST_F(FailedReload, WhatIsNoTomlIsRefused) {
+  refuse("[service.left\n", {"sluice.toml:1:"});
+}
 
 TEST_F(FailedReload, AMissingConfigurationIsRefused) {
   std::filesystem::remove(sluice.config_path());

@@ -1,5 +1,5 @@
-/// Everything changes by a reload, under load, and nobody who should be served notices: ports, names,
-/// clusters, servers, workers, the control socket, the log. What a reload refuses is in
+/// Everything changes by a reload, under load, and nobody who should be served notices: ports,
+/// names, clusters, servers, workers, the control socket, the log. What a reload refuses is in
 /// reload_failure_test.cc.
 #include <gmock/gmock.h>
 
@@ -178,7 +178,8 @@ TEST_F(Reload, ChangesTheNumberOfWorkersUpAndDown) {
     sluice.config.workers = workers;
     ASSERT_EQ(sluice.reload().exit_code, 0);
     std::size_t serving = 0;
-    for (const auto& row : sluice.ctl_json({"list", "workers"})) serving += row.at("state") == "serving";
+    for (const auto& row : sluice.ctl_json({"list", "workers"}))
+      serving += row.at("state") == "serving";
     EXPECT_EQ(serving, workers);
     EXPECT_TRUE(load.advance(100));
   }
@@ -246,7 +247,8 @@ TEST_F(Reload, ManyHangupsCollapse) {
   // Whatever they collapsed into: the last word is what counts.
   EXPECT_TRUE(eventually(20s, [&] {
     return sluice.ctl_json({"status"}).at("workers") == sluice.config.workers &&
-           sluice.ctl({"reload", "--dry-run"}).out.find("nothing would change") != std::string::npos;
+           sluice.ctl({"reload", "--dry-run"}).out.find("nothing would change") !=
+               std::string::npos;
   })) << sluice.ctl({"reload", "--dry-run"}).out;
   const auto generations = sluice.ctl_json({"status"}).at("generation").get<int>();
   EXPECT_LT(generations, kHangups / 2);
@@ -296,7 +298,8 @@ TEST_F(Reload, OldSessionsLiveUntilTheDrainTimeoutAndAreToldWhyTheyEnd) {
   Sluice sluice(config);
   auto idle = sluice.connect("left");
   auto in_transaction = sluice.connect("left");
-  in_transaction.exec("CREATE TEMPORARY TABLE test.t (a INT); BEGIN; INSERT INTO test.t VALUES (7)");
+  in_transaction.exec(
+      "CREATE TEMPORARY TABLE test.t (a INT); BEGIN; INSERT INTO test.t VALUES (7)");
   const auto old_workers = sluice.worker_pids();
   const auto start = Clock::now();
 

@@ -40,7 +40,7 @@ TEST(Smoke, ListServersShowsBoth) {
   for (const auto* server : pair.servers())
     EXPECT_NE(listed.out.find(server->address()), std::string::npos) << listed.out;
   EXPECT_EQ(sluice.worker_pids().size(), 2u);
-  EXPECT_TRUE(sluice.monitor_pid());
+  EXPECT_TRUE(eventually(5s, [&] { return sluice.monitor_pid().has_value(); }));
 }
 
 TEST(Smoke, LoadIsServedUntilTheEnd) {

@@ -1,6 +1,7 @@
-/// The first minute: no configuration, a wrong one, a port in use, an unknown user; in the foreground
-/// and in the background, as root and as anybody else. Each says what is wrong, on stderr and in the
-/// log, with its own exit code. And what the processes are once they run: who they are, what they may.
+/// The first minute: no configuration, a wrong one, a port in use, an unknown user; in the
+/// foreground and in the background, as root and as anybody else. Each says what is wrong, on
+/// stderr and in the log, with its own exit code. And what the processes are once they run: who
+/// they are, what they may.
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -42,8 +43,8 @@ class Start : public ReloadTest {
   Sluice sluice;
 };
 
-/// Ends what was started in the background, whatever becomes of the test: all processes that have the
-/// configuration's name in their command line, which nobody else uses.
+/// Ends what was started in the background, whatever becomes of the test: all processes that have
+/// the configuration's name in their command line, which nobody else uses.
 class Background {
  public:
   explicit Background(const Sluice& sluice) : config_(sluice.config_path()) {}
@@ -80,15 +81,16 @@ std::string status_of(pid_t pid, std::string_view key) {
   return text.substr(from, text.find('\n', from) - from);
 }
 
-// --- what is wrong with the configuration ----------------------------------------------------------
+// --- what is wrong with the configuration
+// ----------------------------------------------------------
 
 TEST_F(Start, WithoutAConfigurationSaysWhereItLookedAndShowsAMinimalOne) {
   fs::remove(sluice.config_path());
   for (const auto& result : {start_in_vain(), sluice.run({}), sluice.run({"--check"})}) {
     EXPECT_EQ(result.exit_code, EX_CONFIG);
-    EXPECT_THAT(result.err, AllOf(HasSubstr("there is no configuration"),
-                                  HasSubstr(sluice.config_path()), HasSubstr("conf.d"),
-                                  HasSubstr("[cluster."), HasSubstr("[service.")));
+    EXPECT_THAT(result.err,
+                AllOf(HasSubstr("there is no configuration"), HasSubstr(sluice.config_path()),
+                      HasSubstr("conf.d"), HasSubstr("[cluster."), HasSubstr("[service.")));
   }
 }
 
@@ -152,7 +154,8 @@ TEST_F(Start, AWrongOptionIsAnErrorOfUse) {
   EXPECT_EQ(sluice.run({"--no-such-option"}).exit_code, 2);
 }
 
-// --- what is wrong with the machine ----------------------------------------------------------------
+// --- what is wrong with the machine
+// ----------------------------------------------------------------
 
 TEST_F(Start, WithAPortInUseNamesIt) {
   const MariadbServer& occupant = left();
@@ -221,7 +224,8 @@ TEST_F(Start, AFileThatIsNoSocketIsLeftAlone) {
   EXPECT_EQ(read_file(path), "data");
 }
 
-// --- foreground and background ---------------------------------------------------------------------
+// --- foreground and background
+// ---------------------------------------------------------------------
 
 TEST_F(Start, InTheBackgroundReturnsOnceItServes) {
   const Background background(sluice);
@@ -270,7 +274,8 @@ TEST_F(Start, TermEndsItWithExitCodeZero) {
   EXPECT_THAT(sluice.log(), HasSubstr("has ended"));
 }
 
-// --- the log ---------------------------------------------------------------------------------------
+// --- the log
+// ---------------------------------------------------------------------------------------
 
 /// A stand-in for the system's log, where the machine has none.
 class SystemLog {
@@ -322,7 +327,8 @@ TEST_F(Start, LogsToTheSystemLogUnlessToldOtherwise) {
   EXPECT_EQ(sluice.stop(), 0);
 }
 
-// --- who they are ----------------------------------------------------------------------------------
+// --- who they are
+// ----------------------------------------------------------------------------------
 
 TEST_F(Start, AnOrdinaryUserStartsItWithHighPorts) {
   if (::geteuid() == 0) {

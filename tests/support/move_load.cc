@@ -36,7 +36,8 @@ void MoveLoad::join() {
 
 void MoveLoad::wait_flowing(Milliseconds deadline) const {
   const auto all = [this] {
-    return std::ranges::all_of(workers_, [](const auto& worker) { return worker->answered.load(); });
+    return std::ranges::all_of(workers_,
+                               [](const auto& worker) { return worker->answered.load(); });
   };
   if (!eventually(deadline, all)) throw TestError("the load does not get started");
 }

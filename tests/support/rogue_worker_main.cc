@@ -63,7 +63,8 @@ void say(Channel& channel, const Message& message, std::span<const int> fds = {}
 Bytes garbage() {
   Bytes bytes;
   ByteWriter out(bytes);
-  for (int i = 0; i < 64; ++i) out.fixed<uint64_t>(0x9E3779B97F4A7C15u * static_cast<uint64_t>(i + 1));
+  for (int i = 0; i < 64; ++i)
+    out.fixed<uint64_t>(0x9E3779B97F4A7C15u * static_cast<uint64_t>(i + 1));
   return bytes;
 }
 
@@ -80,32 +81,46 @@ void flood(Channel& channel) {
 bool break_rules_at_start(Channel& channel, const std::string& mode) {
   const std::array null{::open("/dev/null", O_RDONLY)};
   if (mode == "Silence") return true;
-  if (mode == "NotReady") say(channel, ipc::Hello{.role = ipc::Role::worker});
-  else if (mode == "GarbageForAGreeting") send_raw(channel, std::string(100, '\xff'));
-  else if (mode == "AnotherRole") say(channel, ipc::Hello{.role = ipc::Role::monitor});
+  if (mode == "NotReady")
+    say(channel, ipc::Hello{.role = ipc::Role::worker});
+  else if (mode == "GarbageForAGreeting")
+    send_raw(channel, std::string(100, '\xff'));
+  else if (mode == "AnotherRole")
+    say(channel, ipc::Hello{.role = ipc::Role::monitor});
   else if (mode == "AnotherProtocol")
     say(channel, ipc::Hello{.protocol = 99, .role = ipc::Role::worker});
-  else if (mode == "GreetingWithFd") say(channel, ipc::Hello{.role = ipc::Role::worker}, null);
-  else return false;
+  else if (mode == "GreetingWithFd")
+    say(channel, ipc::Hello{.role = ipc::Role::worker}, null);
+  else
+    return false;
   return true;
 }
 
 void break_rules(Channel& channel, const std::string& mode) {
   const std::array null{::open("/dev/null", O_RDONLY)};
   const auto record = ipc::Declared<ipc::LogRecord>::kId;
-  if (mode == "TornDatagram") send_raw(channel, "x");
-  else if (mode == "UnknownMessage") (void)channel.send_frame(999, garbage(), {});
-  else if (mode == "MalformedBody") (void)channel.send_frame(record, garbage(), {});
-  else if (mode == "OutOfPhase") say(channel, ipc::Stopped{7});
-  else if (mode == "ReadyTwice") say(channel, ipc::Ready{"twice"});
-  else if (mode == "MessageOfTheMonitor") say(channel, ipc::ClusterUpdate{});
-  else if (mode == "MessageOfTheMaster") say(channel, ipc::Finish{"rogue", 0});
-  else if (mode == "UnwantedFd") say(channel, ipc::LogRecord{log::Level::error, "rogue", "x"}, null);
+  if (mode == "TornDatagram")
+    send_raw(channel, "x");
+  else if (mode == "UnknownMessage")
+    (void)channel.send_frame(999, garbage(), {});
+  else if (mode == "MalformedBody")
+    (void)channel.send_frame(record, garbage(), {});
+  else if (mode == "OutOfPhase")
+    say(channel, ipc::Stopped{7});
+  else if (mode == "ReadyTwice")
+    say(channel, ipc::Ready{"twice"});
+  else if (mode == "MessageOfTheMonitor")
+    say(channel, ipc::ClusterUpdate{});
+  else if (mode == "MessageOfTheMaster")
+    say(channel, ipc::Finish{"rogue", 0});
+  else if (mode == "UnwantedFd")
+    say(channel, ipc::LogRecord{log::Level::error, "rogue", "x"}, null);
   else if (mode == "ManyFds") {
     std::array<int, 7> many;
     many.fill(null[0]);
     say(channel, ipc::LogRecord{log::Level::error, "rogue", "x"}, many);
-  } else if (mode == "AnswerToNoPing") say(channel, ipc::Pong{uint64_t{1} << 60});
+  } else if (mode == "AnswerToNoPing")
+    say(channel, ipc::Pong{uint64_t{1} << 60});
   else if (mode == "UnsealedFile") {  // claims that the body is in the file that rides along
     const std::array<char, 4> head{static_cast<char>(record), 0, 1, 0};
     iovec iov{const_cast<char*>(head.data()), head.size()};
@@ -118,8 +133,10 @@ void break_rules(Channel& channel, const std::string& mode) {
     head_of->cmsg_len = CMSG_LEN(sizeof(int));
     std::memcpy(CMSG_DATA(head_of), null.data(), sizeof(int));
     (void)!::sendmsg(channel.fd(), &msg, MSG_NOSIGNAL);
-  } else if (mode == "OversizedDatagram") send_raw(channel, std::string(60'000, '\0'));
-  else if (mode == "Flood") flood(channel);
+  } else if (mode == "OversizedDatagram")
+    send_raw(channel, std::string(60'000, '\0'));
+  else if (mode == "Flood")
+    flood(channel);
 }
 
 }  // namespace

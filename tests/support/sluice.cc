@@ -78,7 +78,7 @@ void Sluice::start(Milliseconds deadline) {
 }
 
 void Sluice::launch() {
-  std::vector<std::string> argv{program("sluiced"), "--config", config_path()};
+  std::vector<std::string> argv{daemon, "--config", config_path()};
   argv.insert(argv.end(), arguments.begin(), arguments.end());
   if (account && ::chown(dir_.path().c_str(), account->uid, account->gid) != 0)
     throw TestError(fmt::format("cannot give {} away", dir_.path().string()));

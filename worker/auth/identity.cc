@@ -34,10 +34,11 @@ Judgement judge(const accounts::Table& table, std::string_view user, std::string
   const auto picked = accounts::find(table, user, peer_of(outgoing_ip));
   if (picked && picked->user == own->user && picked->host == own->host) return {Verdict::same, {}};
   return {Verdict::other,
-          fmt::format("the account of this client is {}, but the server sees the proxy's address {} and "
-                      "would take {}",
-                      quoted_account(own->user, own->host), outgoing_ip.empty() ? "localhost" : outgoing_ip,
-                      picked ? quoted_account(picked->user, picked->host) : "none")};
+          fmt::format(
+              "the account of this client is {}, but the server sees the proxy's address {} and "
+              "would take {}",
+              quoted_account(own->user, own->host), outgoing_ip.empty() ? "localhost" : outgoing_ip,
+              picked ? quoted_account(picked->user, picked->host) : "none")};
 }
 
 }  // namespace sluice::worker

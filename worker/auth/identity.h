@@ -1,7 +1,7 @@
-// Whose account a client gets. A client on loopback or on a Unix socket reaches the server from this
-// host's own address, and the server judges it by exactly that: nothing of ours is in the way. Any
-// other client would have been judged by its own address; since the server sees ours instead, the
-// two must come to the same account, or the client is refused (DESIGN 7).
+// Whose account a client gets. A client on loopback or on a Unix socket reaches the server from
+// this host's own address, and the server judges it by exactly that: nothing of ours is in the way.
+// Any other client would have been judged by its own address; since the server sees ours instead,
+// the two must come to the same account, or the client is refused (DESIGN 7).
 #pragma once
 
 #include <string>

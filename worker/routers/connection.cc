@@ -17,9 +17,12 @@ using config::Target;
 
 bool serves(Target target, Role role) {
   switch (target) {
-    case Target::primary: return role == Role::primary;
-    case Target::replica: return role == Role::replica;
-    case Target::any: return role != Role::none;
+    case Target::primary:
+      return role == Role::primary;
+    case Target::replica:
+      return role == Role::replica;
+    case Target::any:
+      return role != Role::none;
   }
   return false;
 }
@@ -63,8 +66,8 @@ class ConnectionRouter final : public Router {
   Result<Route> route(const config::Service& service, std::span<const ServerView> servers,
                       std::span<const std::string> tried) const override {
     if (const auto* server = best(servers, service.target, tried))
-      return Route{server->state->name,
-                   fmt::format("fewest connections for its weight, target {}", enum_name(service.target))};
+      return Route{server->state->name, fmt::format("fewest connections for its weight, target {}",
+                                                    enum_name(service.target))};
     if (service.fallback != Fallback::none) {
       const auto target = service.fallback == Fallback::primary ? Target::primary : Target::replica;
       if (const auto* server = best(servers, target, tried))

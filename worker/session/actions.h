@@ -1,4 +1,5 @@
-// What a session's engine wants done, in order. The runtime carries it out; a simulator does so too.
+// What a session's engine wants done, in order. The runtime carries it out; a simulator does so
+// too.
 #pragma once
 
 #include <list>
@@ -30,7 +31,9 @@ class Actions {
   void send(Side to, ByteSpan bytes) { list_.push_back({Action::Kind::send, to, bytes, {}}); }
   /// As above, for bytes that the engine made: they live until clear().
   void send_made(Side to, Bytes bytes) { send(to, made_.emplace_back(std::move(bytes))); }
-  void connect(std::string_view server) { list_.push_back({Action::Kind::connect, {}, {}, server}); }
+  void connect(std::string_view server) {
+    list_.push_back({Action::Kind::connect, {}, {}, server});
+  }
   void close(Side side) { list_.push_back({Action::Kind::close, side, {}, {}}); }
   void finish_client() { list_.push_back({Action::Kind::finish_client, {}, {}, {}}); }
   void refresh_accounts() { list_.push_back({Action::Kind::refresh_accounts, {}, {}, {}}); }

@@ -55,14 +55,16 @@ void relay_judged(SessionState& s, const Surroundings& w, ByteSpan bytes, Action
     const auto taken = s.conversation.from_client(bytes, mysql::Command::change_user);
     if (taken > 0) {
       s.bytes_in += taken;
-      out.send_made(Side::server, Bytes(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(taken)));
+      out.send_made(Side::server,
+                    Bytes(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(taken)));
       bytes = bytes.subspan(taken);
     }
     if (bytes.empty()) return;
     const auto packet = first_packet(bytes);
     if (!packet) {  // not whole yet
       if (bytes.size() > kMaxLoginPacket) {
-        s.end = std::make_unique<End>(End{mysql::kMalformedPacket, "HY000", "malformed COM_CHANGE_USER"});
+        s.end = std::make_unique<End>(
+            End{mysql::kMalformedPacket, "HY000", "malformed COM_CHANGE_USER"});
         return end_now(s, w.now_ns, out);
       }
       s.held.assign(bytes.begin(), bytes.end());
@@ -98,18 +100,22 @@ void on_bytes(SessionState& s, const Surroundings& w, Side from, ByteSpan bytes,
   s.active_ns = w.now_ns;
   switch (s.phase) {
     case Phase::relaying:
-    case Phase::ending: return relay(s, w, from, bytes, out);
+    case Phase::ending:
+      return relay(s, w, from, bytes, out);
     case Phase::connecting:
     case Phase::greeted:
-    case Phase::proving: return login_bytes(s, w, from, bytes, out);
+    case Phase::proving:
+      return login_bytes(s, w, from, bytes, out);
     case Phase::waiting:
     case Phase::judging:
     case Phase::closing:
-    case Phase::over: return;  // not listened to
+    case Phase::over:
+      return;  // not listened to
   }
 }
 
 void on_closed(SessionState& s, const Surroundings& w, Side side, Actions& out) {
+  if (side == Side::client && s.phase == Phase::greeted) excuse_absent_client(out);
   if (side == Side::client || s.phase == Phase::closing) {
     out.log(side == Side::client ? "closed by the client" : "closed");
     return over(s, out);
@@ -118,8 +124,10 @@ void on_closed(SessionState& s, const Surroundings& w, Side side, Actions& out) 
     case Phase::connecting:
     case Phase::greeted:
     case Phase::judging:
-    case Phase::proving: return login_server_closed(s, w, out);
-    default: break;
+    case Phase::proving:
+      return login_server_closed(s, w, out);
+    default:
+      break;
   }
   out.log("closed by the server");
   if (s.unsent_to_client.empty()) return over(s, out);
@@ -136,11 +144,15 @@ void on_deadline(SessionState& s, const Surroundings& w, Actions& out) {
     case Phase::connecting:
     case Phase::greeted:
     case Phase::judging:
-    case Phase::proving: return login_deadline(s, w, out);
-    case Phase::ending: return end_now(s, w.now_ns, out);
-    case Phase::closing: return over(s, out);
+    case Phase::proving:
+      return login_deadline(s, w, out);
+    case Phase::ending:
+      return end_now(s, w.now_ns, out);
+    case Phase::closing:
+      return over(s, out);
     case Phase::relaying:
-    case Phase::over: s.deadline_ns = 0;
+    case Phase::over:
+      s.deadline_ns = 0;
   }
 }
 
@@ -165,7 +177,8 @@ void on_view(SessionState& s, const Surroundings& w, Actions& out) {
 void on_order_to_end(SessionState& s, End end, int64_t now_ns, int64_t deadline_ns, Actions& out) {
   switch (s.phase) {
     case Phase::closing:
-    case Phase::over: return;
+    case Phase::over:
+      return;
     case Phase::relaying:
     case Phase::ending:
       s.phase = Phase::ending;
@@ -173,22 +186,29 @@ void on_order_to_end(SessionState& s, End end, int64_t now_ns, int64_t deadline_
       s.deadline_ns = deadline_ns;
       if (s.conversation.at_boundary()) end_now(s, now_ns, out);
       return;
-    default: return refuse(s, now_ns, std::move(end), out);
+    default:
+      return refuse(s, now_ns, std::move(end), out);
   }
 }
 
 bool wants_read(const SessionState& s, Side side) {
   if (!unsent(s, other(side)).empty() && s.phase != Phase::closing) return false;  // a slow reader
   switch (s.phase) {
-    case Phase::connecting: return side == Side::server;
+    case Phase::connecting:
+      return side == Side::server;
     case Phase::greeted:
     case Phase::proving:
-    case Phase::relaying: return true;
-    case Phase::judging: return side == Side::server;
-    case Phase::ending: return side == Side::server || s.conversation.expect == mysql::Expect::file;
-    case Phase::closing: return side == Side::client;
+    case Phase::relaying:
+      return true;
+    case Phase::judging:
+      return side == Side::server;
+    case Phase::ending:
+      return side == Side::server || s.conversation.expect == mysql::Expect::file;
+    case Phase::closing:
+      return side == Side::client;
     case Phase::waiting:
-    case Phase::over: return false;
+    case Phase::over:
+      return false;
   }
   return false;
 }

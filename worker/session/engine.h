@@ -1,10 +1,10 @@
-// The life of a session: (state, event) in, (state, actions) out. Does no I/O and reads no clock, so
-// a simulator can run thousands of sessions a second against scripted peers.
+// The life of a session: (state, event) in, (state, actions) out. Does no I/O and reads no clock,
+// so a simulator can run thousands of sessions a second against scripted peers.
 //
 // The login is the server's own. sluice chooses a server, connects, and hands its greeting on, with
 // the server's scramble and connection id; what the client answers goes to that server. So the
-// server judges every proof, whatever the plugin, its errors are its own, KILL takes the id that the
-// client knows, and the client's OK is the server's OK.
+// server judges every proof, whatever the plugin, its errors are its own, KILL takes the id that
+// the client knows, and the client's OK is the server's OK.
 #pragma once
 
 #include <span>
@@ -19,7 +19,7 @@ namespace sluice::worker {
 struct Surroundings {
   const config::Service& service;
   const Router& router;
-  bool known = false;                     ///< whether the monitor has told about the cluster yet
+  bool known = false;  ///< whether the monitor has told about the cluster yet
   std::span<const ServerView> servers;
   std::span<const config::Server> configured;
   const accounts::Table* accounts = nullptr;  ///< null until the first were loaded

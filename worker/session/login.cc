@@ -16,7 +16,8 @@ constexpr uint64_t kNotOffered = mysql::kSsl | mysql::kCompress | mysql::kZstd;
 // A closed connection with unread bytes is reset, and the reset can overtake our last words. So we
 // close our half, and wait a moment for the client to close its own.
 constexpr int64_t kLingerNs = 2 * kSecondNs;
-// How long a client waits for tables that may know its account (they are read at most once a second).
+// How long a client waits for tables that may know its account (they are read at most once a
+// second).
 constexpr int64_t kRefreshNs = 3 * kSecondNs;
 
 constexpr uint8_t kOk = 0x00, kErr = 0xFF;
@@ -27,7 +28,8 @@ End handshake_error(std::string why) {
 
 End access_denied(const SessionState& s, std::string_view user, std::string_view why) {
   return {mysql::kAccessDenied, "28000",
-          fmt::format("Access denied for user {} (sluice: {})", quoted_account(user, s.client_ip), why)};
+          fmt::format("Access denied for user {} (sluice: {})", quoted_account(user, s.client_ip),
+                      why)};
 }
 
 void try_next(SessionState& s, const Surroundings& w, std::string why, Actions& out) {
@@ -39,13 +41,36 @@ void try_next(SessionState& s, const Surroundings& w, std::string why, Actions& 
   choose_server(s, w, out);
 }
 
+int64_t connect_deadline(const SessionState& s, const Surroundings& w) {
+  uint32_t timeout_ms = 3000;
+  for (const auto& server : w.configured)
+    if (server.name == s.server) timeout_ms = server.connect_timeout_ms;
+  return w.now_ns + int64_t{timeout_ms} * kMillisecondNs;
+}
+
+/// No greeting in time: another server is tried. Where there is none, the same one is asked again
+/// as long as the login may take and the monitor calls it up. A server whose queue of connections
+/// is full is late, not down: the kernel drops what comes and tries again after 1, 3, 7 s.
+void greeting_late(SessionState& s, const Surroundings& w, Actions& out) {
+  auto tried = s.login->tried;
+  tried.push_back(s.server);
+  const int64_t end_ns = s.accepted_ns + int64_t{w.service.login_timeout_ms} * kMillisecondNs;
+  if (connect_deadline(s, w) > end_ns || w.router.route(w.service, w.servers, tried))
+    return try_next(s, w, "no greeting in time", out);
+  out.log(fmt::format("server {} is late with its greeting; connecting again", s.server));
+  out.close(Side::server);
+  s.login->from_server.clear();
+  choose_server(s, w, out);
+}
+
 /// The server's greeting goes to the client as it is, less what sluice can't carry.
 void greet(SessionState& s, const Surroundings& w, const PacketView& packet, Actions& out) {
   auto greeting = mysql::parse_greeting(packet.payload);
   if (!greeting)
     return try_next(s, w, fmt::format("malformed greeting ({})", greeting.error().field), out);
   greeting->capabilities &= ~kNotOffered;
-  s.conversation.capabilities = greeting->capabilities;  // what was offered, till the client answers
+  s.conversation.capabilities =
+      greeting->capabilities;  // what was offered, till the client answers
   s.server_connection_id = greeting->connection_id;
   Bytes bytes;
   mysql::append_packet(bytes, 0, mysql::encode_greeting(*greeting));
@@ -62,7 +87,8 @@ void server_greets(SessionState& s, const Surroundings& w, Actions& out) {
     return;
   }
   if (const auto error = mysql::parse_error(packet->payload)) {
-    // Its own words (1040 Too many connections, 1129 host blocked) for the client, if no other serves.
+    // Its own words (1040 Too many connections, 1129 host blocked) for the client, if no other
+    // serves.
     End end{error->number, std::string(error->state.empty() ? "08004" : error->state),
             std::string(error->message)};
     s.end = std::make_unique<End>(std::move(end));
@@ -130,7 +156,8 @@ void client_answers(SessionState& s, const Surroundings& w, Actions& out) {
     return refuse(s, w.now_ns, handshake_error("this service does not offer TLS"), out);
   const auto answer = mysql::parse_handshake_response(packet->payload);
   if (!answer)
-    return refuse(s, w.now_ns, handshake_error(fmt::format("malformed {}", answer.error().field)), out);
+    return refuse(s, w.now_ns, handshake_error(fmt::format("malformed {}", answer.error().field)),
+                  out);
   s.user = answer->user;
   s.database = answer->database;
   s.judged = needs_judging(w.service, s.client_ip);
@@ -211,24 +238,24 @@ void choose_server(SessionState& s, const Surroundings& w, Actions& out) {
   const auto route = w.router.route(w.service, w.servers, s.login->tried);
   if (!route) {
     if (s.end) return refuse(s, w.now_ns, std::move(*std::exchange(s.end, nullptr)), out);
-    constexpr uint16_t kCantConnect = 2003;  // CR_CONN_HOST_ERROR: drivers know it as "can't connect"
+    constexpr uint16_t kCantConnect =
+        2003;  // CR_CONN_HOST_ERROR: drivers know it as "can't connect"
     auto why = "sluice: " + route.error().message;
     if (!s.login->last_failure.empty()) why += " (" + s.login->last_failure + ")";
     return refuse(s, w.now_ns, {kCantConnect, "08S01", std::move(why)}, out);
   }
   s.server = route->server;
   s.phase = Phase::connecting;
-  uint32_t timeout_ms = 3000;
-  for (const auto& server : w.configured)
-    if (server.name == s.server) timeout_ms = server.connect_timeout_ms;
-  s.deadline_ns = w.now_ns + int64_t{timeout_ms} * kMillisecondNs;
+  s.deadline_ns = connect_deadline(s, w);
   out.connect(s.server);
 }
 
 void refuse(SessionState& s, int64_t now_ns, End end, Actions& out) {
   uint8_t sequence = 0;  // in place of the greeting
-  if (s.phase == Phase::greeted || s.phase == Phase::judging) sequence = 2;  // the client's answer is 1
-  if (s.phase == Phase::proving) sequence = static_cast<uint8_t>(s.conversation.server_sequence + 1);
+  if (s.phase == Phase::greeted || s.phase == Phase::judging)
+    sequence = 2;  // the client's answer is 1
+  if (s.phase == Phase::proving)
+    sequence = static_cast<uint8_t>(s.conversation.server_sequence + 1);
   Bytes packet;
   mysql::append_packet(packet, sequence,
                        mysql::encode_error(end.number, end.sql_state, end.message));
@@ -252,6 +279,12 @@ void on_connected(SessionState& s, std::string outgoing_ip) {
 
 void on_connect_failed(SessionState& s, const Surroundings& w, std::string why, Actions& out) {
   if (s.phase == Phase::connecting) try_next(s, w, std::move(why), out);
+}
+
+void excuse_absent_client(Actions& out) {
+  Bytes packet;
+  mysql::append_packet(packet, 1, mysql::encode_handshake_response("client_left"));
+  out.send_made(Side::server, std::move(packet));
 }
 
 void login_bytes(SessionState& s, const Surroundings& w, Side from, ByteSpan bytes, Actions& out) {
@@ -290,14 +323,17 @@ void login_server_closed(SessionState& s, const Surroundings& w, Actions& out) {
 
 void login_deadline(SessionState& s, const Surroundings& w, Actions& out) {
   switch (s.phase) {
-    case Phase::connecting: return try_next(s, w, "no greeting in time", out);
-    case Phase::judging: return on_accounts(s, w, out);
+    case Phase::connecting:
+      return greeting_late(s, w, out);
+    case Phase::judging:
+      return on_accounts(s, w, out);
     case Phase::waiting: {
       constexpr uint16_t kCantConnect = 2003;
-      return refuse(s, w.now_ns,
-                    {kCantConnect, "08S01",
-                     fmt::format("sluice: nothing is known about cluster {} yet", w.service.cluster)},
-                    out);
+      return refuse(
+          s, w.now_ns,
+          {kCantConnect, "08S01",
+           fmt::format("sluice: nothing is known about cluster {} yet", w.service.cluster)},
+          out);
     }
     default:
       return refuse(s, w.now_ns,
@@ -313,12 +349,14 @@ void on_accounts(SessionState& s, const Surroundings& w, Actions& out) {
   judge_login(s, w, out);
 }
 
-std::optional<End> judge_change_user(const SessionState& s, const Surroundings& w, ByteSpan payload) {
+std::optional<End> judge_change_user(const SessionState& s, const Surroundings& w,
+                                     ByteSpan payload) {
   const auto change = mysql::parse_change_user(payload, s.conversation.capabilities);
   if (!change)
     return End{mysql::kMalformedPacket, "HY000",
                fmt::format("sluice: malformed COM_CHANGE_USER ({})", change.error().field)};
-  if (w.accounts == nullptr) return access_denied(s, change->user, "the accounts are not loaded yet");
+  if (w.accounts == nullptr)
+    return access_denied(s, change->user, "the accounts are not loaded yet");
   const auto judgement = judge(*w.accounts, change->user, s.client_ip, s.outgoing_ip);
   if (judgement.verdict == Judgement::Verdict::same) return std::nullopt;
   if (judgement.verdict == Judgement::Verdict::other &&

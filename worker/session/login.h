@@ -20,15 +20,21 @@ std::optional<PacketView> first_packet(ByteSpan bytes);
 void choose_server(SessionState& s, const Surroundings& w, Actions& out);
 /// Ends a session that is not logged in, with an error for the client.
 void refuse(SessionState& s, int64_t now_ns, End end, Actions& out);
-/// The last step of every end that the client was told about: our half is closed, the client's close
-/// is awaited for a moment.
+/// The last step of every end that the client was told about: our half is closed, the client's
+/// close is awaited for a moment.
 void begin_closing(SessionState& s, int64_t now_ns, Actions& out);
+
+/// The client has left without an answer to the greeting (a health check, most likely). A server
+/// that resolves names would count that against this host, and block it after `max_connect_errors`
+/// in a row; a login that it can refuse does not count (MariaDB sql/hostname.cc, Host_errors).
+void excuse_absent_client(Actions& out);
 
 void login_bytes(SessionState& s, const Surroundings& w, Side from, ByteSpan bytes, Actions& out);
 void login_server_closed(SessionState& s, const Surroundings& w, Actions& out);
 void login_deadline(SessionState& s, const Surroundings& w, Actions& out);
 
 /// Why a whole COM_CHANGE_USER packet may not go on to the server; nothing if it may.
-std::optional<End> judge_change_user(const SessionState& s, const Surroundings& w, ByteSpan payload);
+std::optional<End> judge_change_user(const SessionState& s, const Surroundings& w,
+                                     ByteSpan payload);
 
 }  // namespace sluice::worker

@@ -103,7 +103,8 @@ Result<> Session::restore() {
 
 Surroundings Session::surroundings() const {
   const bool choosing = state_.phase <= Phase::connecting;
-  return worker_.surroundings(service_, choosing ? Worker::Servers::with_load : Worker::Servers::none);
+  return worker_.surroundings(service_,
+                              choosing ? Worker::Servers::with_load : Worker::Servers::none);
 }
 
 void Session::accepted(bool over_limit) {
@@ -166,8 +167,10 @@ void Session::read(Side side) {
       on_connected(state_, local_ip(server_.get()));
   }
   auto& counters = *service_.counters;
-  stats::add(side == Side::client ? counters.bytes_in : counters.bytes_out, static_cast<uint64_t>(n));
-  on_bytes(state_, surroundings(), side, scratch.first(static_cast<std::size_t>(n)), worker_.actions());
+  stats::add(side == Side::client ? counters.bytes_in : counters.bytes_out,
+             static_cast<uint64_t>(n));
+  on_bytes(state_, surroundings(), side, scratch.first(static_cast<std::size_t>(n)),
+           worker_.actions());
 }
 
 void Session::flush(Side side) {
@@ -191,12 +194,24 @@ void Session::carry_out() {
   for (std::size_t i = 0; i < actions.list().size(); ++i) {
     const Action action = actions.list()[i];
     switch (action.kind) {
-      case Action::Kind::send: send(action.side, action.bytes); break;
-      case Action::Kind::connect: connect(action.text); break;
-      case Action::Kind::close: close(action.side); break;
-      case Action::Kind::finish_client: finish_client(); break;
-      case Action::Kind::refresh_accounts: worker_.refresh_accounts(*service_.cluster); break;
-      case Action::Kind::log: log(action.text); break;
+      case Action::Kind::send:
+        send(action.side, action.bytes);
+        break;
+      case Action::Kind::connect:
+        connect(action.text);
+        break;
+      case Action::Kind::close:
+        close(action.side);
+        break;
+      case Action::Kind::finish_client:
+        finish_client();
+        break;
+      case Action::Kind::refresh_accounts:
+        worker_.refresh_accounts(*service_.cluster);
+        break;
+      case Action::Kind::log:
+        log(action.text);
+        break;
     }
   }
   actions.clear();
@@ -234,7 +249,8 @@ void Session::connect(std::string_view server) {
       stats::add(worker_.lane().servers[server_row_].open);
       stats::add(worker_.lane().servers[server_row_].connected);
       fresh_ = true;
-      if (server_watch_.start<&Session::on_server>(worker_.loop(), server_.get(), EV_READ, this)) return;
+      if (server_watch_.start<&Session::on_server>(worker_.loop(), server_.get(), EV_READ, this))
+        return;
       why = "no memory";
     }
   }

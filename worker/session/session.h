@@ -57,8 +57,8 @@ class Session {
   SessionState state_;
   UniqueFd client_, server_;
   event::IoWatch client_watch_, server_watch_;
-  uint32_t server_row_ = 0;        ///< of the statistics page, while connected
-  bool fresh_ = false;             ///< connected, and nothing was read from the server yet
+  uint32_t server_row_ = 0;  ///< of the statistics page, while connected
+  bool fresh_ = false;       ///< connected, and nothing was read from the server yet
 };
 
 }  // namespace sluice::worker

@@ -15,7 +15,9 @@ namespace sluice::worker {
 using ipc::tag;
 
 enum class Side : uint8_t { client, server };
-constexpr Side other(Side side) { return side == Side::client ? Side::server : Side::client; }
+constexpr Side other(Side side) {
+  return side == Side::client ? Side::server : Side::client;
+}
 
 enum class Phase : uint8_t {
   waiting,     ///< accepted; nothing is known of the cluster yet
@@ -41,10 +43,10 @@ struct End {
 
 /// What only the login needs; gone once the client has its OK.
 struct Login {
-  std::vector<std::string> tried;    ///< servers that could not be reached for this session
-  Bytes from_client, from_server;    ///< a packet that has not arrived whole
-  std::string last_failure;          ///< why the last one tried failed, for the client
-  uint64_t accounts_version = 0;     ///< of the tables that found no account; 0: not asked yet
+  std::vector<std::string> tried;  ///< servers that could not be reached for this session
+  Bytes from_client, from_server;  ///< a packet that has not arrived whole
+  std::string last_failure;        ///< why the last one tried failed, for the client
+  uint64_t accounts_version = 0;   ///< of the tables that found no account; 0: not asked yet
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.tried), tag<2>(m.from_client), tag<3>(m.from_server),
                       tag<4>(m.last_failure), tag<5>(m.accounts_version));
@@ -55,21 +57,21 @@ struct SessionState {
   uint64_t id = 0;
   Phase phase = Phase::waiting;
   std::string service;
-  std::string server;              ///< that it is connected to, by name; empty while there is none
-  std::string client_ip;           ///< empty: a Unix socket
+  std::string server;     ///< that it is connected to, by name; empty while there is none
+  std::string client_ip;  ///< empty: a Unix socket
   uint16_t client_port = 0;
-  std::string outgoing_ip;         ///< address that the server sees us at, where it matters (`judged`)
-  std::string user, database;      ///< as the client named them at its login
+  std::string outgoing_ip;     ///< address that the server sees us at, where it matters (`judged`)
+  std::string user, database;  ///< as the client named them at its login
   uint32_t server_connection_id = 0;  ///< the client knows it as its own
   int64_t accepted_ns = 0;
-  int64_t active_ns = 0;           ///< when a byte last came from either side
-  int64_t deadline_ns = 0;         ///< of the phase; 0: none
+  int64_t active_ns = 0;                 ///< when a byte last came from either side
+  int64_t deadline_ns = 0;               ///< of the phase; 0: none
   uint64_t bytes_in = 0, bytes_out = 0;  ///< from the client, to the client
   mysql::Conversation conversation;
-  bool judged = false;             ///< its account depends on our own lookup, at COM_CHANGE_USER too
+  bool judged = false;  ///< its account depends on our own lookup, at COM_CHANGE_USER too
   std::unique_ptr<Login> login;
   std::unique_ptr<End> end;
-  Bytes held;                      ///< of a client's command that has to be whole before it goes on
+  Bytes held;  ///< of a client's command that has to be whole before it goes on
   Bytes unsent_to_client, unsent_to_server;
 
   // Wire tags are for ever: add at the end, never reuse one.
@@ -92,7 +94,7 @@ namespace sluice {
 template <>
 inline constexpr auto kEnumNames<worker::Side> = names("client", "server");
 template <>
-inline constexpr auto kEnumNames<worker::Phase> =
-    names("waiting", "connecting", "greeted", "judging", "proving", "relaying", "ending", "closing",
-          "over");
+inline constexpr auto kEnumNames<worker::Phase> = names("waiting", "connecting", "greeted",
+                                                        "judging", "proving", "relaying", "ending",
+                                                        "closing", "over");
 }  // namespace sluice

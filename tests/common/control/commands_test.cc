@@ -75,7 +75,7 @@ TEST(Understand, TakesEveryCommandOfTheContract) {
                            "set server shop/db1 maintenance",
                            "set server shop/db1 draining",
                            "set server shop/db1 clear",
-                           "kill session 42",
+                           "kill session 3-42",
                            "explain login app 10.0.0.5",
                            "explain login '' 10.0.0.5 shop",
                            "log level debug",
@@ -117,8 +117,9 @@ TEST(Understand, WrongArgumentsAreAnsweredWithTheUsage) {
               HasSubstr("\"off\" is not one of maintenance, draining, clear"));
   for (const auto* name : {"db1", "/db1", "shop/", "shop/db1/x", "''"})
     EXPECT_THAT(problem("show server " + std::string(name)), HasSubstr("is not a CLUSTER/NAME"));
-  for (const auto* id : {"x", "-1", "1x", "99999999999999999999999", "''", "' 1'"})
-    EXPECT_THAT(problem("kill session -- " + std::string(id)), HasSubstr("is not a number"));
+  for (const auto* id :
+       {"x", "-1", "1x-2", "7", "3-", "-17", "3-99999999999999999999999", "''", "' 3-1'"})
+    EXPECT_THAT(problem("kill session -- " + std::string(id)), HasSubstr("is not a session"));
   EXPECT_THAT(problem("status now"), HasSubstr("unexpected argument \"now\"\nusage: status"));
   EXPECT_THAT(problem("reload --dry"), HasSubstr("unknown option \"--dry\""));
 }
@@ -132,9 +133,9 @@ TEST(Understand, TwoDashesEndOptions) {
 
 TEST(CheckArguments, IsWhatTheMasterTrusts) {
   const Command& kill = *find_command("kill session");
-  EXPECT_TRUE(check_arguments(kill, Strings{"7"}));
+  EXPECT_TRUE(check_arguments(kill, Strings{"3-7"}));
   EXPECT_FALSE(check_arguments(kill, Strings{}));
-  EXPECT_FALSE(check_arguments(kill, Strings{"7", "8"}));
+  EXPECT_FALSE(check_arguments(kill, Strings{"3-7", "8"}));
   EXPECT_FALSE(check_arguments(kill, Strings{"--dry-run"}));
 }
 

@@ -21,8 +21,8 @@ struct Outer {
   bool flag = false;
   int64_t negative = 0;
   static auto fields(auto& m) {
-    return std::tuple(tag<1>(m.list), tag<2>(m.maybe), tag<3>(m.box), tag<4>(m.raw),
-                      tag<5>(m.flag), tag<6>(m.negative));
+    return std::tuple(tag<1>(m.list), tag<2>(m.maybe), tag<3>(m.box), tag<4>(m.raw), tag<5>(m.flag),
+                      tag<6>(m.negative));
   }
 };
 struct OuterOfNextRelease {

@@ -1,0 +1,50 @@
+// What a session's engine looks at, ready made: service "shop" on cluster "c1" with primary db1 and
+// replica db2, and accounts.
+#pragma once
+
+#include "worker/session/engine.h"
+
+namespace sluice::worker {
+
+struct World {
+  config::Service service{.name = "shop", .cluster = "c1"};
+  cluster::ClusterState cluster{.name = "c1"};
+  std::vector<config::Server> configured{{.name = "db1"}, {.name = "db2"}};
+  bool known = true;
+  uint64_t accounts_version = 1;
+  int64_t now_ns = 1'000'000'000;
+
+  World() {
+    using cluster::Role;
+    cluster.servers = {{.name = "db1", .addresses = {{"10.0.0.1", 3306, ""}}, .role = Role::primary, .reason = "x"},
+                       {.name = "db2", .addresses = {{"10.0.0.2", 3306, ""}}, .role = Role::replica, .reason = "x"}};
+    for (const auto& server : cluster.servers) views_.push_back({.state = &server});
+  }
+  World(const World&) = delete;  // views point inside
+  World& operator=(const World&) = delete;
+
+  /// Loads accounts given as user and host; all without a password.
+  void load_accounts(const std::vector<std::pair<std::string, std::string>>& list) {
+    accounts::Contents contents{.skip_name_resolve = true, .source = "db1"};
+    for (const auto& [user, host] : list)
+      contents.rows.push_back({user, host, {{"mysql_native_password", ""}}});
+    encoded_ = accounts::encode(contents);
+    table_ = *accounts::Table::open(encoded_);
+    loaded_ = true;
+    ++accounts_version;
+  }
+
+  cluster::ServerState& server(std::size_t i) { return cluster.servers[i]; }
+  Surroundings surroundings() const {
+    return {service, router_of(service.router), known, views_, configured,
+            loaded_ ? &table_ : nullptr, accounts_version, now_ns};
+  }
+
+ private:
+  std::vector<ServerView> views_;
+  Bytes encoded_;
+  accounts::Table table_;
+  bool loaded_ = false;
+};
+
+}  // namespace sluice::worker
