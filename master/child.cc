@@ -88,7 +88,8 @@ void Child::on_ready(short what) {
 void Child::receive() {
   auto frame = channel_.receive();
   if (!frame) {
-    if (frame.error().code == Errc::ipc_protocol) kill(frame.error().message);
+    if (frame.error().code == Errc::ipc_protocol)
+      kill(fmt::format("it broke the rules of the channel: {}", frame.error().message));
     return lose();
   }
   if (*frame) {

@@ -75,12 +75,13 @@ Result<UniqueFd> bound_tcp(const config::Endpoint& endpoint) {
 
 Result<> Listeners::prepare(const config::Config& wanted, std::size_t slots) {
   fresh_.clear();
+  for (auto& [key, listening] : all_) listening.proved = listening.sockets.size();
   for (const auto& service : wanted.services) {
     for (const auto& endpoint : service.listen) {
       const auto key = endpoint.text();
       auto found = all_.find(key);
       if (found == all_.end()) {
-        ListeningSockets listening{endpoint, {}, 0};
+        ListeningSockets listening{.endpoint = endpoint};
         if (endpoint.is_unix()) {
           auto socket = SLUICE_TRY(bind_unix(endpoint.path, SOCK_STREAM, service.socket_mode));
           listening.inode = socket.inode;
@@ -121,6 +122,9 @@ void Listeners::undo() {
     }
   }
   fresh_.clear();
+  // What was added to the others belongs to slots that no worker has served yet: none of it
+  // listens.
+  for (auto& [key, listening] : all_) listening.sockets.resize(listening.proved);
 }
 
 void Listeners::keep_only(const config::Config& wanted) {

@@ -16,7 +16,8 @@ namespace sluice::master {
 struct ListeningSockets {
   config::Endpoint endpoint;
   std::vector<UniqueFd> sockets;
-  uint64_t inode = 0;  ///< of a Unix socket's file: removed at the end only if it is still ours
+  std::size_t proved = 0;  ///< sockets that were there before the last prepare()
+  uint64_t inode = 0;      ///< of a Unix socket's file: removed at the end only if it is still ours
 };
 
 class Listeners {

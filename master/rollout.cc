@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 
 #include <algorithm>
+#include <array>
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
@@ -80,13 +81,15 @@ void Rollout::begin() {
   parser_->deadline_ns = monotonic_ns() + kParseNs;
 }
 
-Result<> Rollout::on_frame(Child&, ipc::Frame frame) {
-  if (frame.id != ipc::Declared<ipc::ParsedConfig>::kId || !frame.fds.empty() ||
-      step_ != Step::parsing)
-    return fail(Errc::ipc_protocol, "unexpected message");
-  auto message = ipc::decode<ipc::ParsedConfig>(frame.body);
-  if (!message) return fail(Errc::ipc_protocol, "malformed ParsedConfig");
-  candidate_ = std::move(*message);
+Result<> Rollout::on_frame(Child& child, ipc::Frame frame) {
+  static constexpr auto kTable =
+      std::to_array<ipc::Handler<Rollout>>({ipc::on<&Rollout::on_parsed_config>()});
+  return ipc::dispatch<Rollout>(*this, kTable, child.role(), child.phase(), std::move(frame));
+}
+
+Result<> Rollout::on_parsed_config(ipc::ParsedConfig message) {
+  if (spoken_) return fail(Errc::ipc_protocol, "ParsedConfig: a second one");
+  candidate_ = std::move(message);
   spoken_ = true;
   return {};
 }
@@ -176,6 +179,13 @@ void Rollout::commit() {
   candidate_ = {};
   ++state_.generation;
   state_.listeners.commit();
+  for (const auto& cluster : state_.config.clusters) {
+    const auto known = state_.clusters.find(cluster.name);
+    if (known == state_.clusters.end() || !known->second.has_state) continue;
+    auto holds = still_true(known->second.state, before.cluster(cluster.name), cluster);
+    known->second.has_state = holds.has_value();
+    known->second.state = holds ? std::move(*holds) : cluster::ClusterState{};
+  }
   state_.reloaded_s = wall_clock_s();
   committed_ = true;
   user_.on_commit(before);

@@ -65,6 +65,7 @@ class Rollout final : public ChildOwner {
   void on_channel_lost(Child& child) override;
 
  private:
+  Result<> on_parsed_config(ipc::ParsedConfig message);
   void begin();
   void parsed(ipc::ParsedConfig parsed);
   Result<> prepare();

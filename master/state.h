@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -39,6 +40,13 @@ struct KnownCluster {
   UniqueFd accounts;
   uint64_t accounts_version = 0;
 };
+
+/// What the last state of a cluster is still good for when its configuration changes: servers that
+/// are gone are left out. Nothing if one has moved or the primary is gone: better to know nothing,
+/// and let clients wait for the monitor, than to send them to the wrong server.
+std::optional<cluster::ClusterState> still_true(const cluster::ClusterState& known,
+                                                const config::Cluster* before,
+                                                const config::Cluster& now);
 
 struct State {
   std::string config_path;

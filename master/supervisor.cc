@@ -44,7 +44,29 @@ std::size_t State::slots() const {
   return worker_count(config);
 }
 
-/// What the master takes from its children; who may say what is checked in on_frame().
+std::optional<cluster::ClusterState> still_true(const cluster::ClusterState& known,
+                                                const config::Cluster* before,
+                                                const config::Cluster& now) {
+  const auto address = [](const config::Cluster* cluster,
+                          const std::string& name) -> const config::Endpoint* {
+    if (cluster == nullptr) return nullptr;
+    const auto found = std::ranges::find(cluster->servers, name, &config::Server::name);
+    return found == cluster->servers.end() ? nullptr : &found->address;
+  };
+  auto state = known;
+  bool wrong = false;
+  std::erase_if(state.servers, [&](const cluster::ServerState& server) {
+    const auto* old_address = address(before, server.name);
+    const auto* new_address = address(&now, server.name);
+    if (old_address && new_address && *old_address == *new_address) return false;
+    wrong |= new_address != nullptr || server.role == cluster::Role::primary;
+    return true;
+  });
+  if (wrong) return std::nullopt;
+  return state;
+}
+
+/// What the master takes from its children.
 struct Supervisor::Handlers {
   static constexpr auto kTable = std::to_array<ipc::Handler<Supervisor>>({
       ipc::on<&Supervisor::on_ready>(),
@@ -57,15 +79,6 @@ struct Supervisor::Handlers {
       ipc::on<&Supervisor::on_accounts_update>(),
       ipc::on<&Supervisor::on_accounts_checked>(),
   });
-  /// Ids that only one kind of child may send.
-  static bool may_send(ipc::Role role, uint16_t id) {
-    using namespace ipc;
-    const bool is_monitors = id == Declared<ClusterUpdate>::kId ||
-                             id == Declared<AccountsUpdate>::kId ||
-                             id == Declared<AccountsChecked>::kId;
-    const bool is_workers = id == Declared<Stopped>::kId || id == Declared<RefreshAccounts>::kId;
-    return !(is_monitors && role != Role::monitor) && !(is_workers && role != Role::worker);
-  }
 };
 
 // --- starting ------------------------------------------------------------------------------------
@@ -163,8 +176,11 @@ Result<> Supervisor::send_worker_start(Child& child, const config::Config& confi
   for (const auto& cluster : config.clusters) {
     const auto known = state_.clusters.find(cluster.name);
     if (known == state_.clusters.end()) continue;
-    if (known->second.has_state) {
-      ipc::ClusterUpdate update{.state = known->second.state};
+    const auto* in_force = state_.config.cluster(cluster.name);
+    auto holds = known->second.has_state ? still_true(known->second.state, in_force, cluster)
+                                         : std::nullopt;
+    if (holds) {
+      ipc::ClusterUpdate update{.state = std::move(*holds)};
       for (const auto& server : update.state.servers)
         update.server_ids.push_back(state_.server_row(cluster.name, server.name));
       child.send(update);
@@ -207,10 +223,8 @@ void Supervisor::stop_accepting(std::unique_ptr<Child> child) {
 // -----------------------------------------------------------------------------
 
 Result<> Supervisor::on_frame(Child& child, ipc::Frame frame) {
-  if (!Handlers::may_send(child.role(), frame.id))
-    return fail(Errc::ipc_protocol, fmt::format("message id {} is not its to send", frame.id));
   speaking_ = &child;
-  return ipc::dispatch<Supervisor>(*this, Handlers::kTable, child.phase(), std::move(frame));
+  return ipc::dispatch<Supervisor>(*this, Handlers::kTable, child.role(), child.phase(), std::move(frame));
 }
 
 Result<> Supervisor::on_ready(ipc::Ready message) {

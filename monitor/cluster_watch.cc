@@ -93,6 +93,7 @@ Result<ClusterWatch::Watched> ClusterWatch::make_watched(const config::Cluster& 
 
 Result<> ClusterWatch::reconfigure(config::Cluster cluster) {
   std::vector<Watched> next;
+  bool moved = false;
   for (const auto& server : cluster.servers) {
     const auto old = std::ranges::find(watched_, server.name, &Watched::name);
     if (old != watched_.end() && old->watcher.serves(cluster, server)) {
@@ -104,7 +105,13 @@ Result<> ClusterWatch::reconfigure(config::Cluster cluster) {
     if (old != watched_.end() && old->watcher.address() == server.address) {
       next.back().seen = old->seen;
       next.back().seen.asked_ns = 0;
+    } else if (old != watched_.end()) {
+      moved = true;
     }
+  }
+  if (moved) {  // "not asked yet" is no news of a server that served until now
+    published_ = false;
+    started_ns_ = 0;
   }
   watched_ = std::move(next);  // those left over are told to stop by their destructors
   cluster_ = std::move(cluster);
@@ -142,6 +149,7 @@ const ClusterState* ClusterWatch::judge(Now now) {
     admins.push_back(admin == admins_.end() ? Admin::none : admin->second);
   }
   auto next = derive(cluster_, observations, admins, state_, now);
+  if (started_ns_ == 0) started_ns_ = now.monotonic_ns;
   const bool first_time_is_over =
       now.monotonic_ns - started_ns_ >
       kFirstJudgementIntervals * int64_t{cluster_.interval_ms} * 1'000'000;

@@ -39,7 +39,7 @@ Result<> Monitor::start() {
 }
 
 Result<> Monitor::on_frame(ipc::Frame frame) {
-  return ipc::dispatch<Monitor>(*this, kFromMaster, phase_, std::move(frame));
+  return ipc::dispatch<Monitor>(*this, kFromMaster, ipc::Role::master, phase_, std::move(frame));
 }
 
 void Monitor::on_master_lost() {

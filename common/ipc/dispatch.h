@@ -15,6 +15,7 @@ template <class Self>
 struct Handler {
   uint16_t id;
   std::string_view name;
+  uint8_t senders;
   uint8_t phases;
   std::size_t fds;
   Result<> (*call)(Self& self, Frame frame);
@@ -46,7 +47,7 @@ constexpr auto on() {
   using Row = Declared<Message>;
   static_assert(Traits::kTakesFds == (Row::kFds > 0), "fds declared and fds taken differ");
   return Handler<Self>{
-      Row::kId, Row::kName, Row::kPhases, Row::kFds, [](Self& self, Frame frame) -> Result<> {
+      Row::kId, Row::kName, Row::kSender, Row::kPhases, Row::kFds, [](Self& self, Frame frame) -> Result<> {
         auto message = decode<Message>(frame.body);
         if (!message)
           return fail(Errc::ipc_protocol,
@@ -60,10 +61,13 @@ constexpr auto on() {
 
 /// Hands a frame to its handler. Errors are the peer's fault (Errc::ipc_protocol) or the handler's.
 template <class Self>
-Result<> dispatch(Self& self, std::span<const Handler<Self>> table, uint8_t phase, Frame frame) {
+Result<> dispatch(Self& self, std::span<const Handler<Self>> table, Role sender, uint8_t phase,
+                  Frame frame) {
   const auto row = std::ranges::find(table, frame.id, &Handler<Self>::id);
   if (row == table.end())
     return fail(Errc::ipc_protocol, fmt::format("unknown message id {}", frame.id));
+  if (!(row->senders & party(sender)))
+    return fail(Errc::ipc_protocol, fmt::format("{} is not its to send", row->name));
   if (!(row->phases & phase))
     return fail(Errc::ipc_protocol, fmt::format("{} out of phase", row->name));
   if (frame.fds.size() != row->fds)

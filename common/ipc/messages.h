@@ -254,33 +254,6 @@ struct ParsedConfig {
   }
 };
 
-//    id  message          sender   receiver          legal in phase (of the child)         fds
-#define SLUICE_IPC_MESSAGES(X)                                           \
-  X(1, Hello, kAny, kAny, kGreeting, 0)                                  \
-  X(2, WorkerConfig, kMaster, kWorker, kStarting, 1)                     \
-  X(3, Listener, kMaster, kWorker, kStarting | kServing, 1)              \
-  X(4, Start, kMaster, kChild, kStarting, 0)                             \
-  X(5, Ready, kChild, kMaster, kStarting, 0)                             \
-  X(6, ClusterUpdate, kAny, kAny, kStarting | kServing | kDraining, 0)   \
-  X(7, AccountsUpdate, kAny, kAny, kStarting | kServing | kDraining, 1)  \
-  X(8, RefreshAccounts, kAny, kAny, kServing | kDraining, 0)             \
-  X(9, AccountsChecked, kAny, kAny, kServing | kDraining, 0)             \
-  X(10, MonitorConfig, kMaster, kMonitor, kStarting | kServing, 0)       \
-  X(11, ServerAdmin, kMaster, kMonitor, kStarting | kServing, 0)         \
-  X(12, LogLevel, kMaster, kChild, kServing | kDraining, 0)              \
-  X(13, StopAccepting, kMaster, kWorker, kServing, 0)                    \
-  X(14, Stopped, kWorker, kMaster, kDraining, 0)                         \
-  X(15, Finish, kMaster, kChild, kServing | kDraining, 0)                \
-  X(16, Leaving, kChild, kMaster, kServing | kDraining, 0)               \
-  X(17, Ping, kMaster, kChild, kStarting | kServing | kDraining, 0)      \
-  X(18, Pong, kChild, kMaster, kStarting | kServing | kDraining, 0)      \
-  X(19, LogRecord, kChild, kMaster, kStarting | kServing | kDraining, 0) \
-  X(20, Ask, kMaster, kChild, kServing | kDraining, 0)                   \
-  X(21, Answer, kChild, kMaster, kServing | kDraining, 0)                \
-  X(22, ControlRequest, kControl, kMaster, kServing, 0)                  \
-  X(23, ControlReply, kMaster, kControl, kServing, 0)                    \
-  X(24, ParsedConfig, kParser, kMaster, kStarting, 0)
-
 /// Who sends, who receives, as bits of Role.
 enum Parties : uint8_t {
   kMaster = 1,
@@ -289,8 +262,38 @@ enum Parties : uint8_t {
   kControl = 8,
   kParser = 16,
   kChild = kWorker | kMonitor,
-  kAny = kMaster | kWorker | kMonitor,
+  kEveryone = kMaster | kChild | kControl | kParser,
 };
+constexpr uint8_t party(Role role) { return static_cast<uint8_t>(1U << static_cast<int>(role)); }
+
+// clang-format off
+//    id  message          sender               receiver             legal in phase (of the child)      fds
+#define SLUICE_IPC_MESSAGES(X)                                                                              \
+  X(  1, Hello,           kEveryone,           kEveryone,           kGreeting,                         0)   \
+  X(  2, WorkerConfig,    kMaster,             kWorker,             kStarting,                         1)   \
+  X(  3, Listener,        kMaster,             kWorker,             kStarting | kServing,              1)   \
+  X(  4, Start,           kMaster,             kChild,              kStarting,                         0)   \
+  X(  5, Ready,           kChild,              kMaster,             kStarting,                         0)   \
+  X(  6, ClusterUpdate,   kMonitor | kMaster,  kMaster | kChild,    kStarting | kServing | kDraining,  0)   \
+  X(  7, AccountsUpdate,  kMonitor | kMaster,  kMaster | kWorker,   kStarting | kServing | kDraining,  1)   \
+  X(  8, RefreshAccounts, kWorker | kMaster,   kMaster | kMonitor,  kServing | kDraining,              0)   \
+  X(  9, AccountsChecked, kMonitor | kMaster,  kMaster | kWorker,   kServing | kDraining,              0)   \
+  X( 10, MonitorConfig,   kMaster,             kMonitor,            kStarting | kServing,              0)   \
+  X( 11, ServerAdmin,     kMaster,             kMonitor,            kStarting | kServing,              0)   \
+  X( 12, LogLevel,        kMaster,             kChild,              kServing | kDraining,              0)   \
+  X( 13, StopAccepting,   kMaster,             kWorker,             kServing,                          0)   \
+  X( 14, Stopped,         kWorker,             kMaster,             kDraining,                         0)   \
+  X( 15, Finish,          kMaster,             kChild,              kServing | kDraining,              0)   \
+  X( 16, Leaving,         kChild,              kMaster,             kServing | kDraining,              0)   \
+  X( 17, Ping,            kMaster,             kChild,              kStarting | kServing | kDraining,  0)   \
+  X( 18, Pong,            kChild,              kMaster,             kStarting | kServing | kDraining,  0)   \
+  X( 19, LogRecord,       kChild,              kMaster,             kStarting | kServing | kDraining,  0)   \
+  X( 20, Ask,             kMaster,             kChild,              kServing | kDraining,              0)   \
+  X( 21, Answer,          kChild,              kMaster,             kServing | kDraining,              0)   \
+  X( 22, ControlRequest,  kControl,            kMaster,             kServing,                          0)   \
+  X( 23, ControlReply,    kMaster,             kControl,            kServing,                          0)   \
+  X( 24, ParsedConfig,    kParser,             kMaster,             kStarting,                         0)
+// clang-format on
 
 /// One row of the list for a message type.
 template <class Message>

@@ -100,9 +100,16 @@ std::size_t Conversation::from_client(ByteSpan bytes, std::optional<Command> sto
       const auto command_byte = length > 0 ? at(head, kHeaderSize) : uint8_t{0};
       if (stop_at && command_byte == static_cast<uint8_t>(*stop_at)) return false;
       client_command(command_byte);
+    } else if (pending_count == 0) {
+      server_sequence = at(head, 3);  // part of what is being answered
     }
-    client_sequence = server_sequence = at(head, 3);
-    client.continuation = length == kMaxPayload;
+    client_sequence = at(head, 3);
+    const bool continued = std::exchange(client.continuation, length == kMaxPayload);
+    if (expect == Expect::file && length == 0 && !continued) {
+      // The file's end, whatever its number: what follows is a command again.
+      expect = Expect::first;
+      client_sequence = 0;
+    }
     return true;
   });
 }
@@ -121,6 +128,11 @@ void Conversation::from_server(ByteSpan bytes) {
   });
 }
 
+void Conversation::begin_login(uint8_t sequence) {
+  begin(static_cast<uint8_t>(Command::change_user));
+  server_sequence = sequence;
+}
+
 void Conversation::client_command(uint8_t command_byte) {
   ++commands;
   if (expect == Expect::nothing) return begin(command_byte);
@@ -134,6 +146,7 @@ void Conversation::client_command(uint8_t command_byte) {
 
 void Conversation::begin(uint8_t command_byte) {
   command = command_byte;
+  server_sequence = 0;
   switch (static_cast<Command>(command_byte)) {
     case Command::quit:
     case Command::stmt_close:

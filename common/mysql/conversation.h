@@ -66,13 +66,24 @@ struct Conversation {
   /// The client sent these bytes. Returns how many were taken: all, unless there is a command to
   /// `stop_at`: then it stops in front of that, and in front of a packet whose head is incomplete.
   std::size_t from_client(ByteSpan bytes, std::optional<Command> stop_at = std::nullopt);
+  /// The client has answered the greeting, with a packet of this number: what follows is like the
+  /// exchange of a COM_CHANGE_USER.
+  void begin_login(uint8_t sequence);
   /// The server sent these bytes.
   void from_server(ByteSpan bytes);
 
   /// All commands are answered, no packet is cut in the middle: nothing is under way.
   bool at_boundary() const {
-    return expect == Expect::nothing && client.left == 0 && client.head_size == 0 &&
-           server.left == 0 && server.head_size == 0;
+    return expect == Expect::nothing && between_client_packets() && between_server_packets();
+  }
+  /// Nothing of a command is still to come from the client.
+  bool between_client_packets() const {
+    return client.left == 0 && client.head_size == 0 && !client.continuation;
+  }
+  /// The server waits for the client: the rest of a packet or of a file, an answer to its question.
+  bool client_owes() const {
+    return expect == Expect::file || !between_client_packets() ||
+           (expect == Expect::first && command == static_cast<uint8_t>(Command::change_user));
   }
   /// An ERR packet could stand here instead of what the server would send next.
   bool between_server_packets() const { return server.left == 0 && server.head_size == 0; }

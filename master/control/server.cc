@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
@@ -74,21 +75,22 @@ void ControlClient::on_ready(short what) {
 }
 
 Result<> ControlClient::take(ipc::Frame frame) {
-  if (!greeted_) {
-    const auto hello = ipc::decode<ipc::Hello>(frame.body);
-    if (frame.id != ipc::Declared<ipc::Hello>::kId || !frame.fds.empty() || !hello ||
-        hello->role != ipc::Role::control || hello->protocol != ipc::kProtocolVersion)
-      return fail(Errc::ipc_protocol, "no greeting of this protocol");
-    greeted_ = true;
-    send(ipc::Hello{.role = ipc::Role::master, .release = std::string(kRelease)});
-    return {};
-  }
-  if (frame.id != ipc::Declared<ipc::ControlRequest>::kId || !frame.fds.empty())
-    return fail(Errc::ipc_protocol, "not a request");
-  auto request = ipc::decode<ipc::ControlRequest>(frame.body);
-  if (!request) return fail(Errc::ipc_protocol, "malformed request");
-  if (this->request != 0) return fail(Errc::ipc_protocol, "a request before the last was answered");
-  server_.on_request(*this, std::move(*request));
+  static constexpr auto kTable = std::to_array<ipc::Handler<ControlClient>>(
+      {ipc::on<&ControlClient::on_hello>(), ipc::on<&ControlClient::on_control_request>()});
+  return ipc::dispatch<ControlClient>(*this, kTable, ipc::Role::control, phase_, std::move(frame));
+}
+
+Result<> ControlClient::on_hello(ipc::Hello hello) {
+  if (hello.role != ipc::Role::control || hello.protocol != ipc::kProtocolVersion)
+    return fail(Errc::ipc_protocol, "not a control client of this protocol");
+  phase_ = ipc::kServing;
+  send(ipc::Hello{.role = ipc::Role::master, .release = std::string(kRelease)});
+  return {};
+}
+
+Result<> ControlClient::on_control_request(ipc::ControlRequest message) {
+  if (request != 0) return fail(Errc::ipc_protocol, "a request before the last was answered");
+  server_.on_request(*this, std::move(message));
   return {};
 }
 

@@ -37,6 +37,8 @@ class ControlClient {
  private:
   void on_ready(short what);
   Result<> take(ipc::Frame frame);
+  Result<> on_hello(ipc::Hello hello);
+  Result<> on_control_request(ipc::ControlRequest message);
   void update_interest();
 
   ControlServer& server_;
@@ -44,7 +46,8 @@ class ControlClient {
   event::IoWatch watch_;
   control::Access access_;
   std::string who_;  ///< "uid=0 pid=812", for the log
-  bool greeted_ = false, gone_ = false;
+  ipc::Phase phase_ = ipc::kGreeting;
+  bool gone_ = false;
 };
 
 class ControlServer {

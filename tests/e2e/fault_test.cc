@@ -171,7 +171,8 @@ TEST(Fault, NothingIsLeftOfAKilledMaster) {
       << "a child lingers without its master";
   const auto end = idle.error("SELECT 1");
   EXPECT_EQ(end.code, kServerShutdown) << end.text;
-  EXPECT_EQ(load.stop().wrong_answers, 0u);
+  const auto report = load.stop();
+  EXPECT_EQ(report.wrong_answers, 0u) << report.text();
 
   // The same ports, the same socket files, the same control socket.
   sluice.start();

@@ -90,7 +90,7 @@ class FailedReload : public ReloadTest {
 
 TEST_F(FailedReload, AWrongConfigurationIsRefusedWithAllThatIsWrong) {
   auto text = sluice.config.text() + "\n[service.third]\ncluster = \"lfet\"\nlisen = [\"x\"]\n";
-  refuse(text, {"unknown key \"lisen\"", "did you mean \"listen\"", "unknown cluster \"lfet\""});
+  refuse(text, {"unknown key", "lisen", "unknown cluster", "lfet"});
 }
 
 TEST_F(FailedReload, WhatIsNoTomlIsRefused) {

@@ -361,8 +361,7 @@ TEST(Routing, BothWritableMeansNoWritesUnlessOneHasBeenThePrimary) {
 
 TEST(Routing, GaleraHasOneStableWriterAndDesyncedNodesDoNotServe) {
   GaleraCluster galera(3);
-  auto& [db1, db2, db3] = *std::make_unique<std::tuple<MariadbServer&, MariadbServer&, MariadbServer&>>(
-      galera.node(0), galera.node(1), galera.node(2));
+  auto &db1 = galera.node(0), &db2 = galera.node(1), &db3 = galera.node(2);
   Sluice sluice(three_services("galera", galera.servers()));
   ASSERT_TRUE(has_role(sluice, db1, "primary") && has_role(sluice, db2, "replica") &&
               has_role(sluice, db3, "replica"));

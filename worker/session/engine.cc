@@ -42,8 +42,18 @@ void over(SessionState& s, Actions& out) {
   out.close(Side::client);
 }
 
+/// The account that is asked for may be younger than the tables: `bytes`, which begin with the
+/// command, wait until these were read again.
+void await_accounts(SessionState& s, int64_t now_ns, ByteSpan bytes, Actions& out) {
+  s.held.assign(bytes.begin(), bytes.end());
+  s.awaits_accounts = true;
+  s.deadline_ns = now_ns + kRefreshNs;
+  out.refresh_accounts();
+}
+
 /// Bytes of a client whose COM_CHANGE_USER has to be judged by us before the server gets it.
 void relay_judged(SessionState& s, const Surroundings& w, ByteSpan bytes, Actions& out) {
+  bool waited = std::exchange(s.awaits_accounts, false);
   Bytes joined;
   if (!s.held.empty()) {
     joined = std::move(s.held);
@@ -71,15 +81,25 @@ void relay_judged(SessionState& s, const Surroundings& w, ByteSpan bytes, Action
       return;
     }
     if (auto refusal = judge_change_user(s, w, packet->payload)) {
+      if (!waited && refusal->number == mysql::kAccessDenied)
+        return await_accounts(s, w.now_ns, bytes, out);
       s.end = std::make_unique<End>(std::move(*refusal));
       return end_now(s, w.now_ns, out);
     }
+    waited = false;
     const auto whole = bytes.first(packet->size);
     s.conversation.from_client(whole);
     s.bytes_in += whole.size();
     out.send_made(Side::server, Bytes(whole.begin(), whole.end()));
     bytes = bytes.subspan(whole.size());
   }
+}
+
+/// The accounts were read again, or that took too long: the command that waited is judged by what
+/// is known.
+void stop_waiting(SessionState& s, const Surroundings& w, Actions& out) {
+  s.deadline_ns = 0;
+  if (s.awaits_accounts) relay_judged(s, w, {}, out);
 }
 
 void relay(SessionState& s, const Surroundings& w, Side from, ByteSpan bytes, Actions& out) {
@@ -95,6 +115,8 @@ void relay(SessionState& s, const Surroundings& w, Side from, ByteSpan bytes, Ac
 }
 
 }  // namespace
+
+void relay_held(SessionState& s, const Surroundings& w, Actions& out) { relay_judged(s, w, {}, out); }
 
 void on_bytes(SessionState& s, const Surroundings& w, Side from, ByteSpan bytes, Actions& out) {
   s.active_ns = w.now_ns;
@@ -151,9 +173,15 @@ void on_deadline(SessionState& s, const Surroundings& w, Actions& out) {
     case Phase::closing:
       return over(s, out);
     case Phase::relaying:
+      return stop_waiting(s, w, out);
     case Phase::over:
       s.deadline_ns = 0;
   }
+}
+
+void on_accounts(SessionState& s, const Surroundings& w, Actions& out) {
+  if (s.phase == Phase::judging) return login_accounts(s, w, out);
+  if (s.phase == Phase::relaying && s.awaits_accounts) stop_waiting(s, w, out);
 }
 
 void on_view(SessionState& s, const Surroundings& w, Actions& out) {
@@ -198,12 +226,13 @@ bool wants_read(const SessionState& s, Side side) {
       return side == Side::server;
     case Phase::greeted:
     case Phase::proving:
-    case Phase::relaying:
       return true;
+    case Phase::relaying:
+      return side == Side::server || !s.awaits_accounts;
     case Phase::judging:
       return side == Side::server;
     case Phase::ending:
-      return side == Side::server || s.conversation.expect == mysql::Expect::file;
+      return side == Side::server || s.conversation.client_owes();
     case Phase::closing:
       return side == Side::client;
     case Phase::waiting:

@@ -16,9 +16,6 @@ constexpr uint64_t kNotOffered = mysql::kSsl | mysql::kCompress | mysql::kZstd;
 // A closed connection with unread bytes is reset, and the reset can overtake our last words. So we
 // close our half, and wait a moment for the client to close its own.
 constexpr int64_t kLingerNs = 2 * kSecondNs;
-// How long a client waits for tables that may know its account (they are read at most once a
-// second).
-constexpr int64_t kRefreshNs = 3 * kSecondNs;
 
 constexpr uint8_t kOk = 0x00, kErr = 0xFF;
 
@@ -100,6 +97,25 @@ void server_greets(SessionState& s, const Surroundings& w, Actions& out) {
   s.login->from_server = {};
 }
 
+/// What the client sends while the proof is settled: answers to the server's questions, and with some
+/// drivers their first commands. A COM_CHANGE_USER among these is kept until it can be judged.
+void pass_on(SessionState& s, const Surroundings& w, ByteSpan bytes, Actions& out) {
+  std::size_t taken = 0;
+  if (!s.judged) {
+    taken = s.conversation.from_client(bytes);
+    out.send_made(Side::server, Bytes(bytes.begin(), bytes.end()));
+  } else {
+    s.held.insert(s.held.end(), bytes.begin(), bytes.end());
+    taken = s.conversation.from_client(s.held, mysql::Command::change_user);
+    const auto end = s.held.begin() + static_cast<std::ptrdiff_t>(taken);
+    if (taken > 0) out.send_made(Side::server, Bytes(s.held.begin(), end));
+    s.held.erase(s.held.begin(), end);
+    if (s.held.size() > kMaxLoginPacket)
+      return refuse(s, w.now_ns, handshake_error("too much is sent ahead of the login's end"), out);
+  }
+  s.bytes_in += taken;
+}
+
 /// The client's answer goes to the server with the flags that were not offered taken out: a client
 /// that sets them all the same would otherwise speak a protocol that sluice does not follow.
 void pass_answer_on(SessionState& s, const Surroundings& w, Actions& out) {
@@ -112,12 +128,13 @@ void pass_answer_on(SessionState& s, const Surroundings& w, Actions& out) {
   const auto answer = mysql::parse_handshake_response(packet->payload);
   s.conversation.capabilities &= answer->capabilities;
   s.phase = Phase::proving;
-  s.conversation.server_sequence = packet->sequence;
+  s.conversation.begin_login(packet->sequence);
   s.deadline_ns = w.now_ns + int64_t{w.service.login_timeout_ms} * kMillisecondNs;
-  // Some drivers send their first commands right behind (they are answered after the login).
-  s.conversation.from_client(ByteSpan(bytes).subspan(packet->size));
+  const Bytes behind(bytes.begin() + static_cast<std::ptrdiff_t>(packet->size), bytes.end());
+  bytes.resize(packet->size);
   s.bytes_in += bytes.size();
   out.send_made(Side::server, std::move(bytes));
+  if (!behind.empty()) pass_on(s, w, behind, out);
 }
 
 void judge_login(SessionState& s, const Surroundings& w, Actions& out) {
@@ -183,7 +200,7 @@ void server_proves(SessionState& s, const Surroundings& w, ByteSpan bytes, Actio
     }
     const auto whole = rest.first(packet->size);
     rest = rest.subspan(packet->size);
-    s.conversation.server_sequence = packet->sequence;
+    s.conversation.from_server(whole);
     s.bytes_out += whole.size();
     out.send_made(Side::client, Bytes(whole.begin(), whole.end()));
     const auto marker = static_cast<uint8_t>(packet->payload[0]);
@@ -196,13 +213,13 @@ void server_proves(SessionState& s, const Surroundings& w, ByteSpan bytes, Actio
     s.phase = Phase::relaying;
     s.deadline_ns = 0;
     s.login.reset();
-    s.conversation.server = {};
     out.log("logged in");
     if (!rest.empty()) {
       s.bytes_out += rest.size();
       s.conversation.from_server(rest);
       out.send_made(Side::client, Bytes(rest.begin(), rest.end()));
     }
+    if (!s.held.empty()) relay_held(s, w, out);
     return;
   }
 }
@@ -288,12 +305,7 @@ void excuse_absent_client(Actions& out) {
 }
 
 void login_bytes(SessionState& s, const Surroundings& w, Side from, ByteSpan bytes, Actions& out) {
-  if (from == Side::client && s.phase == Phase::proving) {
-    // An answer to the server's question (odd sequence), or commands sent ahead.
-    s.conversation.from_client(bytes);
-    s.bytes_in += bytes.size();
-    return out.send(Side::server, bytes);
-  }
+  if (from == Side::client && s.phase == Phase::proving) return pass_on(s, w, bytes, out);
   if (from == Side::client) {
     auto& buffered = s.login->from_client;
     buffered.insert(buffered.end(), bytes.begin(), bytes.end());
@@ -304,12 +316,15 @@ void login_bytes(SessionState& s, const Surroundings& w, Side from, ByteSpan byt
   buffered.insert(buffered.end(), bytes.begin(), bytes.end());
   if (s.phase == Phase::connecting) return server_greets(s, w, out);
   // It spoke out of turn: it gave up waiting for the client, or is shutting down.
-  if (const auto packet = first_packet(buffered))
-    if (const auto error = mysql::parse_error(packet->payload))
-      return refuse(s, w.now_ns,
-                    {error->number, std::string(error->state.empty() ? "08S01" : error->state),
-                     std::string(error->message)},
-                    out);
+  const auto packet = first_packet(buffered);
+  if (!packet && buffered.size() <= kMaxLoginPacket) return;
+  const auto error = packet ? mysql::parse_error(packet->payload) : tl::unexpected(ParseError{});
+  if (!error)
+    return refuse(s, w.now_ns, handshake_error("malformed packet from the server"), out);
+  refuse(s, w.now_ns,
+         {error->number, std::string(error->state.empty() ? "08S01" : error->state),
+          std::string(error->message)},
+         out);
 }
 
 void login_server_closed(SessionState& s, const Surroundings& w, Actions& out) {
@@ -326,7 +341,7 @@ void login_deadline(SessionState& s, const Surroundings& w, Actions& out) {
     case Phase::connecting:
       return greeting_late(s, w, out);
     case Phase::judging:
-      return on_accounts(s, w, out);
+      return login_accounts(s, w, out);
     case Phase::waiting: {
       constexpr uint16_t kCantConnect = 2003;
       return refuse(
@@ -341,8 +356,7 @@ void login_deadline(SessionState& s, const Surroundings& w, Actions& out) {
   }
 }
 
-void on_accounts(SessionState& s, const Surroundings& w, Actions& out) {
-  if (s.phase != Phase::judging) return;
+void login_accounts(SessionState& s, const Surroundings& w, Actions& out) {
   if (w.accounts == nullptr && w.now_ns >= s.deadline_ns)
     return refuse(s, w.now_ns,
                   access_denied(s, s.user, "the accounts of the cluster are not loaded yet"), out);

@@ -4,6 +4,7 @@
 
 #include <optional>
 
+#include "common/base/clock.h"
 #include "worker/session/engine.h"
 
 namespace sluice::worker {
@@ -15,6 +16,10 @@ struct PacketView {
   std::size_t size = 0;  ///< with its header
 };
 std::optional<PacketView> first_packet(ByteSpan bytes);
+
+/// How long a client waits for tables that may know its account (they are read at most once a
+/// second).
+inline constexpr int64_t kRefreshNs = 3 * kSecondNs;
 
 /// Asks the router, and connects to what it says or refuses the client with its reason.
 void choose_server(SessionState& s, const Surroundings& w, Actions& out);
@@ -32,6 +37,9 @@ void excuse_absent_client(Actions& out);
 void login_bytes(SessionState& s, const Surroundings& w, Side from, ByteSpan bytes, Actions& out);
 void login_server_closed(SessionState& s, const Surroundings& w, Actions& out);
 void login_deadline(SessionState& s, const Surroundings& w, Actions& out);
+/// Goes on with what was held during the login of a session that is judged (engine.cc).
+void relay_held(SessionState& s, const Surroundings& w, Actions& out);
+void login_accounts(SessionState& s, const Surroundings& w, Actions& out);
 
 /// Why a whole COM_CHANGE_USER packet may not go on to the server; nothing if it may.
 std::optional<End> judge_change_user(const SessionState& s, const Surroundings& w,

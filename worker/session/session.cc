@@ -178,8 +178,8 @@ void Session::flush(Side side) {
   if (bytes.empty()) return;
   const ssize_t n = ::send(fd(side).get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
   if (n < 0) {
-    if (errno != EAGAIN && errno != EINTR)
-      on_closed(state_, surroundings(), side, worker_.actions());
+    // A peer that is gone may have said why: that, and its end, come by reading from it.
+    if (errno != EAGAIN && errno != EINTR) bytes = {};
     return;
   }
   bytes.erase(bytes.begin(), bytes.begin() + n);

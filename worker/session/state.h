@@ -72,17 +72,19 @@ struct SessionState {
   std::unique_ptr<Login> login;
   std::unique_ptr<End> end;
   Bytes held;  ///< of a client's command that has to be whole before it goes on
+  bool awaits_accounts =
+      false;  ///< `held` begins with a COM_CHANGE_USER to an account not known yet
   Bytes unsent_to_client, unsent_to_server;
 
   // Wire tags are for ever: add at the end, never reuse one.
   static auto fields(auto& m) {
-    return std::tuple(tag<1>(m.id), tag<2>(m.phase), tag<3>(m.service), tag<4>(m.server),
-                      tag<5>(m.client_ip), tag<6>(m.client_port), tag<7>(m.user),
-                      tag<8>(m.database), tag<9>(m.accepted_ns), tag<10>(m.active_ns),
-                      tag<11>(m.deadline_ns), tag<12>(m.bytes_in), tag<13>(m.bytes_out),
-                      tag<14>(m.conversation), tag<15>(m.judged), tag<16>(m.login), tag<17>(m.end),
-                      tag<18>(m.held), tag<19>(m.unsent_to_client), tag<20>(m.unsent_to_server),
-                      tag<21>(m.outgoing_ip), tag<22>(m.server_connection_id));
+    return std::tuple(
+        tag<1>(m.id), tag<2>(m.phase), tag<3>(m.service), tag<4>(m.server), tag<5>(m.client_ip),
+        tag<6>(m.client_port), tag<7>(m.user), tag<8>(m.database), tag<9>(m.accepted_ns),
+        tag<10>(m.active_ns), tag<11>(m.deadline_ns), tag<12>(m.bytes_in), tag<13>(m.bytes_out),
+        tag<14>(m.conversation), tag<15>(m.judged), tag<16>(m.login), tag<17>(m.end),
+        tag<18>(m.held), tag<19>(m.unsent_to_client), tag<20>(m.unsent_to_server),
+        tag<21>(m.outgoing_ip), tag<22>(m.server_connection_id), tag<23>(m.awaits_accounts));
   }
 };
 static_assert(ipc::complete<SessionState>(),

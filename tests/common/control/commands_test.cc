@@ -67,7 +67,7 @@ TEST(Understand, TakesEveryCommandOfTheContract) {
                            "show cluster shop",
                            "show server shop/db1",
                            "show service shop",
-                           "show session 42",
+                           "show session 3-42",
                            "show worker 812",
                            "reload",
                            "reload --dry-run",

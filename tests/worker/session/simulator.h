@@ -56,6 +56,8 @@ class Simulator {
   void deliver(Side side, std::size_t n);
   /// The side is gone, with all that it wrote read.
   void close(Side side);
+  /// As SIGTERM does, with all the time in the world to get there.
+  void order_to_end();
   /// Nothing more is written by anybody; runs until the session is over.
   void let_end();
   /// Writes the state and reads it back, as if it had gone to another process.
@@ -84,7 +86,7 @@ class Simulator {
     bool reset = false;       ///< the peer left without caring for what it wrote
     bool silent = false;
   };
-  enum class Event : uint8_t { trouble, write, read, flush, take, leave, deadline, accounts };
+  enum class Event : uint8_t { write, read, flush, take, leave, deadline, accounts };
   struct Choice {
     Event event;
     Side side;
@@ -108,8 +110,11 @@ class Simulator {
 
   void check_sent(Side side, ByteSpan bytes);
   void check_own_error(ByteSpan packet);
+  uint8_t next_sequence() const;
   void check_after_event();
   void check_at_end();
+  void check_complete();
+  void check_ordered_end();
   void fail(std::string what);
 
   std::size_t chance(std::size_t n) { return std::uniform_int_distribution<std::size_t>(0, n - 1)(random_); }
@@ -129,9 +134,12 @@ class Simulator {
   std::vector<Choice> choices_;
   std::size_t events_ = 0;
   std::size_t connects_ = 0, server_closes_ = 0;
-  bool trouble_made_ = false, ordered_ = false, logged_in_ = false, accounts_asked_ = false;
-  bool cut_by_deadline_ = false, handed_over_ = true;
-  Phase phase_before_ = Phase::waiting;
+  bool trouble_made_ = false, accounts_asked_ = false;
+  bool logged_in_ = false;      ///< the client has its OK
+  bool ordered_ = false;        ///< to end, after the login
+  bool mute_ = false;           ///< nobody writes any more
+  bool full_ = false;           ///< the server says 1040
+  bool fresh_ = false;          ///< nothing was read from the server yet
   std::string problem_;
 };
 
