@@ -75,7 +75,6 @@ Result<UniqueFd> bound_tcp(const config::Endpoint& endpoint) {
 
 Result<> Listeners::prepare(const config::Config& wanted, std::size_t slots) {
   fresh_.clear();
-  for (auto& [key, listening] : all_) listening.proved = listening.sockets.size();
   for (const auto& service : wanted.services) {
     for (const auto& endpoint : service.listen) {
       const auto key = endpoint.text();
@@ -114,6 +113,11 @@ void Listeners::close_one(ListeningSockets& listening) {
   listening.sockets.clear();
 }
 
+void Listeners::commit() {
+  fresh_.clear();
+  for (auto& [key, listening] : all_) listening.in_force = listening.sockets.size();
+}
+
 void Listeners::undo() {
   for (const auto& key : fresh_) {
     if (const auto found = all_.find(key); found != all_.end()) {
@@ -124,7 +128,7 @@ void Listeners::undo() {
   fresh_.clear();
   // What was added to the others belongs to slots that no worker has served yet: none of it
   // listens.
-  for (auto& [key, listening] : all_) listening.sockets.resize(listening.proved);
+  for (auto& [key, listening] : all_) listening.sockets.resize(listening.in_force);
 }
 
 void Listeners::keep_only(const config::Config& wanted) {

@@ -16,8 +16,8 @@ namespace sluice::master {
 struct ListeningSockets {
   config::Endpoint endpoint;
   std::vector<UniqueFd> sockets;
-  std::size_t proved = 0;  ///< sockets that were there before the last prepare()
-  uint64_t inode = 0;      ///< of a Unix socket's file: removed at the end only if it is still ours
+  std::size_t in_force = 0;  ///< sockets that undo() leaves
+  uint64_t inode = 0;  ///< of a Unix socket's file: removed at the end only if it is still ours
 };
 
 class Listeners {
@@ -30,7 +30,7 @@ class Listeners {
   /// Closes what was bound by the last prepare(), which is not to be.
   void undo();
   /// Forgets what undo() would do: the new configuration is in force.
-  void commit() { fresh_.clear(); }
+  void commit();
   /// Removes the files of Unix sockets and closes everything.
   void close_all();
 

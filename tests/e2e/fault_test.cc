@@ -66,7 +66,8 @@ std::size_t count(const std::string& text, std::string_view what) {
   return n;
 }
 
-// --- kill -9 --------------------------------------------------------------------------------------
+// --- kill -9
+// --------------------------------------------------------------------------------------
 
 TEST(Fault, KilledWorkerTakesOnlyItsOwnSessions) {
   MariadbServer server;
@@ -186,10 +187,12 @@ TEST(Fault, NewMasterStartsWhileOldWorkersStillFinish) {
   MariadbServer server;
   Sluice sluice(in_front_of(server));
   auto busy = sluice.connect("shop");
-  auto answer = std::async(std::launch::async, [&] { return busy.query("SELECT SLEEP(2), 'done'"); });
+  auto answer =
+      std::async(std::launch::async, [&] { return busy.query("SELECT SLEEP(2), 'done'"); });
   ASSERT_TRUE(eventually(5s, [&] {
-    return server.value("SELECT COUNT(*) FROM information_schema.processlist "
-                        "WHERE info LIKE 'SELECT SLEEP%'") == "1";
+    return server.value(
+               "SELECT COUNT(*) FROM information_schema.processlist "
+               "WHERE info LIKE 'SELECT SLEEP%'") == "1";
   }));
   sluice.kill9();
   sluice.start();  // at once: the statement still runs
@@ -199,7 +202,8 @@ TEST(Fault, NewMasterStartsWhileOldWorkersStillFinish) {
   EXPECT_EQ(rows->at(0).at(1), "done");
 }
 
-// --- SIGTERM --------------------------------------------------------------------------------------
+// --- SIGTERM
+// --------------------------------------------------------------------------------------
 
 TEST(Fault, OrderlyEndAnswersStatementsUnderWayAndTellsIdleClients) {
   MariadbServer server;
@@ -214,8 +218,9 @@ TEST(Fault, OrderlyEndAnswersStatementsUnderWayAndTellsIdleClients) {
     answers.push_back(std::async(std::launch::async,
                                  [&client] { return client.query("SELECT SLEEP(2), 'done'"); }));
   ASSERT_TRUE(eventually(5s, [&] {
-    return server.value("SELECT COUNT(*) FROM information_schema.processlist "
-                        "WHERE info LIKE 'SELECT SLEEP%'") == "4";
+    return server.value(
+               "SELECT COUNT(*) FROM information_schema.processlist "
+               "WHERE info LIKE 'SELECT SLEEP%'") == "4";
   }));
 
   EXPECT_EQ(sluice.stop(), 0);
@@ -250,7 +255,8 @@ TEST(Fault, QuitSignalEndsAtOnce) {
   EXPECT_FALSE(answer.get());
 }
 
-// --- hanging --------------------------------------------------------------------------------------
+// --- hanging
+// --------------------------------------------------------------------------------------
 
 TEST(Fault, HangingWorkerIsNoticedByItsSilence) {
   MariadbServer server;
@@ -265,7 +271,8 @@ TEST(Fault, HangingWorkerIsNoticedByItsSilence) {
   EXPECT_NE(sluice.log().find("it does not answer"), std::string::npos);
 }
 
-// --- a worker that was taken over ------------------------------------------------------------------
+// --- a worker that was taken over
+// ------------------------------------------------------------------
 
 /// Sluice with a rogue program in the place of sluice-worker. It works until break_rules().
 class RogueWorker : public testing::Test {

@@ -81,8 +81,7 @@ std::string status_of(pid_t pid, std::string_view key) {
   return text.substr(from, text.find('\n', from) - from);
 }
 
-// --- what is wrong with the configuration
-// ----------------------------------------------------------
+// --- what is wrong with the configuration ---
 
 TEST_F(Start, WithoutAConfigurationSaysWhereItLookedAndShowsAMinimalOne) {
   fs::remove(sluice.config_path());
@@ -154,8 +153,7 @@ TEST_F(Start, AWrongOptionIsAnErrorOfUse) {
   EXPECT_EQ(sluice.run({"--no-such-option"}).exit_code, 2);
 }
 
-// --- what is wrong with the machine
-// ----------------------------------------------------------------
+// --- what is wrong with the machine ---
 
 TEST_F(Start, WithAPortInUseNamesIt) {
   const MariadbServer& occupant = left();
@@ -224,8 +222,7 @@ TEST_F(Start, AFileThatIsNoSocketIsLeftAlone) {
   EXPECT_EQ(read_file(path), "data");
 }
 
-// --- foreground and background
-// ---------------------------------------------------------------------
+// --- foreground and background ---
 
 TEST_F(Start, InTheBackgroundReturnsOnceItServes) {
   const Background background(sluice);
@@ -274,8 +271,7 @@ TEST_F(Start, TermEndsItWithExitCodeZero) {
   EXPECT_THAT(sluice.log(), HasSubstr("has ended"));
 }
 
-// --- the log
-// ---------------------------------------------------------------------------------------
+// --- the log ---
 
 /// A stand-in for the system's log, where the machine has none.
 class SystemLog {
@@ -327,8 +323,16 @@ TEST_F(Start, LogsToTheSystemLogUnlessToldOtherwise) {
   EXPECT_EQ(sluice.stop(), 0);
 }
 
-// --- who they are
-// ----------------------------------------------------------------------------------
+/// Who starts it from a script sees no terminal: the reason is in the log as well.
+TEST_F(Start, AFailureAtTheStartIsInTheSystemLogToo) {
+  SystemLog system;
+  if (!system.mine()) GTEST_SKIP() << "this machine has a system log, or /dev is not ours";
+  fs::remove(sluice.config_path());
+  EXPECT_EQ(sluice.run({}).exit_code, EX_CONFIG);
+  EXPECT_THAT(system.text(), AllOf(HasSubstr("<27>"), HasSubstr("there is no configuration")));
+}
+
+// --- who they are ---
 
 TEST_F(Start, AnOrdinaryUserStartsItWithHighPorts) {
   if (::geteuid() == 0) {

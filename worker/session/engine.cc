@@ -106,12 +106,13 @@ void relay(SessionState& s, const Surroundings& w, Side from, ByteSpan bytes, Ac
   if (from == Side::server) {
     s.conversation.from_server(bytes);
     forward(s, from, bytes, out);
-    if (s.phase == Phase::ending && s.conversation.at_boundary()) end_now(s, w.now_ns, out);
-    return;
+  } else if (s.judged) {
+    relay_judged(s, w, bytes, out);
+  } else {
+    s.conversation.from_client(bytes);
+    forward(s, from, bytes, out);
   }
-  if (s.judged) return relay_judged(s, w, bytes, out);
-  s.conversation.from_client(bytes);
-  forward(s, from, bytes, out);
+  if (s.phase == Phase::ending && s.conversation.at_boundary()) end_now(s, w.now_ns, out);
 }
 
 }  // namespace

@@ -255,11 +255,9 @@ void choose_server(SessionState& s, const Surroundings& w, Actions& out) {
   const auto route = w.router.route(w.service, w.servers, s.login->tried);
   if (!route) {
     if (s.end) return refuse(s, w.now_ns, std::move(*std::exchange(s.end, nullptr)), out);
-    constexpr uint16_t kCantConnect =
-        2003;  // CR_CONN_HOST_ERROR: drivers know it as "can't connect"
     auto why = "sluice: " + route.error().message;
     if (!s.login->last_failure.empty()) why += " (" + s.login->last_failure + ")";
-    return refuse(s, w.now_ns, {kCantConnect, "08S01", std::move(why)}, out);
+    return refuse(s, w.now_ns, {mysql::kCantConnect, "08S01", std::move(why)}, out);
   }
   s.server = route->server;
   s.phase = Phase::connecting;
@@ -342,14 +340,12 @@ void login_deadline(SessionState& s, const Surroundings& w, Actions& out) {
       return greeting_late(s, w, out);
     case Phase::judging:
       return login_accounts(s, w, out);
-    case Phase::waiting: {
-      constexpr uint16_t kCantConnect = 2003;
+    case Phase::waiting:
       return refuse(
           s, w.now_ns,
-          {kCantConnect, "08S01",
+          {mysql::kCantConnect, "08S01",
            fmt::format("sluice: nothing is known about cluster {} yet", w.service.cluster)},
           out);
-    }
     default:
       return refuse(s, w.now_ns,
                     {mysql::kNetReadInterrupted, "08S01", "sluice: the login took too long"}, out);

@@ -71,9 +71,8 @@ struct SessionState {
   bool judged = false;  ///< its account depends on our own lookup, at COM_CHANGE_USER too
   std::unique_ptr<Login> login;
   std::unique_ptr<End> end;
-  Bytes held;  ///< of a client's command that has to be whole before it goes on
-  bool awaits_accounts =
-      false;  ///< `held` begins with a COM_CHANGE_USER to an account not known yet
+  Bytes held;                    ///< of a client's command that has to be whole before it goes on
+  bool awaits_accounts = false;  ///< `held` is a COM_CHANGE_USER to an account not known yet
   Bytes unsent_to_client, unsent_to_server;
 
   // Wire tags are for ever: add at the end, never reuse one.

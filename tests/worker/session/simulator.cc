@@ -442,12 +442,13 @@ void Simulator::check_complete() {
 /// Every command that reached the server was answered, the answer reached the client, and so did the
 /// reason of the end, unless the client had finished before.
 void Simulator::check_ordered_end() {
+  if (script_.pipelined) return;  // its server does not answer before it has all the commands
   if (own_.empty()) {
     if (peers_[0].arrived != script_.sent[1].size()) fail("ended without a word");
     return;
   }
   if (!script_.is_boundary({peers_[1].arrived, peers_[0].arrived})) return fail("an answer is lost");
-  if (own_arrived_ != own_.size()) fail("the reason did not reach the client");
+  if (own_arrived_ != own_.size() && !done_writing(Side::client)) fail("the reason did not reach the client");
 }
 
 }  // namespace sluice::worker

@@ -29,6 +29,16 @@ class Recorded : public testing::TestWithParam<std::size_t> {
 
   const Script& script() const { return scripts()[GetParam()]; }
 
+  /// Whether it matters what happens at this byte: near either end of a packet it does. In the middle
+  /// of a long one the engine only counts, so a few of its bytes speak for all.
+  bool matters(Side side, std::size_t at) const {
+    constexpr std::size_t kNear = 48;
+    const auto& ends = script().packet_ends[static_cast<std::size_t>(side)];
+    const auto next = ends.lower_bound(at);
+    if (next == ends.end() || next == ends.begin() || *next - at < kNear) return true;
+    return at - *std::prev(next) < kNear || at % 1009 == 0;
+  }
+
   /// The conversation piece by piece; each ends where a turn does, or after kPiece bytes.
   std::vector<Piece> pieces() {
     constexpr std::size_t kPiece = 256;
@@ -67,6 +77,7 @@ TEST_P(Recorded, IsTheSameCutAtEveryByte) {
 TEST_P(Recorded, EndsWhenEitherSideClosesAtAnyByte) {
   for (const auto& piece : pieces()) {
     for (auto at = piece.begin; at <= piece.end; ++at) {
+      if (!matters(piece.from, at)) continue;
       for (const Side side : {Side::client, Side::server}) {
         Simulator session(script(), {}, 1);
         session.restore(piece.before);
@@ -83,6 +94,7 @@ TEST_P(Recorded, EndsWhenEitherSideClosesAtAnyByte) {
 TEST_P(Recorded, AnOrderToEndAtAnyByteLosesNoAnswer) {
   for (const auto& piece : pieces()) {
     for (auto at = piece.begin; at <= piece.end; ++at) {
+      if (!matters(piece.from, at)) continue;
       Simulator session(script(), {}, at);
       session.restore(piece.before);
       session.deliver(piece.from, at - piece.begin);
