@@ -56,9 +56,9 @@ enum class Command : uint8_t {
   stmt_bulk_execute = 0xFA,
 };
 
-/// Error numbers that sluice itself sends, with the servers' own meaning (errmsg-utf8.txt). Never one
-/// of 2000 to 2999: those are the client libraries' own, and MariaDB's takes an ERR packet with one
-/// for malformed (2027), so that its text is lost.
+/// Error numbers that sluice itself sends, with the servers' own meaning (errmsg-utf8.txt). Never
+/// one of 2000 to 2999: those are the client libraries' own, and MariaDB's takes an ERR packet with
+/// one for malformed (2027), so that its text is lost.
 enum Errno : uint16_t {
   kTooManyConnections = 1040,  // 08004
   kHandshakeError = 1043,      // 08S01

@@ -482,7 +482,9 @@ constexpr Bound kHandlers[] = {
 /// Each handler has its row, and each row that the master serves has its handler.
 constexpr bool all_joined() {
   for (const auto& bound : kHandlers)
-    if (control::find_command(bound.words) == nullptr) return false;
+    if (!std::ranges::any_of(control::kCommands,
+                             [&](const auto& row) { return row.words == bound.words; }))
+      return false;
   for (const auto& command : control::kCommands) {
     bool found = command.runs == control::Runs::in_client;
     for (const auto& bound : kHandlers) found |= bound.words == command.words;

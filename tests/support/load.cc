@@ -136,7 +136,9 @@ bool Load::ask(Worker& worker, Client& client) {
   if (rows->size() != 1 || rows->front().size() != 2 || rows->front()[0] != tag) {
     ++worker.report.wrong_answers;
     note_text(worker.report,
-              fmt::format("{} was answered with {} rows, first {}", tag, rows->size(),
+              fmt::format("{} was answered with {} rows of {} columns, status {:#x}, first {}", tag,
+                          rows->size(), ::mysql_field_count(client.handle()),
+                          client.handle()->server_status,
                           rows->empty() ? "" : rows->front()[0].value_or("NULL")));
     return false;
   }

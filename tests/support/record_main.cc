@@ -26,7 +26,8 @@ namespace {
 /// What the drivers' programs expect to find.
 constexpr const char* kSetup[] = {
     "INSTALL SONAME 'auth_ed25519'",
-    "CREATE USER other@'%' IDENTIFIED BY 'other-secret', other@localhost IDENTIFIED BY 'other-secret'",
+    "CREATE USER other@'%' IDENTIFIED BY 'other-secret', other@localhost IDENTIFIED BY "
+    "'other-secret'",
     "GRANT ALL ON test.* TO other@'%'",
     "GRANT ALL ON test.* TO other@localhost",
     "CREATE USER curve@'%' IDENTIFIED VIA ed25519 USING PASSWORD('curve-secret')",
@@ -90,7 +91,8 @@ class Relay {
 
  private:
   void accept() {
-    Connection connection{UniqueFd(::accept(listener_.get(), nullptr, nullptr)), tcp_socket(), form_};
+    Connection connection{UniqueFd(::accept(listener_.get(), nullptr, nullptr)), tcp_socket(),
+                          form_};
     connection.recording.name = fmt::format("{}-{}", form_.name, connections_.size() + 1);
     const auto address = loopback(server_port_);
     if (::connect(connection.server.get(), reinterpret_cast<const sockaddr*>(&address),

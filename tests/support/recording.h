@@ -34,7 +34,8 @@ struct Recording {
 
   /// Bytes that follow in the present turn, or open the next one.
   void add(bool from_server, ByteSpan bytes) {
-    if (turns.empty() || turns.back().from_server != from_server) turns.push_back({from_server, {}});
+    if (turns.empty() || turns.back().from_server != from_server)
+      turns.push_back({from_server, {}});
     auto& all = turns.back().bytes;
     all.insert(all.end(), bytes.begin(), bytes.end());
   }
@@ -77,7 +78,8 @@ inline void append_word(Bytes& out, std::string_view word) {
     return value;
   };
   for (std::size_t i = 0; i < star; i += 2) {
-    const auto byte = static_cast<std::byte>(number(word.substr(i, std::min<std::size_t>(2, star - i)), 16));
+    const auto byte =
+        static_cast<std::byte>(number(word.substr(i, std::min<std::size_t>(2, star - i)), 16));
     const bool repeated = star < word.size() && i + 2 == star;
     out.insert(out.end(), repeated ? number(word.substr(star + 1), 10) : 1, byte);
   }

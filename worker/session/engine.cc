@@ -117,7 +117,9 @@ void relay(SessionState& s, const Surroundings& w, Side from, ByteSpan bytes, Ac
 
 }  // namespace
 
-void relay_held(SessionState& s, const Surroundings& w, Actions& out) { relay_judged(s, w, {}, out); }
+void relay_held(SessionState& s, const Surroundings& w, Actions& out) {
+  relay_judged(s, w, {}, out);
+}
 
 void on_bytes(SessionState& s, const Surroundings& w, Side from, ByteSpan bytes, Actions& out) {
   s.active_ns = w.now_ns;

@@ -97,8 +97,8 @@ void server_greets(SessionState& s, const Surroundings& w, Actions& out) {
   s.login->from_server = {};
 }
 
-/// What the client sends while the proof is settled: answers to the server's questions, and with some
-/// drivers their first commands. A COM_CHANGE_USER among these is kept until it can be judged.
+/// What the client sends while the proof is settled: answers to the server's questions, and with
+/// some drivers their first commands. A COM_CHANGE_USER among these is kept until it can be judged.
 void pass_on(SessionState& s, const Surroundings& w, ByteSpan bytes, Actions& out) {
   std::size_t taken = 0;
   if (!s.judged) {
@@ -317,8 +317,7 @@ void login_bytes(SessionState& s, const Surroundings& w, Side from, ByteSpan byt
   const auto packet = first_packet(buffered);
   if (!packet && buffered.size() <= kMaxLoginPacket) return;
   const auto error = packet ? mysql::parse_error(packet->payload) : tl::unexpected(ParseError{});
-  if (!error)
-    return refuse(s, w.now_ns, handshake_error("malformed packet from the server"), out);
+  if (!error) return refuse(s, w.now_ns, handshake_error("malformed packet from the server"), out);
   refuse(s, w.now_ns,
          {error->number, std::string(error->state.empty() ? "08S01" : error->state),
           std::string(error->message)},

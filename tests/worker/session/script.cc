@@ -8,10 +8,13 @@ namespace {
 
 constexpr std::size_t kHeader = 4;
 
-uint32_t byte_at(const Bytes& bytes, std::size_t i) { return static_cast<uint8_t>(bytes.at(i)); }
+uint32_t byte_at(const Bytes& bytes, std::size_t i) {
+  return static_cast<uint8_t>(bytes.at(i));
+}
 
 std::size_t packet_size(const Bytes& bytes, std::size_t at) {
-  return kHeader + (byte_at(bytes, at) | byte_at(bytes, at + 1) << 8 | byte_at(bytes, at + 2) << 16);
+  return kHeader +
+         (byte_at(bytes, at) | byte_at(bytes, at + 1) << 8 | byte_at(bytes, at + 2) << 16);
 }
 
 }  // namespace
@@ -58,7 +61,9 @@ void Script::find_packets() {
   }
 }
 
-bool Script::is_command(std::size_t packet) const { return byte_at(sent[0], packet + 3) == 0; }
+bool Script::is_command(std::size_t packet) const {
+  return byte_at(sent[0], packet + 3) == 0;
+}
 
 /// Between the last byte of an answer and the next command, and behind commands without an answer.
 void Script::find_boundaries() {

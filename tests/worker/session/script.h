@@ -1,6 +1,6 @@
-// A recording as the two peers of a session act it out: what each sends and when, what must arrive at
-// the other side, and where nothing is under way. Derived from the turns and packet headers of the
-// recording alone, never from sluice's own reading of the protocol.
+// A recording as the two peers of a session act it out: what each sends and when, what must arrive
+// at the other side, and where nothing is under way. Derived from the turns and packet headers of
+// the recording alone, never from sluice's own reading of the protocol.
 #pragma once
 
 #include <array>

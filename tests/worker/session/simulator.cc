@@ -14,7 +14,9 @@ constexpr std::size_t kScratch = 64 * 1024;  // as large as a worker's (worker/w
 constexpr int64_t kEventNs = 1000;
 constexpr Side kSides[] = {Side::client, Side::server};
 
-std::size_t index(Side side) { return static_cast<std::size_t>(side); }
+std::size_t index(Side side) {
+  return static_cast<std::size_t>(side);
+}
 
 /// What is left in a cutter's head after it was used says nothing.
 void forget_unused_bytes(mysql::PacketCutter& cutter) {
@@ -34,11 +36,13 @@ Simulator::Simulator(const Script& script, Plan plan, uint64_t seed)
   state_.id = 7;
   state_.service = world_.service.name;
   state_.client_ip = plan.judged ? "10.1.2.3" : "127.0.0.1";
-  if (plan.judged && chance(2) == 0) world_.load_accounts({{"app", "%"}, {"other", "%"}, {"curve", "%"}});
+  if (plan.judged && chance(2) == 0)
+    world_.load_accounts({{"app", "%"}, {"other", "%"}, {"curve", "%"}});
   world_.service.target = config::Target::any;  // the second server is there when the first fails
 }
 
-// --- running ---------------------------------------------------------------------------------------
+// --- running
+// ---------------------------------------------------------------------------------------
 
 void Simulator::run() {
   if (state_.phase == Phase::waiting) accept();
@@ -96,15 +100,19 @@ void Simulator::happen(Choice choice) {
       p.written += some(std::min(left, plan_.room - (p.written - p.read)));
       return;
     }
-    case Event::read: return read(choice.side, p.read < p.written ? some(p.written - p.read) : 0);
-    case Event::flush: return flush(choice.side);
+    case Event::read:
+      return read(choice.side, p.read < p.written ? some(p.written - p.read) : 0);
+    case Event::flush:
+      return flush(choice.side);
     case Event::take: {
       const auto n = some(p.lying);
       p.lying -= n;
       p.taken = std::min(p.arrived, p.taken + n);  // what is sluice's own comes last
       return;
     }
-    case Event::leave: p.present = false; return;
+    case Event::leave:
+      p.present = false;
+      return;
     case Event::deadline:
       world_.now_ns = std::max(world_.now_ns, state_.deadline_ns);
       on_deadline(state_, world_.surroundings(), actions_);
@@ -142,19 +150,36 @@ void Simulator::make_trouble() {
   };
   const auto end_by = [this](int64_t deadline_ns) {
     ordered_ = logged_in_ && state_.phase == Phase::relaying;
-    on_order_to_end(state_, End{1053, "08S01", "sluice: ends"}, world_.now_ns, deadline_ns, actions_);
+    on_order_to_end(state_, End{1053, "08S01", "sluice: ends"}, world_.now_ns, deadline_ns,
+                    actions_);
     carry_out();
     return true;
   };
   switch (plan_.trouble) {
-    case T::client_closes: trouble_made_ = leave(Side::client, false); break;
-    case T::client_resets: trouble_made_ = leave(Side::client, true); break;
-    case T::server_closes: trouble_made_ = leave(Side::server, false); break;
-    case T::server_resets: trouble_made_ = leave(Side::server, true); break;
-    case T::client_falls_silent: trouble_made_ = silence(Side::client); break;
-    case T::server_falls_silent: trouble_made_ = silence(Side::server); break;
-    case T::order_to_end: trouble_made_ = end_by(world_.now_ns + 3600 * kSecondNs); break;
-    case T::order_with_short_deadline: trouble_made_ = end_by(world_.now_ns + 30 * kEventNs); break;
+    case T::client_closes:
+      trouble_made_ = leave(Side::client, false);
+      break;
+    case T::client_resets:
+      trouble_made_ = leave(Side::client, true);
+      break;
+    case T::server_closes:
+      trouble_made_ = leave(Side::server, false);
+      break;
+    case T::server_resets:
+      trouble_made_ = leave(Side::server, true);
+      break;
+    case T::client_falls_silent:
+      trouble_made_ = silence(Side::client);
+      break;
+    case T::server_falls_silent:
+      trouble_made_ = silence(Side::server);
+      break;
+    case T::order_to_end:
+      trouble_made_ = end_by(world_.now_ns + 3600 * kSecondNs);
+      break;
+    case T::order_with_short_deadline:
+      trouble_made_ = end_by(world_.now_ns + 30 * kEventNs);
+      break;
     case T::primary_moves:
       trouble_made_ = true;
       world_.service.target = config::Target::primary;
@@ -162,11 +187,13 @@ void Simulator::make_trouble() {
       std::swap(world_.server(0).role, world_.server(1).role);
       on_view(state_, world_.surroundings(), actions_);
       return carry_out();
-    default: trouble_made_ = true;  // made by connect()
+    default:
+      trouble_made_ = true;  // made by connect()
   }
 }
 
-// --- by hand ---------------------------------------------------------------------------------------
+// --- by hand
+// ---------------------------------------------------------------------------------------
 
 void Simulator::accept() {
   peer(Side::client).connected = peer(Side::client).present = true;
@@ -214,7 +241,8 @@ Simulator::Snapshot Simulator::snapshot() const {
   auto copy = ipc::decode<SessionState>(ipc::encode(state_));
   forget_unused_bytes(copy->conversation.client);
   forget_unused_bytes(copy->conversation.server);
-  return {ipc::encode(*copy), {peers_[0].read, peers_[1].read}, {peers_[0].arrived, peers_[1].arrived}};
+  return {
+      ipc::encode(*copy), {peers_[0].read, peers_[1].read}, {peers_[0].arrived, peers_[1].arrived}};
 }
 
 void Simulator::restore(const Snapshot& from) {
@@ -235,7 +263,8 @@ void Simulator::restore(const Snapshot& from) {
   trouble_made_ = ordered_ = mute_ = fresh_ = false;
 }
 
-// --- what worker/session/session.cc does with sockets ----------------------------------------------
+// --- what worker/session/session.cc does with sockets
+// ----------------------------------------------
 
 void Simulator::read(Side side, std::size_t n) {
   Peer& p = peer(side);
@@ -276,15 +305,24 @@ void Simulator::carry_out() {
   for (std::size_t i = 0; i < actions_.list().size(); ++i) {
     const Action action = actions_.list()[i];
     switch (action.kind) {
-      case Action::Kind::send: send(action.side, action.bytes); break;
-      case Action::Kind::connect: connect(); break;
-      case Action::Kind::close: close_ours(action.side); break;
+      case Action::Kind::send:
+        send(action.side, action.bytes);
+        break;
+      case Action::Kind::connect:
+        connect();
+        break;
+      case Action::Kind::close:
+        close_ours(action.side);
+        break;
       case Action::Kind::finish_client:
         if (peer(Side::client).connected && state_.unsent_to_client.empty())
           peer(Side::client).finished = true;
         break;
-      case Action::Kind::refresh_accounts: accounts_asked_ = true; break;
-      case Action::Kind::log: break;
+      case Action::Kind::refresh_accounts:
+        accounts_asked_ = true;
+        break;
+      case Action::Kind::log:
+        break;
     }
   }
   actions_.clear();
@@ -336,7 +374,8 @@ void Simulator::close_ours(Side side) {
   unsent(state_, side) = {};
 }
 
-// --- what may never happen ---------------------------------------------------------------------------
+// --- what may never happen
+// ---------------------------------------------------------------------------
 
 void Simulator::fail(std::string what) {
   if (!problem_.empty()) return;
@@ -379,8 +418,10 @@ uint8_t Simulator::next_sequence() const {
 void Simulator::check_own_error(ByteSpan packet) {
   if (!own_.empty()) return fail("speaks twice");
   own_.assign(packet.begin(), packet.end());
-  if (state_.phase != Phase::closing) return fail("the client gets bytes that the server did not send");
-  if (!script_.packet_ends[1].contains(sent_[0])) return fail("speaks inside a packet of the server");
+  if (state_.phase != Phase::closing)
+    return fail("the client gets bytes that the server did not send");
+  if (!script_.packet_ends[1].contains(sent_[0]))
+    return fail("speaks inside a packet of the server");
   if (packet.size() < 5 || packet.size() != 4 + static_cast<std::size_t>(packet[0]) +
                                                 (static_cast<std::size_t>(packet[1]) << 8))
     return fail("its own words are not one packet");
@@ -403,9 +444,11 @@ void Simulator::check_after_event() {
   if (state_.phase != Phase::relaying && state_.phase != Phase::ending) return;
   // Everything goes on at once; only the start of a command that may have to be judged is kept.
   if (peers_[1].read != sent_[0]) return fail("keeps bytes of the server back");
-  if (peers_[0].read != sent_[1] + state_.held.size()) return fail("keeps bytes of the client back");
+  if (peers_[0].read != sent_[1] + state_.held.size())
+    return fail("keeps bytes of the client back");
   if (!state_.judged && !state_.held.empty()) return fail("holds bytes for nothing");
-  if (state_.phase == Phase::ending && state_.conversation.at_boundary()) return fail("ought to have ended");
+  if (state_.phase == Phase::ending && state_.conversation.at_boundary())
+    return fail("ought to have ended");
   if (state_.conversation.at_boundary() != script_.is_boundary({sent_[1], sent_[0]}))
     fail(state_.conversation.at_boundary() ? "takes this for a command boundary"
                                            : "does not see the command boundary");
@@ -418,18 +461,22 @@ void Simulator::check_at_end() {
     case Trouble::none:
     case Trouble::connect_fails:
     case Trouble::connect_hangs:
-    case Trouble::server_is_full: return mute_ ? void() : check_complete();
+    case Trouble::server_is_full:
+      return mute_ ? void() : check_complete();
     case Trouble::order_to_end:
-    case Trouble::primary_moves: return ordered_ ? check_ordered_end() : void();
+    case Trouble::primary_moves:
+      return ordered_ ? check_ordered_end() : void();
     case Trouble::client_closes:
-      if (logged_in_ && peers_[1].arrived != peers_[0].written && !done_writing(Side::server))
+      if (logged_in_ && peers_[1].arrived + state_.held.size() != peers_[0].written &&
+          !done_writing(Side::server))
         fail("what the client wrote did not all arrive");
       return;
     case Trouble::server_closes:
       if (logged_in_ && peers_[0].arrived != peers_[1].written && !done_writing(Side::client))
         fail("what the server wrote did not all arrive");
       return;
-    default: return;
+    default:
+      return;
   }
 }
 
@@ -439,16 +486,18 @@ void Simulator::check_complete() {
   if (!own_.empty()) fail("an error though nothing was wrong");
 }
 
-/// Every command that reached the server was answered, the answer reached the client, and so did the
-/// reason of the end, unless the client had finished before.
+/// Every command that reached the server was answered, the answer reached the client, and so did
+/// the reason of the end, unless the client had finished before.
 void Simulator::check_ordered_end() {
   if (script_.pipelined) return;  // its server does not answer before it has all the commands
   if (own_.empty()) {
     if (peers_[0].arrived != script_.sent[1].size()) fail("ended without a word");
     return;
   }
-  if (!script_.is_boundary({peers_[1].arrived, peers_[0].arrived})) return fail("an answer is lost");
-  if (own_arrived_ != own_.size() && !done_writing(Side::client)) fail("the reason did not reach the client");
+  if (!script_.is_boundary({peers_[1].arrived, peers_[0].arrived}))
+    return fail("an answer is lost");
+  if (own_arrived_ != own_.size() && !done_writing(Side::client))
+    fail("the reason did not reach the client");
 }
 
 }  // namespace sluice::worker

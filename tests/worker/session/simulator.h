@@ -1,7 +1,7 @@
 // A session without a network: the engine, and around it what worker/session/session.cc does with
-// sockets, done with counters. Client and server act out a recording; the bytes between them and the
-// engine arrive in pieces, are held up, are taken in part, and both may close whenever they like. All
-// that is by chance comes from one seed, so a run can be repeated.
+// sockets, done with counters. Client and server act out a recording; the bytes between them and
+// the engine arrive in pieces, are held up, are taken in part, and both may close whenever they
+// like. All that is by chance comes from one seed, so a run can be repeated.
 //
 // It watches what no session may ever do: see check_* in simulator.cc.
 #pragma once
@@ -49,7 +49,8 @@ class Simulator {
   const std::string& problem() const { return problem_; }
   std::size_t events() const { return events_; }
 
-  // --- by hand, step by step ----------------------------------------------------------------------
+  // --- by hand, step by step
+  // ----------------------------------------------------------------------
 
   void accept();
   /// Hands the engine exactly the next `n` bytes of a side.
@@ -117,7 +118,9 @@ class Simulator {
   void check_ordered_end();
   void fail(std::string what);
 
-  std::size_t chance(std::size_t n) { return std::uniform_int_distribution<std::size_t>(0, n - 1)(random_); }
+  std::size_t chance(std::size_t n) {
+    return std::uniform_int_distribution<std::size_t>(0, n - 1)(random_);
+  }
   bool done_writing(Side side) const { return peer(side).written == script_.stream(side).size(); }
 
   const Script& script_;
@@ -135,11 +138,11 @@ class Simulator {
   std::size_t events_ = 0;
   std::size_t connects_ = 0, server_closes_ = 0;
   bool trouble_made_ = false, accounts_asked_ = false;
-  bool logged_in_ = false;      ///< the client has its OK
-  bool ordered_ = false;        ///< to end, after the login
-  bool mute_ = false;           ///< nobody writes any more
-  bool full_ = false;           ///< the server says 1040
-  bool fresh_ = false;          ///< nothing was read from the server yet
+  bool logged_in_ = false;  ///< the client has its OK
+  bool ordered_ = false;    ///< to end, after the login
+  bool mute_ = false;       ///< nobody writes any more
+  bool full_ = false;       ///< the server says 1040
+  bool fresh_ = false;      ///< nothing was read from the server yet
   std::string problem_;
 };
 

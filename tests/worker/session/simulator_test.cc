@@ -1,6 +1,6 @@
-// Every recorded conversation through the session engine: cut, moved, closed and ended at every byte,
-// and thousands of sessions in which chance decides. To repeat a failure: SLUICE_SEED as printed,
-// SLUICE_SESSIONS=1.
+// Every recorded conversation through the session engine: cut, moved, closed and ended at every
+// byte, and thousands of sessions in which chance decides. To repeat a failure: SLUICE_SEED as
+// printed, SLUICE_SESSIONS=1.
 #include "tests/worker/session/simulator.h"
 
 #include <fmt/format.h>
@@ -29,8 +29,8 @@ class Recorded : public testing::TestWithParam<std::size_t> {
 
   const Script& script() const { return scripts()[GetParam()]; }
 
-  /// Whether it matters what happens at this byte: near either end of a packet it does. In the middle
-  /// of a long one the engine only counts, so a few of its bytes speak for all.
+  /// Whether it matters what happens at this byte: near either end of a packet it does. In the
+  /// middle of a long one the engine only counts, so a few of its bytes speak for all.
   bool matters(Side side, std::size_t at) const {
     constexpr std::size_t kNear = 48;
     const auto& ends = script().packet_ends[static_cast<std::size_t>(side)];
@@ -67,7 +67,8 @@ TEST_P(Recorded, IsTheSameCutAtEveryByte) {
       session.deliver(piece.from, at - piece.begin);
       session.move();
       session.deliver(piece.from, piece.end - at);
-      ASSERT_EQ(session.problem(), "") << "cut at byte " << at << " of the " << enum_name(piece.from);
+      ASSERT_EQ(session.problem(), "")
+          << "cut at byte " << at << " of the " << enum_name(piece.from);
       ASSERT_TRUE(session.snapshot() == piece.after)
           << "cut at byte " << at << " of the " << enum_name(piece.from);
     }
@@ -100,7 +101,8 @@ TEST_P(Recorded, AnOrderToEndAtAnyByteLosesNoAnswer) {
       session.deliver(piece.from, at - piece.begin);
       session.order_to_end();
       session.run();
-      ASSERT_EQ(session.problem(), "") << "ordered at byte " << at << " of the " << enum_name(piece.from);
+      ASSERT_EQ(session.problem(), "")
+          << "ordered at byte " << at << " of the " << enum_name(piece.from);
     }
   }
 }
@@ -110,12 +112,15 @@ std::string name_of(const testing::TestParamInfo<std::size_t>& test) {
   std::replace(name.begin(), name.end(), '-', '_');
   return name;
 }
-INSTANTIATE_TEST_SUITE_P(Conversations, Recorded, testing::Range<std::size_t>(0, scripts().size()), name_of);
+INSTANTIATE_TEST_SUITE_P(Conversations, Recorded, testing::Range<std::size_t>(0, scripts().size()),
+                         name_of);
 
 /// A plan and the seed of everything else, from one number.
 struct Draw {
   explicit Draw(uint64_t seed) : random(seed) {
-    const auto pick = [this](std::size_t n) { return std::uniform_int_distribution<std::size_t>(0, n - 1)(random); };
+    const auto pick = [this](std::size_t n) {
+      return std::uniform_int_distribution<std::size_t>(0, n - 1)(random);
+    };
     constexpr std::size_t kPieces[] = {1, 3, 17, 200, 1460, 16384, SIZE_MAX};
     constexpr std::size_t kRooms[] = {1, 50, 4000, 65536, SIZE_MAX};
     script = &scripts()[pick(scripts().size())];
@@ -146,10 +151,10 @@ TEST(Simulator, RandomSessions) {
     Draw draw(seed);
     Simulator session(*draw.script, draw.plan, draw.random());
     session.run();
-    ASSERT_EQ(session.problem(), "")
-        << fmt::format("SLUICE_SEED={} trouble {} after {} events, pieces of {}, room for {}{}{}", seed,
-                       static_cast<int>(draw.plan.trouble), draw.plan.after, draw.plan.piece,
-                       draw.plan.room, draw.plan.judged ? ", judged" : "", draw.plan.moves ? ", moves" : "");
+    ASSERT_EQ(session.problem(), "") << fmt::format(
+        "SLUICE_SEED={} trouble {} after {} events, pieces of {}, room for {}{}{}", seed,
+        static_cast<int>(draw.plan.trouble), draw.plan.after, draw.plan.piece, draw.plan.room,
+        draw.plan.judged ? ", judged" : "", draw.plan.moves ? ", moves" : "");
   }
 }
 

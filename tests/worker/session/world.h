@@ -16,8 +16,14 @@ struct World {
 
   World() {
     using cluster::Role;
-    cluster.servers = {{.name = "db1", .addresses = {{"10.0.0.1", 3306, ""}}, .role = Role::primary, .reason = "x"},
-                       {.name = "db2", .addresses = {{"10.0.0.2", 3306, ""}}, .role = Role::replica, .reason = "x"}};
+    cluster.servers = {{.name = "db1",
+                        .addresses = {{"10.0.0.1", 3306, ""}},
+                        .role = Role::primary,
+                        .reason = "x"},
+                       {.name = "db2",
+                        .addresses = {{"10.0.0.2", 3306, ""}},
+                        .role = Role::replica,
+                        .reason = "x"}};
     for (const auto& server : cluster.servers) views_.push_back({.state = &server});
   }
   World(const World&) = delete;  // views point inside
@@ -36,8 +42,14 @@ struct World {
 
   cluster::ServerState& server(std::size_t i) { return cluster.servers[i]; }
   Surroundings surroundings() const {
-    return {service, router_of(service.router), known, views_, configured,
-            loaded_ ? &table_ : nullptr, accounts_version, now_ns};
+    return {service,
+            router_of(service.router),
+            known,
+            views_,
+            configured,
+            loaded_ ? &table_ : nullptr,
+            accounts_version,
+            now_ns};
   }
 
  private:

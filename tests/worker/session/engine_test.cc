@@ -1,0 +1,719 @@
+// The engine, event by event: what each phase does with each event, who may log in, and which
+// number sluice's own errors have.
+#include "worker/session/engine.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "common/base/clock.h"
+#include "common/mysql/packets.h"
+#include "tests/worker/session/world.h"
+
+namespace sluice::worker {
+namespace {
+
+using testing::HasSubstr;
+using Kind = Action::Kind;
+
+const std::string kOk("\0\0\0\2\0\0\0", 7);
+
+Bytes packet(uint8_t sequence, std::string_view payload) {
+  Bytes out;
+  mysql::append_packet(out, sequence, as_bytes(payload));
+  return out;
+}
+
+Bytes error_packet(uint8_t sequence, uint16_t number, std::string_view message) {
+  return packet(sequence, as_text(mysql::encode_error(number, "HY000", message)));
+}
+
+Bytes greeting(uint64_t capabilities = ~uint64_t{0} & ~uint64_t{mysql::kLongPassword}) {
+  mysql::Greeting g;
+  g.version = "5.5.5-10.11.6-MariaDB";
+  g.connection_id = 4711;
+  g.capabilities = capabilities;
+  g.plugin = "mysql_native_password";
+  return packet(0, as_text(mysql::encode_greeting(g)));
+}
+
+Bytes login(std::string_view user = "app", uint64_t extra = 0) {
+  Bytes payload;
+  ByteWriter w(payload);
+  w.fixed<uint32_t>(static_cast<uint32_t>(mysql::kProtocol41 | mysql::kSecureConnection | extra));
+  w.fixed<uint32_t>(mysql::kMaxPayload);
+  w.byte(45);
+  w.zeros(23);
+  w.nul_text(user);
+  w.byte(0);
+  return packet(1, as_text(payload));
+}
+
+Bytes change_user(std::string_view user) {
+  Bytes payload;
+  ByteWriter w(payload);
+  w.byte(0x11);
+  w.nul_text(user);
+  w.byte(0);
+  w.nul_text("shop");
+  w.nul_text("padding, so that its head is whole");
+  return packet(0, as_text(payload));
+}
+
+Bytes joined(std::initializer_list<Bytes> parts) {
+  Bytes out;
+  for (const auto& part : parts) out.insert(out.end(), part.begin(), part.end());
+  return out;
+}
+
+class EngineTest : public testing::Test {
+ protected:
+  World world;
+  SessionState s{.id = 1, .service = "shop", .client_ip = "127.0.0.1"};
+  // What the engine wanted done at the last event.
+  Bytes to_client, to_server;
+  std::vector<std::string> connects;
+  bool closed_client = false, closed_server = false, finished = false, refresh = false;
+  std::string logged;
+
+  void note(Actions& actions) {
+    to_client.clear(), to_server.clear(), connects.clear(), logged.clear();
+    closed_client = closed_server = finished = refresh = false;
+    for (const auto& a : actions.list()) {
+      auto& target = a.side == Side::client ? to_client : to_server;
+      switch (a.kind) {
+        case Kind::send:
+          target.insert(target.end(), a.bytes.begin(), a.bytes.end());
+          break;
+        case Kind::connect:
+          connects.emplace_back(a.text);
+          break;
+        case Kind::close:
+          (a.side == Side::client ? closed_client : closed_server) = true;
+          break;
+        case Kind::finish_client:
+          finished = true;
+          break;
+        case Kind::refresh_accounts:
+          refresh = true;
+          break;
+        case Kind::log:
+          logged = a.text;
+          break;
+      }
+    }
+  }
+  template <class Event>
+  void event(Event happens) {
+    Actions actions;
+    happens(actions);
+    note(actions);
+  }
+  void accept() {
+    event([&](Actions& out) { on_accepted(s, world.surroundings(), out); });
+  }
+  void bytes(Side from, const Bytes& all) {
+    event([&](Actions& out) { on_bytes(s, world.surroundings(), from, all, out); });
+  }
+  void client(const Bytes& all) { bytes(Side::client, all); }
+  void server(const Bytes& all) { bytes(Side::server, all); }
+  void closed(Side side) {
+    event([&](Actions& out) { on_closed(s, world.surroundings(), side, out); });
+  }
+  void late() {
+    world.now_ns = s.deadline_ns;
+    event([&](Actions& out) { on_deadline(s, world.surroundings(), out); });
+  }
+  void view() {
+    event([&](Actions& out) { on_view(s, world.surroundings(), out); });
+  }
+  void accounts() {
+    event([&](Actions& out) { on_accounts(s, world.surroundings(), out); });
+  }
+  void failed(std::string why) {
+    event([&](Actions& out) { on_connect_failed(s, world.surroundings(), std::move(why), out); });
+  }
+  void order(int64_t deadline_ns = 1'000 * kSecondNs) {
+    event([&](Actions& out) {
+      on_order_to_end(s, {1053, "08S01", "going"}, world.now_ns, deadline_ns, out);
+    });
+  }
+
+  void reach(Phase phase) {
+    world.known = phase != Phase::waiting;
+    accept();
+    if (phase >= Phase::greeted) server(greeting());
+    if (phase >= Phase::judging) client(login());
+    if (phase >= Phase::relaying) server(packet(2, kOk));
+    if (phase == Phase::ending) client(packet(0, "\3SELECT 1")), order();
+    if (phase == Phase::closing) order();
+    ASSERT_EQ(s.phase, phase);
+  }
+  /// A client that needs an account of its own.
+  void come_from_elsewhere() {
+    s.client_ip = "10.1.2.3";
+    on_connected(s, "10.9.9.9");
+  }
+  /// The error that the client was sent, checked for its number.
+  std::string error(uint8_t sequence) {
+    if (to_client.size() < 5) return "nothing";
+    EXPECT_EQ(static_cast<uint8_t>(to_client[3]), sequence);
+    const auto e = mysql::parse_error(ByteSpan(to_client).subspan(4));
+    return e ? std::to_string(e->number) + " " + std::string(e->message) : "no error";
+  }
+};
+
+// --- the way to the login
+// ----------------------------------------------------------------------------
+
+TEST_F(EngineTest, WaitsUntilTheClusterIsKnown) {
+  reach(Phase::waiting);
+  EXPECT_TRUE(connects.empty());
+  EXPECT_FALSE(wants_read(s, Side::client));
+  world.known = true;
+  view();
+  EXPECT_THAT(connects, testing::ElementsAre("db1"));
+}
+
+TEST_F(EngineTest, WaitsOnlySoLong) {
+  reach(Phase::waiting);
+  late();
+  EXPECT_THAT(error(0), HasSubstr("nothing is known about cluster c1 yet"));
+  EXPECT_EQ(s.phase, Phase::closing);
+  EXPECT_TRUE(finished);
+}
+
+TEST_F(EngineTest, MasksWhatItCannotCarryInTheGreetingAndInTheAnswer) {
+  accept();
+  server(greeting());
+  const auto g = mysql::parse_greeting(ByteSpan(to_client).subspan(4));
+  ASSERT_TRUE(g);
+  EXPECT_EQ(g->capabilities & (mysql::kSsl | mysql::kCompress | mysql::kZstd), 0u);
+  EXPECT_EQ(g->connection_id, 4711u);
+  client(login("app", mysql::kCompress | mysql::kSsl | mysql::kZstd | mysql::kDeprecateEof));
+  const auto r = mysql::parse_handshake_response(ByteSpan(to_server).subspan(4));
+  ASSERT_TRUE(r);
+  EXPECT_EQ(r->capabilities & (mysql::kSsl | mysql::kCompress | mysql::kZstd), 0u);
+  EXPECT_TRUE(s.conversation.capabilities & mysql::kDeprecateEof);
+}
+
+TEST_F(EngineTest, CapabilitiesAreThoseOfBothSides) {
+  accept();
+  server(greeting(mysql::kProtocol41 | mysql::kSecureConnection));
+  client(login("app", mysql::kDeprecateEof));
+  EXPECT_FALSE(s.conversation.capabilities & mysql::kDeprecateEof);
+}
+
+TEST_F(EngineTest, TakesTheNextServerWhenOneFails) {
+  world.service.target = config::Target::any;
+  accept();
+  EXPECT_THAT(connects, testing::ElementsAre("db1"));
+  failed("Connection refused");
+  EXPECT_THAT(connects, testing::ElementsAre("db2"));
+  EXPECT_TRUE(closed_server);
+  late();
+  EXPECT_THAT(error(0), HasSubstr("db1: could not be reached"));
+  EXPECT_THAT(error(0), testing::StartsWith("2003 "));
+}
+
+TEST_F(EngineTest, TheServersOwnErrorInPlaceOfItsGreetingReachesTheClient) {
+  accept();
+  server(error_packet(0, 1040, "Too many connections"));
+  EXPECT_EQ(error(0), "1040 Too many connections");
+}
+
+TEST_F(EngineTest, MalformedGreetingsAreTheServersFault) {
+  for (const auto& bad :
+       {packet(0, "\x09old"), packet(0, ""), joined({greeting(), packet(0, "more")}),
+        packet(0, std::string(1, '\x0A') + "no end")}) {
+    s = {.id = 1, .service = "shop", .client_ip = "127.0.0.1"};
+    accept();
+    server(bad);
+    EXPECT_THAT(error(0), testing::StartsWith("2003 "));
+  }
+}
+
+TEST_F(EngineTest, AGreetingWithoutEndIsCutOff) {
+  accept();
+  for (int i = 0; i < 5 && s.phase == Phase::connecting; ++i)
+    server(i == 0 ? joined({Bytes{std::byte{0xFF}, std::byte{0xFF}, std::byte{0xFF}, std::byte{0}},
+                            Bytes(30'000)})
+                  : Bytes(30'000));
+  EXPECT_EQ(s.phase, Phase::closing);
+}
+
+TEST_F(EngineTest, AServerThatSpeaksOutOfTurnIsCutOff) {
+  reach(Phase::greeted);
+  for (int i = 0; i < 5 && s.phase == Phase::greeted; ++i)
+    server(i == 0 ? joined({Bytes{std::byte{0xFF}, std::byte{0xFF}, std::byte{0xFF}, std::byte{0}},
+                            Bytes(30'000)})
+                  : Bytes(30'000));
+  EXPECT_EQ(s.phase, Phase::closing);
+  EXPECT_THAT(error(2), testing::StartsWith("1043 "));
+}
+
+TEST_F(EngineTest, TheServersLastWordsDuringTheHandshakeReachTheClient) {
+  reach(Phase::greeted);
+  server(error_packet(2, 1159, "Got timeout reading communication packets"));
+  EXPECT_THAT(error(2), testing::StartsWith("1159 "));
+}
+
+TEST_F(EngineTest, BadAnswersOfTheClientAreRefused) {
+  auto wrong_number = login();
+  wrong_number[3] = std::byte{2};
+  auto tls = login("app", mysql::kSsl);
+  tls = packet(1, as_text(ByteSpan(tls).subspan(4, 32)));
+  auto cut = packet(1, as_text(ByteSpan(login()).subspan(4, 33)));
+  const std::pair<Bytes, const char*> cases[] = {{wrong_number, "wrong sequence number"},
+                                                 {tls, "TLS"},
+                                                 {cut, "malformed user"},
+                                                 {packet(1, ""), "malformed capabilities"},
+                                                 {packet(1, "garbage"), "malformed"}};
+  for (const auto& [answer, why] : cases) {
+    s = {.id = 1, .service = "shop", .client_ip = "127.0.0.1"};
+    reach(Phase::greeted);
+    client(answer);
+    EXPECT_THAT(error(2), HasSubstr(why));
+    EXPECT_TRUE(closed_server);
+    EXPECT_TRUE(to_server.empty());
+  }
+}
+
+TEST_F(EngineTest, AnAnswerWithoutEndIsRefused) {
+  reach(Phase::greeted);
+  client(Bytes{std::byte{0xFF}, std::byte{0xFF}, std::byte{0xFF}, std::byte{1}});
+  for (int i = 0; i < 5 && s.phase == Phase::greeted; ++i) client(Bytes(30'000));
+  EXPECT_THAT(error(2), HasSubstr("too large"));
+}
+
+TEST_F(EngineTest, AClientThatLeavesBeforeItAnswersIsExcused) {
+  reach(Phase::greeted);
+  closed(Side::client);
+  EXPECT_EQ(s.phase, Phase::over);
+  EXPECT_TRUE(closed_client && closed_server);
+  const auto r = mysql::parse_handshake_response(ByteSpan(to_server).subspan(4));
+  ASSERT_TRUE(r);
+}
+
+TEST_F(EngineTest, OkOfTheServerIsTheOkOfTheClient) {
+  reach(Phase::proving);
+  EXPECT_TRUE(to_client.empty());
+  server(packet(2, kOk));
+  EXPECT_EQ(to_client, packet(2, kOk));
+  EXPECT_EQ(s.phase, Phase::relaying);
+  EXPECT_EQ(s.deadline_ns, 0);
+  EXPECT_FALSE(s.login);
+  EXPECT_TRUE(s.conversation.at_boundary());
+}
+
+TEST_F(EngineTest, TheProofTakesAsManyStepsAsTheServerWants) {
+  reach(Phase::proving);
+  const auto more = packet(2, std::string("\xFE") + "client_ed25519");
+  server(more);
+  EXPECT_EQ(to_client, more);
+  const auto proof = packet(3, "a proof");
+  client(proof);
+  EXPECT_EQ(to_server, proof);
+  server(packet(4, "\1more"));
+  EXPECT_EQ(s.phase, Phase::proving);
+  server(packet(5, kOk));
+  EXPECT_EQ(s.phase, Phase::relaying);
+}
+
+TEST_F(EngineTest, TheServersRefusalReachesTheClient) {
+  reach(Phase::proving);
+  const auto refusal = error_packet(2, 1045, "Access denied for user");
+  server(refusal);
+  EXPECT_EQ(to_client, refusal);
+  EXPECT_EQ(s.phase, Phase::closing);
+  EXPECT_TRUE(finished && closed_server);
+}
+
+TEST_F(EngineTest, AServerThatLeavesDuringTheProofIsNamed) {
+  reach(Phase::proving);
+  server(packet(2, std::string("\xFE") + "client_ed25519"));
+  client(packet(3, "a proof"));
+  closed(Side::server);
+  EXPECT_THAT(error(4), HasSubstr("server db1 closed the connection during the login"));
+}
+
+TEST_F(EngineTest, ALoginThatTakesTooLongIsRefusedWithTheRightNumber) {
+  for (const auto& [phase, number] : {std::pair{Phase::greeted, 2}, {Phase::proving, 2}}) {
+    s = {.id = 1, .service = "shop", .client_ip = "127.0.0.1"};
+    reach(phase);
+    late();
+    EXPECT_THAT(error(static_cast<uint8_t>(number)), HasSubstr("the login took too long"));
+  }
+}
+
+TEST_F(EngineTest, CommandsBehindTheAnswerGoOnAndAreAnsweredAfterTheLogin) {
+  reach(Phase::greeted);
+  const auto query = packet(0, "\3SELECT 1");
+  client(joined({login(), query}));
+  EXPECT_EQ(to_server, joined({login(), query}));
+  server(joined({packet(2, kOk), packet(1, kOk)}));
+  EXPECT_EQ(s.phase, Phase::relaying);
+  EXPECT_EQ(to_client, joined({packet(2, kOk), packet(1, kOk)}));
+  EXPECT_TRUE(s.conversation.at_boundary());
+  EXPECT_EQ(s.conversation.commands, 1u);
+}
+
+TEST_F(EngineTest, CommandsBehindTheAnswerDoNotChangeTheNumberOfARefusal) {
+  reach(Phase::greeted);
+  client(joined({login(), packet(0, "\3SELECT 1")}));
+  late();
+  EXPECT_THAT(error(2), HasSubstr("too long"));
+}
+
+TEST_F(EngineTest, OverTheLimitIsSaid) {
+  world.service.max_connections = 5;
+  event([&](Actions& out) { on_limit(s, world.surroundings(), out); });
+  EXPECT_THAT(error(0), testing::StartsWith("1040 "));
+  EXPECT_THAT(error(0), HasSubstr("service shop allows 5"));
+}
+
+// --- accounts
+// ------------------------------------------------------------------------------------------
+
+TEST_F(EngineTest, AClientFromElsewhereNeedsTheAccountThatTheServerWillPick) {
+  world.load_accounts({{"app", "%"}});
+  come_from_elsewhere();
+  reach(Phase::proving);
+  EXPECT_EQ(to_server, login());
+}
+
+TEST_F(EngineTest, AnotherAccountThanItsOwnIsRefused) {
+  world.load_accounts({{"app", "10.1.%"}, {"app", "10.9.%"}});
+  come_from_elsewhere();
+  reach(Phase::greeted);
+  client(login());
+  EXPECT_EQ(s.phase, Phase::judging);
+  EXPECT_TRUE(refresh) << "the tables may be old";
+  EXPECT_TRUE(to_server.empty());
+  EXPECT_FALSE(wants_read(s, Side::client));
+  accounts();
+  EXPECT_THAT(error(2), HasSubstr("'app'@'10.1.%'"));
+  EXPECT_THAT(error(2), testing::StartsWith("1045 "));
+}
+
+TEST_F(EngineTest, AnotherAccountIsAllowedWhereTheServiceSaysSo) {
+  world.load_accounts({{"app", "10.1.%"}, {"app", "10.9.%"}});
+  world.service.account_mismatch = config::AccountMismatch::allow;
+  come_from_elsewhere();
+  reach(Phase::proving);
+}
+
+TEST_F(EngineTest, AnAccountThatIsNewIsFoundAfterTheTablesWereReadAgain) {
+  world.load_accounts({{"old", "%"}});
+  come_from_elsewhere();
+  reach(Phase::greeted);
+  client(login());
+  EXPECT_TRUE(refresh);
+  world.load_accounts({{"app", "%"}});
+  accounts();
+  EXPECT_EQ(s.phase, Phase::proving);
+  EXPECT_EQ(to_server, login());
+}
+
+TEST_F(EngineTest, WithoutAccountsALoginIsRefusedInTheEnd) {
+  come_from_elsewhere();
+  reach(Phase::greeted);
+  client(login());
+  EXPECT_TRUE(refresh);
+  accounts();
+  EXPECT_EQ(s.phase, Phase::judging) << "the first load may still come";
+  late();
+  EXPECT_THAT(error(2), HasSubstr("not loaded yet"));
+}
+
+class JudgedTest : public EngineTest {
+ protected:
+  void SetUp() override {
+    world.load_accounts({{"app", "%"}, {"other", "%"}, {"split", "10.1.%"}, {"split", "10.9.%"}});
+    come_from_elsewhere();
+  }
+};
+
+TEST_F(JudgedTest, ChangeUserToAnAccountOfItsOwnGoesOn) {
+  reach(Phase::relaying);
+  client(change_user("other"));
+  EXPECT_EQ(to_server, change_user("other"));
+  EXPECT_FALSE(s.conversation.at_boundary());
+}
+
+TEST_F(JudgedTest, ChangeUserToAnotherAccountIsRefused) {
+  reach(Phase::relaying);
+  client(change_user("split"));
+  EXPECT_TRUE(to_server.empty());
+  EXPECT_TRUE(refresh);
+  accounts();
+  EXPECT_TRUE(to_server.empty());
+  EXPECT_THAT(error(1), testing::StartsWith("1045 "));
+  EXPECT_TRUE(closed_server);
+}
+
+TEST_F(JudgedTest, ChangeUserInPiecesIsJudgedWhole) {
+  reach(Phase::relaying);
+  const auto whole = change_user("other");
+  Bytes got;
+  for (const auto byte : whole) {
+    EXPECT_TRUE(got.empty());
+    client({byte});
+    got.insert(got.end(), to_server.begin(), to_server.end());
+  }
+  EXPECT_EQ(got, whole);
+}
+
+TEST_F(JudgedTest, OtherCommandsArePassedAroundAChangeUser) {
+  reach(Phase::relaying);
+  const auto ping = packet(0, "\x0E");
+  const auto all = joined({ping, change_user("other"), ping});
+  client(all);
+  EXPECT_EQ(to_server, all);
+}
+
+TEST_F(JudgedTest, ChangeUserBehindTheAnswerToTheGreetingIsJudgedToo) {
+  reach(Phase::greeted);
+  client(joined({login(), change_user("split")}));
+  EXPECT_EQ(to_server, login()) << "nothing that was not judged";
+  server(packet(2, kOk));
+  EXPECT_EQ(s.phase, Phase::relaying);
+  EXPECT_TRUE(to_server.empty());
+  EXPECT_TRUE(refresh);
+  accounts();
+  EXPECT_TRUE(to_server.empty());
+  EXPECT_THAT(error(1), testing::StartsWith("1045 "));
+}
+
+TEST_F(JudgedTest, ChangeUserDuringTheProofIsJudgedToo) {
+  reach(Phase::proving);
+  client(joined({packet(0, "\x0E"), change_user("other")}));
+  EXPECT_EQ(to_server, packet(0, "\x0E"));
+  server(packet(2, kOk));
+  EXPECT_EQ(to_server, change_user("other"));
+}
+
+TEST_F(JudgedTest, TooMuchAheadOfTheLoginIsRefused) {
+  reach(Phase::proving);
+  client(change_user(std::string(1000, 'x')));
+  for (int i = 0; i < 5 && s.phase == Phase::proving; ++i) client(Bytes(30'000));
+  EXPECT_EQ(s.phase, Phase::closing);
+}
+
+TEST_F(JudgedTest, AChangeUserWithoutEndIsRefused) {
+  reach(Phase::relaying);
+  client(joined(
+      {Bytes{std::byte{0xFF}, std::byte{0xFF}, std::byte{0xF0}, std::byte{0}, std::byte{0x11}},
+       Bytes(60)}));
+  for (int i = 0; i < 5 && s.phase == Phase::relaying; ++i) client(Bytes(30'000));
+  EXPECT_THAT(error(1), testing::StartsWith("1835 "));
+}
+
+// --- traffic
+// -------------------------------------------------------------------------------------------
+
+TEST_F(EngineTest, BytesGoOnAsTheyAre) {
+  reach(Phase::relaying);
+  client(packet(0, "\3SELECT 1"));
+  EXPECT_EQ(to_server, packet(0, "\3SELECT 1"));
+  server(packet(1, kOk));
+  EXPECT_EQ(to_client, packet(1, kOk));
+}
+
+TEST_F(EngineTest, AClientThatSpeaksNonsenseIsTheServersBusiness) {
+  reach(Phase::relaying);
+  const Bytes nonsense(1000, std::byte{0xFF});
+  client(nonsense);
+  EXPECT_EQ(to_server, nonsense);
+  server(nonsense);
+  EXPECT_EQ(to_client, nonsense);
+}
+
+TEST_F(EngineTest, ASlowReaderStopsTheOtherSide) {
+  reach(Phase::relaying);
+  s.unsent_to_client = Bytes(10);
+  EXPECT_FALSE(wants_read(s, Side::server));
+  EXPECT_TRUE(wants_read(s, Side::client));
+}
+
+TEST_F(EngineTest, ACloseOfEitherSideReachesTheOther) {
+  for (const Side side : {Side::client, Side::server}) {
+    s = {.id = 1, .service = "shop", .client_ip = "127.0.0.1"};
+    reach(Phase::relaying);
+    closed(side);
+    EXPECT_EQ(s.phase, Phase::over);
+    EXPECT_TRUE(closed_client && closed_server);
+  }
+}
+
+TEST_F(EngineTest, WhatTheServerSaidLastIsSentBeforeTheClose) {
+  reach(Phase::relaying);
+  s.unsent_to_client = Bytes(10);
+  closed(Side::server);
+  EXPECT_EQ(s.phase, Phase::closing);
+  EXPECT_FALSE(closed_client);
+  s.unsent_to_client.clear();
+  event([&](Actions& out) { on_sent(s, Side::client, out); });
+  EXPECT_TRUE(finished);
+}
+
+// --- the end
+// -------------------------------------------------------------------------------------------
+
+TEST_F(EngineTest, AnIdleSessionIsEndedAtOnceWithTheReason) {
+  reach(Phase::relaying);
+  order();
+  EXPECT_EQ(error(1), "1053 going");
+  EXPECT_TRUE(closed_server && finished);
+  closed(Side::client);
+  EXPECT_EQ(s.phase, Phase::over);
+}
+
+TEST_F(EngineTest, AnAnswerIsAwaitedBeforeTheEnd) {
+  reach(Phase::ending);
+  EXPECT_FALSE(wants_read(s, Side::client));
+  server(packet(1, kOk));
+  EXPECT_EQ(s.phase, Phase::closing);
+  EXPECT_EQ(to_client, joined({packet(1, kOk),
+                               packet(1, as_text(mysql::encode_error(1053, "08S01", "going")))}));
+}
+
+TEST_F(EngineTest, ACommandThatHasBegunToArriveIsReadToItsEnd) {
+  reach(Phase::relaying);
+  const auto query = packet(0, "\3SELECT 1, 2, 3, 4, 5, 6, 7, 8, 9");
+  client(Bytes(query.begin(), query.begin() + 33));
+  order();
+  EXPECT_EQ(s.phase, Phase::ending);
+  EXPECT_TRUE(wants_read(s, Side::client));
+  client(Bytes(query.begin() + 33, query.end()));
+  EXPECT_FALSE(wants_read(s, Side::client));
+  server(packet(1, kOk));
+  EXPECT_EQ(s.phase, Phase::closing);
+}
+
+TEST_F(EngineTest, ACommandWithoutAnAnswerEndsASessionThatIsEnding) {
+  reach(Phase::relaying);
+  const auto close = packet(0, "\x19....");
+  client(Bytes(close.begin(), close.begin() + 6));
+  order();
+  EXPECT_EQ(s.phase, Phase::ending);
+  client(Bytes(close.begin() + 6, close.end()));
+  EXPECT_EQ(s.phase, Phase::closing);
+  EXPECT_EQ(error(1), "1053 going");
+}
+
+TEST_F(EngineTest, TheProofOfAChangeUserIsReadWhileEnding) {
+  reach(Phase::relaying);
+  client(change_user("other"));
+  order();
+  server(packet(1, std::string("\xFE") + "client_ed25519"));
+  EXPECT_TRUE(wants_read(s, Side::client));
+  client(packet(2, "a proof"));
+  server(packet(3, kOk));
+  EXPECT_EQ(s.phase, Phase::closing);
+}
+
+TEST_F(EngineTest, AtTheDeadlineOfAnEndTheReasonStandsInPlaceOfTheAnswer) {
+  reach(Phase::ending);
+  server(joined({packet(1, "\1"), packet(2, "\3def")}));
+  late();
+  EXPECT_EQ(error(3), "1053 going");
+}
+
+TEST_F(EngineTest, APacketOfTheServerIsNeverCut) {
+  reach(Phase::ending);
+  const auto whole = packet(1, "\1");
+  server(Bytes(whole.begin(), whole.begin() + 3));
+  late();
+  EXPECT_TRUE(to_client.empty());
+  EXPECT_TRUE(finished);
+}
+
+TEST_F(EngineTest, ASessionLeavesAServerThatIsNoPrimaryAnyMore) {
+  reach(Phase::relaying);
+  view();
+  EXPECT_EQ(s.phase, Phase::relaying);
+  std::swap(world.server(0).role, world.server(1).role);
+  view();
+  EXPECT_EQ(s.phase, Phase::closing);
+  EXPECT_THAT(error(1), HasSubstr("the primary is now db2"));
+}
+
+TEST_F(EngineTest, AnOrderDuringTheLoginRefuses) {
+  for (const auto& [phase, number] : {std::pair{Phase::waiting, 0},
+                                      {Phase::connecting, 0},
+                                      {Phase::greeted, 2},
+                                      {Phase::proving, 2}}) {
+    s = {.id = 1, .service = "shop", .client_ip = "127.0.0.1"};
+    reach(phase);
+    order();
+    EXPECT_EQ(error(static_cast<uint8_t>(number)), "1053 going");
+    EXPECT_EQ(s.phase, Phase::closing);
+  }
+}
+
+TEST_F(EngineTest, AClientThatDoesNotCloseIsClosed) {
+  reach(Phase::closing);
+  EXPECT_TRUE(wants_read(s, Side::client));
+  client(Bytes(100));
+  EXPECT_TRUE(to_client.empty() && to_server.empty());
+  late();
+  EXPECT_EQ(s.phase, Phase::over);
+  EXPECT_TRUE(closed_client);
+}
+
+/// No pair of them does harm: the session goes on or ends, and has always something to wait for.
+TEST_F(EngineTest, EveryPhaseTakesEveryEvent) {
+  for (auto p = Phase::waiting; p <= Phase::closing;
+       p = static_cast<Phase>(static_cast<int>(p) + 1)) {
+    for (int what = 0; what < 10; ++what) {
+      s = {.id = 1, .service = "shop", .client_ip = "127.0.0.1"};
+      if (p == Phase::judging) {
+        world.load_accounts({});
+        come_from_elsewhere();
+        reach(Phase::greeted);
+        client(login());
+        ASSERT_EQ(s.phase, p);
+      } else {
+        reach(p);
+      }
+      switch (what) {
+        case 0:
+          client(Bytes(50, std::byte{7}));
+          break;
+        case 1:
+          server(Bytes(50, std::byte{7}));
+          break;
+        case 2:
+          closed(Side::client);
+          break;
+        case 3:
+          closed(Side::server);
+          break;
+        case 4:
+          late();
+          break;
+        case 5:
+          view();
+          break;
+        case 6:
+          accounts();
+          break;
+        case 7:
+          order();
+          break;
+        case 8:
+          failed("x");
+          break;
+        default:
+          event([&](Actions& out) { on_sent(s, Side::client, out); });
+      }
+      const bool waits =
+          wants_read(s, Side::client) || wants_read(s, Side::server) || s.deadline_ns != 0;
+      EXPECT_TRUE(waits || s.phase == Phase::over) << enum_name(p) << " stuck after event " << what;
+      EXPECT_TRUE(ipc::decode<SessionState>(ipc::encode(s)));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace sluice::worker
