@@ -32,6 +32,7 @@ class Master final : public SupervisorUser, public RolloutUser {
   void on_cluster_update(const std::string&) override {}
   void on_all_gone() override;
 
+  void on_reload() override;
   Result<> on_first_config(const config::Config& config) override;
   void on_commit(const config::Config& before) override;
   void on_outcome(const Outcome& outcome, const std::vector<uint64_t>& requests) override;

@@ -72,8 +72,10 @@ void Rollout::begin() {
   });
   committed_ = spoken_ = false;
   step_ = Step::parsing;
-  if (kind_ == Kind::roll && state_.generation > 0)
+  if (kind_ == Kind::roll && state_.generation > 0) {
     log::notice("reload", "reading the configuration", log::kv("file", state_.config_path));
+    user_.on_reload();
+  }
   auto child = Child::start(*this, loop_, ipc::Role::parser, state_.programs.self.get(),
                             {"sluiced", "--parse-config", state_.config_path});
   if (!child) return end({.text = child.error().message});

@@ -32,6 +32,8 @@ struct Outcome {
 class RolloutUser {
  public:
   virtual ~RolloutUser() = default;
+  /// A reload begins, whoever asked for it; on_outcome() follows.
+  virtual void on_reload() = 0;
   /// The first configuration has been read, if only in part: from here on it says where the log
   /// goes.
   virtual Result<> on_first_config(const config::Config& config) = 0;

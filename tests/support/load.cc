@@ -33,15 +33,17 @@ void LoadReport::add(const LoadReport& other) {
   for (const auto& [code, count] : other.query_errors) query_errors[code] += count;
   for (const auto& [server, count] : other.servers) servers[server] += count;
   for (const auto& text : other.texts) note_text(*this, text);
+  for (const auto& text : other.wrong_texts) wrong_texts.push_back(text);
   longest_gap = std::max(longest_gap, other.longest_gap);
 }
 
 std::string LoadReport::text() const {
   return fmt::format(
       "{} connects, {} queries, {} connect failures {}, {} query failures {}, {} wrong answers, "
-      "answers by server {}, longest gap {} ms, first failures:\n  {}",
+      "answers by server {}, longest gap {} ms, first failures:\n  {}\n  {}",
       connects, queries, connect_failures, connect_errors, query_failures, query_errors,
-      wrong_answers, servers, longest_gap.count(), fmt::join(texts, "\n  "));
+      wrong_answers, servers, longest_gap.count(), fmt::join(wrong_texts, "\n  "),
+      fmt::join(texts, "\n  "));
 }
 
 Load::Load(LoadOptions options) : options_(std::move(options)), last_connect_ns_(now_ns()) {
@@ -135,11 +137,11 @@ bool Load::ask(Worker& worker, Client& client) {
   }
   if (rows->size() != 1 || rows->front().size() != 2 || rows->front()[0] != tag) {
     ++worker.report.wrong_answers;
-    note_text(worker.report,
-              fmt::format("{} was answered with {} rows of {} columns, status {:#x}, first {}", tag,
-                          rows->size(), ::mysql_field_count(client.handle()),
-                          client.handle()->server_status,
-                          rows->empty() ? "" : rows->front()[0].value_or("NULL")));
+    const auto first = rows->empty() ? "" : rows->front()[0].value_or("NULL");
+    worker.report.wrong_texts.push_back(
+        fmt::format("{} was answered with {} rows of {} columns (server status {:#x}), first {}",
+                    tag, rows->size(), ::mysql_field_count(client.handle()),
+                    client.handle()->server_status, first));
     return false;
   }
   ++worker.report.queries;

@@ -31,7 +31,8 @@ struct LoadReport {
   std::map<unsigned, uint64_t> connect_errors{};  ///< by errno
   std::map<unsigned, uint64_t> query_errors{};
   std::map<std::string, uint64_t> servers{};  ///< answers by @@server_id
-  std::vector<std::string> texts{};           ///< the first five failures and wrong answers
+  std::vector<std::string> texts{};           ///< the first five failures
+  std::vector<std::string> wrong_texts{};     ///< every wrong answer
   /// The longest time in which no connect of the whole load succeeded.
   Milliseconds longest_gap{0};
 

@@ -15,6 +15,7 @@ namespace {
 using testing::HasSubstr;
 using Kind = Action::Kind;
 
+const auto kCantConnect = std::to_string(mysql::kCantConnect) + " ";
 const std::string kOk("\0\0\0\2\0\0\0", 7);
 
 Bytes packet(uint8_t sequence, std::string_view payload) {
@@ -210,9 +211,30 @@ TEST_F(EngineTest, TakesTheNextServerWhenOneFails) {
   failed("Connection refused");
   EXPECT_THAT(connects, testing::ElementsAre("db2"));
   EXPECT_TRUE(closed_server);
-  late();
+  failed("No route to host");
   EXPECT_THAT(error(0), HasSubstr("db1: could not be reached"));
-  EXPECT_THAT(error(0), testing::StartsWith("2003 "));
+  EXPECT_THAT(error(0), HasSubstr("No route to host"));
+  EXPECT_THAT(error(0), testing::StartsWith(kCantConnect));
+}
+
+TEST_F(EngineTest, TheOnlyServerIsAskedAgainAsLongAsTheLoginMayTake) {
+  const auto end_ns = world.now_ns + int64_t{world.service.login_timeout_ms} * kMillisecondNs;
+  accept();
+  int asked = 1;
+  for (late(); s.phase == Phase::connecting && asked < 100; late(), ++asked) {
+    EXPECT_THAT(connects, testing::ElementsAre("db1"));
+    EXPECT_TRUE(closed_server);
+  }
+  EXPECT_GT(asked, 1);
+  EXPECT_LE(world.now_ns, end_ns);
+  EXPECT_THAT(error(0), HasSubstr("no greeting in time"));
+}
+
+TEST_F(EngineTest, ALateServerIsLeftForAnother) {
+  world.service.target = config::Target::any;
+  accept();
+  late();
+  EXPECT_THAT(connects, testing::ElementsAre("db2"));
 }
 
 TEST_F(EngineTest, TheServersOwnErrorInPlaceOfItsGreetingReachesTheClient) {
@@ -228,7 +250,7 @@ TEST_F(EngineTest, MalformedGreetingsAreTheServersFault) {
     s = {.id = 1, .service = "shop", .client_ip = "127.0.0.1"};
     accept();
     server(bad);
-    EXPECT_THAT(error(0), testing::StartsWith("2003 "));
+    EXPECT_THAT(error(0), testing::StartsWith(kCantConnect));
   }
 }
 

@@ -1,0 +1,179 @@
+// The session engine between two hostile peers. The input is a list of actions: bytes from a side,
+// packets, a close, a deadline, a change of the cluster, an order to end, a move to another
+// process. Whatever comes in whatever order: the session has always something to wait for until it
+// is over, and it keeps few bytes.
+#include <fuzzer/FuzzedDataProvider.h>
+
+#include <cstdlib>
+
+#include "common/mysql/packets.h"
+#include "tests/worker/session/world.h"
+
+namespace {
+
+using namespace sluice;
+using namespace sluice::worker;
+
+void must(bool holds) {
+  if (!holds) std::abort();
+}
+
+class Fuzzed {
+ public:
+  explicit Fuzzed(FuzzedDataProvider& input) : input_(input) {
+    state_.service = world_.service.name;
+    state_.client_ip = input.ConsumeBool() ? "127.0.0.1" : "10.1.2.3";
+    world_.known = input.ConsumeBool();
+    world_.service.target = config::Target::any;
+    if (input.ConsumeBool()) world_.load_accounts({{"app", "%"}, {"split", "10.1.%"}});
+    on_connected(state_, "10.9.9.9");
+    on_accepted(state_, world_.surroundings(), actions_);
+    carry_out();
+  }
+
+  void run() {
+    while (state_.phase != Phase::over && input_.remaining_bytes() > 0) act();
+    for (int i = 0; i < 20 && state_.phase != Phase::over; ++i) {  // both leave; deadlines pass
+      on_closed(state_, world_.surroundings(), i % 2 ? Side::client : Side::server, actions_);
+      carry_out();
+    }
+    must(state_.phase == Phase::over);
+  }
+
+ private:
+  void act() {
+    const auto w = world_.surroundings();
+    const auto side = input_.ConsumeBool() ? Side::client : Side::server;
+    switch (input_.ConsumeIntegralInRange(0, 11)) {
+      case 0:
+        bytes(side, input_.ConsumeBytes<std::byte>(input_.ConsumeIntegralInRange(0, 300)));
+        break;
+      case 1:
+        bytes(side, packet());
+        break;
+      case 2:
+        bytes(side, known_packet());
+        break;
+      case 3:
+        on_closed(state_, w, side, actions_);
+        break;
+      case 4:
+        deadline();
+        break;
+      case 5:
+        view();
+        break;
+      case 6:
+        on_order_to_end(state_, {1053, "08S01", "ends"}, world_.now_ns, world_.now_ns + 1000,
+                        actions_);
+        break;
+      case 7:
+        on_connect_failed(state_, w, "refused", actions_);
+        break;
+      case 8:
+        on_accounts(state_, w, actions_);
+        break;
+      case 9:
+        world_.load_accounts({{"app", "%"}, {"other", "%"}});
+        break;
+      case 10:
+        flush(side);
+        break;
+      default:
+        move();
+    }
+    carry_out();
+  }
+
+  void bytes(Side side, const Bytes& all) {
+    if (wants_read(state_, side) && !all.empty())
+      on_bytes(state_, world_.surroundings(), side, all, actions_);
+  }
+  Bytes packet() {
+    Bytes out;
+    const auto sequence = input_.ConsumeIntegral<uint8_t>();
+    mysql::append_packet(out, sequence,
+                         input_.ConsumeBytes<std::byte>(input_.ConsumeIntegralInRange(0, 120)));
+    return out;
+  }
+  /// What gets a session further.
+  Bytes known_packet() {
+    const std::string ok("\0\0\0\2\0\0\0", 7);
+    Bytes out;
+    mysql::Greeting greeting;
+    greeting.version = "5.5.5-10.11.6-MariaDB";
+    greeting.capabilities = input_.ConsumeIntegral<uint64_t>();
+    switch (input_.ConsumeIntegralInRange(0, 4)) {
+      case 0:
+        mysql::append_packet(out, 0, mysql::encode_greeting(greeting));
+        break;
+      case 1:
+        mysql::append_packet(out, 1, mysql::encode_handshake_response("app"));
+        break;
+      case 2:
+        mysql::append_packet(out, 2, as_bytes(ok));
+        break;
+      case 3:
+        mysql::append_packet(out, 0, as_bytes("\x11split"));
+        break;
+      default:
+        mysql::append_packet(out, 0, as_bytes("\3SELECT 1"));
+        break;
+    }
+    return out;
+  }
+  void deadline() {
+    if (state_.deadline_ns == 0) return;
+    world_.now_ns = std::max(world_.now_ns, state_.deadline_ns);
+    on_deadline(state_, world_.surroundings(), actions_);
+  }
+  void view() {
+    world_.known = true;
+    for (std::size_t i = 0; i < 2; ++i)
+      world_.server(i).role = input_.PickValueInArray(
+          {cluster::Role::none, cluster::Role::primary, cluster::Role::replica});
+    on_view(state_, world_.surroundings(), actions_);
+  }
+  void flush(Side side) {
+    if (unsent(state_, side).empty()) return;
+    unsent(state_, side) = {};
+    on_sent(state_, side, actions_);
+  }
+  void move() {
+    auto back = ipc::decode<SessionState>(ipc::encode(state_));
+    must(back.has_value());
+    state_ = std::move(*back);
+  }
+
+  void carry_out() {
+    for (std::size_t i = 0; i < actions_.list().size(); ++i) {
+      const Action action = actions_.list()[i];
+      if (action.kind == Action::Kind::send && input_.ConsumeBool()) {  // not all is taken
+        auto& waiting = unsent(state_, action.side);
+        waiting.insert(waiting.end(), action.bytes.begin(), action.bytes.end());
+      }
+      if (action.kind == Action::Kind::connect && input_.ConsumeBool())
+        on_connect_failed(state_, world_.surroundings(), "refused", actions_);
+      if (action.kind == Action::Kind::close) unsent(state_, action.side) = {};
+    }
+    actions_.clear();
+    must(state_.held.size() <= 2 * kMaxLoginPacket && state_.unsent_to_client.size() < 1 << 20);
+    if (state_.phase == Phase::over) return;
+    must(wants_read(state_, Side::client) || wants_read(state_, Side::server) ||
+         state_.deadline_ns != 0 || !state_.unsent_to_client.empty() ||
+         !state_.unsent_to_server.empty());
+  }
+
+  FuzzedDataProvider& input_;
+  World world_;
+  SessionState state_{.id = 1};
+  Actions actions_;
+};
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  FuzzedDataProvider input(data, size);
+  Fuzzed(input).run();
+  return 0;
+}
