@@ -63,7 +63,8 @@ void Worker::read_clock() {
 
 Result<> Worker::on_frame(ipc::Frame frame) {
   read_clock();
-  return ipc::dispatch<Worker>(*this, Handlers::kTable, ipc::Role::master, phase_, std::move(frame));
+  return ipc::dispatch<Worker>(*this, Handlers::kTable, ipc::Role::master, phase_,
+                               std::move(frame));
 }
 
 // --- from the master -----------------------------------------------------------------------------

@@ -138,10 +138,9 @@ bool Load::ask(Worker& worker, Client& client) {
   if (rows->size() != 1 || rows->front().size() != 2 || rows->front()[0] != tag) {
     ++worker.report.wrong_answers;
     const auto first = rows->empty() ? "" : rows->front()[0].value_or("NULL");
-    worker.report.wrong_texts.push_back(
-        fmt::format("{} was answered with {} rows of {} columns (server status {:#x}), first {}",
-                    tag, rows->size(), ::mysql_field_count(client.handle()),
-                    client.handle()->server_status, first));
+    worker.report.wrong_texts.push_back(fmt::format(
+        "{} was answered with {} rows of {} columns (server status {:#x}), first {}", tag,
+        rows->size(), ::mysql_field_count(client.handle()), client.handle()->server_status, first));
     return false;
   }
   ++worker.report.queries;
