@@ -65,6 +65,10 @@ void MasterLink::lose() {
   if (lost_) return;
   lost_ = true;
   watch_.stop();
+  telling_.once<&MasterLink::tell_user>(loop_, std::chrono::microseconds(0), this);
+}
+
+void MasterLink::tell_user() {
   user_->on_master_lost();
 }
 

@@ -29,7 +29,9 @@ class MasterLink {
   /// Takes over fd 3 and sends Hello; from here on the process logs through the master.
   Result<> start(MasterLinkUser& user);
 
-  /// Sends to the master. A failure is logged nowhere (there is nobody left) and ends the link.
+  /// Sends to the master. A failure is logged nowhere (there is nobody left) and ends the link; the
+  /// user is told from the loop, never from within this call: who sends (a log line is enough) is
+  /// in the middle of something.
   template <class Message>
   void send(const Message& message, std::span<const int> fds = {}) {
     if (!lost_ && !channel_.send(message, fds)) lose();
@@ -44,6 +46,7 @@ class MasterLink {
   void receive();
   Result<> take(ipc::Frame frame);
   void lose();
+  void tell_user();
   void update_interest();
   static void log_to_master(void* self, log::Level level, std::string_view component,
                             std::string_view text);
@@ -52,6 +55,7 @@ class MasterLink {
   ipc::Role role_;
   ipc::Channel channel_;
   event::IoWatch watch_;
+  event::Timer telling_;
   MasterLinkUser* user_ = nullptr;
   bool greeted_ = false, lost_ = false;
 };

@@ -68,10 +68,9 @@ void ControlClient::on_ready(short what) {
       }
     }
   }
-  if (gone_)
-    watch_.stop();  // the server sweeps it out
-  else
-    update_interest();
+  if (!gone_) return update_interest();
+  watch_.stop();
+  channel_ = ipc::Channel(UniqueFd());  // closed at once; the server sweeps out what is left
 }
 
 Result<> ControlClient::take(ipc::Frame frame) {

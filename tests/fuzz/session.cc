@@ -85,9 +85,11 @@ class Fuzzed {
     carry_out();
   }
 
-  void bytes(Side side, const Bytes& all) {
-    if (wants_read(state_, side) && !all.empty())
-      on_bytes(state_, world_.surroundings(), side, all, actions_);
+  /// As a worker's scratch buffer, the bytes live until the actions are carried out.
+  void bytes(Side side, Bytes all) {
+    scratch_ = std::move(all);
+    if (wants_read(state_, side) && !scratch_.empty())
+      on_bytes(state_, world_.surroundings(), side, scratch_, actions_);
   }
   Bytes packet() {
     Bytes out;
@@ -168,6 +170,7 @@ class Fuzzed {
   World world_;
   SessionState state_{.id = 1};
   Actions actions_;
+  Bytes scratch_;
 };
 
 }  // namespace
