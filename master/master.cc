@@ -85,7 +85,9 @@ void Master::tell_starter(std::string_view text, int code) {
   ::close(std::exchange(background_fd_, -1));
 }
 
-void Master::on_hangup(int) { rollout_.request(Rollout::Kind::roll, 0); }
+void Master::on_hangup(int) {
+  rollout_.request(Rollout::Kind::roll, 0);
+}
 
 void Master::on_reload() {
   notify_service_manager(fmt::format("RELOADING=1\nMONOTONIC_USEC={}", monotonic_ns() / 1000));

@@ -177,8 +177,8 @@ Result<> Supervisor::send_worker_start(Child& child, const config::Config& confi
     const auto known = state_.clusters.find(cluster.name);
     if (known == state_.clusters.end()) continue;
     const auto* in_force = state_.config.cluster(cluster.name);
-    auto holds = known->second.has_state ? still_true(known->second.state, in_force, cluster)
-                                         : std::nullopt;
+    auto holds =
+        known->second.has_state ? still_true(known->second.state, in_force, cluster) : std::nullopt;
     if (holds) {
       ipc::ClusterUpdate update{.state = std::move(*holds)};
       for (const auto& server : update.state.servers)
@@ -224,7 +224,8 @@ void Supervisor::stop_accepting(std::unique_ptr<Child> child) {
 
 Result<> Supervisor::on_frame(Child& child, ipc::Frame frame) {
   speaking_ = &child;
-  return ipc::dispatch<Supervisor>(*this, Handlers::kTable, child.role(), child.phase(), std::move(frame));
+  return ipc::dispatch<Supervisor>(*this, Handlers::kTable, child.role(), child.phase(),
+                                   std::move(frame));
 }
 
 Result<> Supervisor::on_ready(ipc::Ready message) {

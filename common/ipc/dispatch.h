@@ -46,17 +46,22 @@ constexpr auto on() {
   using Message = typename Traits::Message;
   using Row = Declared<Message>;
   static_assert(Traits::kTakesFds == (Row::kFds > 0), "fds declared and fds taken differ");
-  return Handler<Self>{
-      Row::kId, Row::kName, Row::kSender, Row::kPhases, Row::kFds, [](Self& self, Frame frame) -> Result<> {
-        auto message = decode<Message>(frame.body);
-        if (!message)
-          return fail(Errc::ipc_protocol,
-                      fmt::format("{}: malformed {}", Row::kName, message.error().field));
-        if constexpr (Traits::kTakesFds)
-          return (self.*Method)(std::move(*message), std::move(frame.fds));
-        else
-          return (self.*Method)(std::move(*message));
-      }};
+  return Handler<Self>{Row::kId,
+                       Row::kName,
+                       Row::kSender,
+                       Row::kPhases,
+                       Row::kFds,
+                       [](Self& self, Frame frame) -> Result<> {
+                         auto message = decode<Message>(frame.body);
+                         if (!message)
+                           return fail(
+                               Errc::ipc_protocol,
+                               fmt::format("{}: malformed {}", Row::kName, message.error().field));
+                         if constexpr (Traits::kTakesFds)
+                           return (self.*Method)(std::move(*message), std::move(frame.fds));
+                         else
+                           return (self.*Method)(std::move(*message));
+                       }};
 }
 
 /// Hands a frame to its handler. Errors are the peer's fault (Errc::ipc_protocol) or the handler's.

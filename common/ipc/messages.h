@@ -264,7 +264,9 @@ enum Parties : uint8_t {
   kChild = kWorker | kMonitor,
   kEveryone = kMaster | kChild | kControl | kParser,
 };
-constexpr uint8_t party(Role role) { return static_cast<uint8_t>(1U << static_cast<int>(role)); }
+constexpr uint8_t party(Role role) {
+  return static_cast<uint8_t>(1U << static_cast<int>(role));
+}
 
 // clang-format off
 //    id  message          sender               receiver             legal in phase (of the child)      fds

@@ -29,6 +29,7 @@ class Fuzzed {
     on_connected(state_, "10.9.9.9");
     on_accepted(state_, world_.surroundings(), actions_);
     carry_out();
+    if (input.ConsumeBool()) answer_greeting();
   }
 
   void run() {
@@ -41,6 +42,21 @@ class Fuzzed {
   }
 
  private:
+  /// Up to where the server has the client's answer: what is interesting comes after that.
+  void answer_greeting() {
+    mysql::Greeting greeting;
+    greeting.version = "11.4.2-MariaDB";
+    greeting.capabilities = ~uint64_t{0} & ~uint64_t{mysql::kLongPassword};
+    Bytes out;
+    mysql::append_packet(out, 0, mysql::encode_greeting(greeting));
+    bytes(Side::server, out);
+    carry_out();
+    out.clear();
+    mysql::append_packet(out, 1, mysql::encode_handshake_response("app"));
+    bytes(Side::client, out);
+    carry_out();
+  }
+
   void act() {
     const auto w = world_.surroundings();
     const auto side = input_.ConsumeBool() ? Side::client : Side::server;
@@ -116,7 +132,8 @@ class Fuzzed {
         mysql::append_packet(out, 2, as_bytes(ok));
         break;
       case 3:
-        mysql::append_packet(out, 0, as_bytes("\x11split"));
+        mysql::append_packet(
+            out, 0, as_bytes(std::string_view("\x11split\0\0shop\0and more than a head", 33)));
         break;
       default:
         mysql::append_packet(out, 0, as_bytes("\3SELECT 1"));
