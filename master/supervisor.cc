@@ -81,7 +81,7 @@ struct Supervisor::Handlers {
   });
 };
 
-// --- starting ------------------------------------------------------------------------------------
+// Starting.
 
 ipc::Privileges Supervisor::privileges() const {
   rlimit files{};
@@ -219,8 +219,7 @@ void Supervisor::stop_accepting(std::unique_ptr<Child> child) {
   leaving_.push_back(std::move(child));
 }
 
-// --- what children say
-// -----------------------------------------------------------------------------
+// What children say.
 
 Result<> Supervisor::on_frame(Child& child, ipc::Frame frame) {
   speaking_ = &child;
@@ -331,8 +330,7 @@ void Supervisor::set_admin(const std::string& cluster, const std::string& server
   if (monitor_) monitor_->send(ipc::ServerAdmin{cluster, server, admin});
 }
 
-// --- life and death
-// --------------------------------------------------------------------------------
+// Life and death.
 
 void Supervisor::on_channel_lost(Child& child) {
   ::kill(child.pid(), SIGKILL);  // usually dead already; without a channel it must be
@@ -344,10 +342,7 @@ void Supervisor::on_channel_lost(Child& child) {
       log::error("child", "the monitor is gone: workers go on with the last states",
                  log::kv("process", child.name()));
     bury(std::move(monitor_));
-    if (!finishing_ && restart_delay(monitor_failures_) == 0)
-      if (auto ok = start_monitor(); !ok)
-        log::error("child", "cannot start the monitor", log::kv("error", ok.error().message));
-    return;
+    return start_missing();
   }
   for (auto& slot : slots_) {
     if (slot.serving.get() == &child) return worker_lost(child, std::move(slot.serving), slot);
@@ -383,10 +378,31 @@ void Supervisor::worker_lost(Child& child, std::unique_ptr<Child> owned, Slot& s
     if (workers().empty()) user_.on_all_gone();
     return;
   }
-  if (!was_ready) return user_.on_worker_failed(index, "the worker ended before it was ready");
-  if (!slot.starting && restart_delay(slot.failures) == 0)
-    if (auto ok = start_worker(index, state_.config, state_.generation, state_.slots()); !ok)
+  if (!was_ready) user_.on_worker_failed(index, "the worker ended before it was ready");
+  start_missing();
+}
+
+/// Starts what died and whose time has come; comes back for the others when theirs does.
+void Supervisor::start_missing() {
+  if (finishing_ || state_.generation == 0) return;
+  const auto now = monotonic_ns();
+  int64_t next_ns = INT64_MAX;
+  if (!monitor_ && now >= monitor_start_at_ns_) {
+    if (auto ok = start_monitor(); !ok)
+      log::error("child", "cannot start the monitor", log::kv("error", ok.error().message));
+  } else if (!monitor_) {
+    next_ns = monitor_start_at_ns_;
+  }
+  for (std::size_t i = 0; i < slots_.size() && i < state_.slots(); ++i) {
+    if (slots_[i].serving || slots_[i].starting) continue;
+    if (now < slots_[i].start_at_ns)
+      next_ns = std::min(next_ns, slots_[i].start_at_ns);
+    else if (auto ok = start_worker(i, state_.config, state_.generation, state_.slots()); !ok)
       log::error("child", "cannot start a worker", log::kv("error", ok.error().message));
+  }
+  if (next_ns != INT64_MAX)
+    restart_.once<&Supervisor::start_missing>(
+        loop_, std::chrono::microseconds((next_ns - now) / 1000 + 1), this);
 }
 
 /// Adds a dead worker's totals to lane 0, where they are kept, and clears its lane.
@@ -455,15 +471,7 @@ void Supervisor::tick() {
   reap();
   if (monitor_) check(*monitor_, now, was_away);
   for (Child* child : workers()) check(*child, now, was_away);
-  if (finishing_) return;
-  if (!monitor_ && state_.generation > 0 && now >= monitor_start_at_ns_)
-    if (auto ok = start_monitor(); !ok)
-      log::error("child", "cannot start the monitor", log::kv("error", ok.error().message));
-  for (std::size_t i = 0; i < slots_.size() && i < state_.slots() && state_.generation > 0; ++i) {
-    if (slots_[i].serving || slots_[i].starting || now < slots_[i].start_at_ns) continue;
-    if (auto ok = start_worker(i, state_.config, state_.generation, state_.slots()); !ok)
-      log::error("child", "cannot start a worker", log::kv("error", ok.error().message));
-  }
+  start_missing();
 }
 
 void Supervisor::finish(const std::string& reason, int64_t deadline_ns) {

@@ -92,6 +92,7 @@ class Supervisor final : public ChildOwner {
   void to_workers(const Message& message, std::span<const int> fds = {});
   void stop_accepting(std::unique_ptr<Child> child);
   void worker_lost(Child& child, std::unique_ptr<Child> owned, Slot& slot);
+  void start_missing();
   void retire(Child& child);
   void bury(std::unique_ptr<Child> child);
   void check(Child& child, int64_t now_ns, bool was_away);
@@ -110,6 +111,7 @@ class Supervisor final : public ChildOwner {
   std::vector<std::unique_ptr<Child>> dead_;  ///< deleted outside of their own callbacks
   std::vector<std::pair<pid_t, std::string>> unreaped_;
   uint32_t workers_started_ = 0;
+  event::Timer restart_;
   int64_t ticked_ns_ = 0;
   bool finishing_ = false;
 };

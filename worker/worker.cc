@@ -67,7 +67,7 @@ Result<> Worker::on_frame(ipc::Frame frame) {
                                std::move(frame));
 }
 
-// --- from the master -----------------------------------------------------------------------------
+// From the master.
 
 Result<> Worker::on_worker_config(ipc::WorkerConfig message, std::vector<UniqueFd> fds) {
   config_ = std::move(message);
@@ -206,7 +206,7 @@ void Worker::on_master_lost() {
                   now_ns_ + kOrphanNs);
 }
 
-// --- sessions ------------------------------------------------------------------------------------
+// Sessions.
 
 void Worker::adopt(ServiceEntry& service, UniqueFd client, std::string ip, uint16_t port) {
   stats::add(service.counters->accepted);

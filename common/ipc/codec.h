@@ -32,7 +32,7 @@ constexpr Field<Tag, T> tag(T& value) {
   return {value};
 }
 
-// --- which types can travel --------------------------------------------------------------------
+// Which types can travel.
 
 template <class T>
 concept Struct = requires(T& m) {
@@ -106,7 +106,7 @@ constexpr bool travels() {
     return false;
 }
 
-// --- encoding ----------------------------------------------------------------------------------
+// Encoding.
 
 inline void put_varint(Bytes& out, uint64_t value) {
   for (; value >= 0x80; value >>= 7) out.push_back(static_cast<std::byte>(value | 0x80));
@@ -181,7 +181,7 @@ Bytes encode(const T& value) {
   return out;
 }
 
-// --- decoding ----------------------------------------------------------------------------------
+// Decoding.
 
 Parsed<uint64_t> get_varint(ByteReader& in, std::string_view field);
 Parsed<ByteSpan> get_sized(ByteReader& in, std::string_view field);

@@ -116,13 +116,13 @@ Result<> add_worker_rules(const Filter& filter) {
   int error = 0;
   for (const int call : {SCMP_SYS(mmap), SCMP_SYS(mprotect)})
     error |= seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, call, 1,
-                              SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+                              scmp_arg_cmp{2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0});
   for (const int family : {AF_INET, AF_INET6, AF_UNIX})
     error |= seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-                              SCMP_A0(SCMP_CMP_EQ, static_cast<uint64_t>(family)));
+                              scmp_arg_cmp{0, SCMP_CMP_EQ, static_cast<uint64_t>(family), 0});
   // What glibc makes of fstat(): the descriptor itself, not a path.
   error |= seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, SCMP_SYS(newfstatat), 1,
-                            SCMP_A3(SCMP_CMP_EQ, AT_EMPTY_PATH));
+                            scmp_arg_cmp{3, SCMP_CMP_EQ, AT_EMPTY_PATH, 0});
   if (error != 0) return fail(Errc::system, "seccomp rules for memory, sockets and descriptors");
   return {};
 }

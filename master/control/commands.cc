@@ -108,7 +108,7 @@ std::string target_text(const config::Service& service) {
   return out;
 }
 
-// --- list ----------------------------------------------------------------------------------------
+// List.
 
 Reply list_clusters(const Invocation& in) {
   auto& state = in.master.state();
@@ -252,7 +252,7 @@ Reply explain_login(const Invocation& in) {
   return ask_monitor(in, "explain login", in.arguments);
 }
 
-// --- show ----------------------------------------------------------------------------------------
+// Show.
 
 /// A cluster and a server from "CLUSTER/NAME"; null and null if there is none.
 std::pair<const config::Cluster*, const config::Server*> find_server(const State& state,
@@ -371,7 +371,7 @@ Reply show_worker(const Invocation& in) {
   return refused("no worker with pid " + in.arguments[0]);
 }
 
-// --- change --------------------------------------------------------------------------------------
+// Change.
 
 Reply set_server(const Invocation& in) {
   const auto [cluster, server] = find_server(in.master.state(), in.arguments[0]);
@@ -416,7 +416,7 @@ Reply log_rotate(const Invocation& in) {
   return done("the log was opened anew");
 }
 
-// --- about ---------------------------------------------------------------------------------------
+// About.
 
 Reply status(const Invocation& in) {
   auto& state = in.master.state();

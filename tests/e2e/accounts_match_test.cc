@@ -119,7 +119,7 @@ std::string client_text(const std::string& user, const Peer& client) {
   return fmt::format("'{}' from {}", user, client.ip.empty() ? "the socket" : client.ip);
 }
 
-// --- the cases of the unit test ----------------------------------------------------------------
+// The cases of the unit test.
 
 void run_cases(bool skip_name_resolve) {
   MariadbServer server(server_options(skip_name_resolve));
@@ -151,7 +151,7 @@ TEST(AccountsMatch, CasesHoldOnARealServerThatResolvesNames) {
   run_cases(false);
 }
 
-// --- random accounts and clients ---------------------------------------------------------------
+// Random accounts and clients.
 
 /// Makes hosts that are close to the addresses of its clients, so that many rows compete.
 class Generator {
@@ -291,7 +291,7 @@ TEST(AccountsMatch, RandomAccountsOnAServerThatResolvesNames) {
   run_random(false, {"127.0.0.1", "127.0.0.1", "::1"}, 500);
 }
 
-// --- the loader --------------------------------------------------------------------------------
+// The loader.
 
 TEST(AccountsLoader, ReadsWhatSqlWrote) {
   MariadbServer server(server_options(true));

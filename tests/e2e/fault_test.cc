@@ -66,8 +66,7 @@ std::size_t count(const std::string& text, std::string_view what) {
   return n;
 }
 
-// --- kill -9
-// --------------------------------------------------------------------------------------
+// Kill -9.
 
 TEST(Fault, KilledWorkerTakesOnlyItsOwnSessions) {
   MariadbServer server;
@@ -202,8 +201,7 @@ TEST(Fault, NewMasterStartsWhileOldWorkersStillFinish) {
   EXPECT_EQ(rows->at(0).at(1), "done");
 }
 
-// --- SIGTERM
-// --------------------------------------------------------------------------------------
+// SIGTERM.
 
 TEST(Fault, OrderlyEndAnswersStatementsUnderWayAndTellsIdleClients) {
   MariadbServer server;
@@ -255,8 +253,7 @@ TEST(Fault, QuitSignalEndsAtOnce) {
   EXPECT_FALSE(answer.get());
 }
 
-// --- hanging
-// --------------------------------------------------------------------------------------
+// Hanging.
 
 TEST(Fault, HangingWorkerIsNoticedByItsSilence) {
   MariadbServer server;
@@ -271,8 +268,7 @@ TEST(Fault, HangingWorkerIsNoticedByItsSilence) {
   EXPECT_NE(sluice.log().find("it does not answer"), std::string::npos);
 }
 
-// --- a worker that was taken over
-// ------------------------------------------------------------------
+// A worker that was taken over.
 
 /// Sluice with a rogue program in the place of sluice-worker. It works until break_rules().
 class RogueWorker : public testing::Test {

@@ -59,8 +59,7 @@ void load_accounts(const Sluice& sluice) {
   return eventually(5s, [&] { return contains(sluice.log(), what); });
 }
 
-// --- accounts
-// --------------------------------------------------------------------------------------
+// Accounts.
 
 TEST(Login, BadAccountsAreListedAndHarmNothing) {
   MariadbServer server;
@@ -153,8 +152,7 @@ TEST(Login, AccountMadeAMomentAgoIsKnown) {
   }
 }
 
-// --- refusals
-// --------------------------------------------------------------------------------------
+// Refusals.
 
 TEST(Login, ErrorsAreTheServersOwn) {
   MariadbServer server;
@@ -236,8 +234,8 @@ TEST(Login, ChangeUserBehavesAsOnADirectConnection) {
   EXPECT_EQ(story(sluice.endpoint("central")), direct);
 }
 
-// --- a central proxy
-// ------------------------------------------------------------------------------- The client comes
+// A central proxy.
+// The client comes.
 // from 127.0.0.2; the server sees the proxy's 127.0.0.1.
 
 TEST(Login, AnotherAccountThanTheClientsOwnIsRefused) {
@@ -287,8 +285,7 @@ TEST(Login, ChangeUserIsJudgedToo) {
   EXPECT_EQ(changed.error().code, kAccessDenied) << changed.error().text;
 }
 
-// --- the connection id is the server's
-// ---------------------------------------------------------------
+// The connection id is the server's.
 
 TEST(Login, KillQueryByTheIdThatTheClientKnows) {
   constexpr const char* kEndless =

@@ -83,8 +83,7 @@ std::string session_of(const Sluice& sluice, const Client& client) {
   return "";
 }
 
-// --- the choice
-// -----------------------------------------------------------------------------------
+// The choice.
 
 TEST(Routing, TargetDecidesWhoServes) {
   ReplicationPair pair;
@@ -195,8 +194,7 @@ TEST(Routing, RefusalSaysWhyNoneCanServe) {
       sluice.ctl_json({"list", "clusters"}).at(0).at("problem").get<std::string>().empty());
 }
 
-// --- listeners and limits
-// --------------------------------------------------------------------------
+// Listeners and limits.
 
 TEST(Routing, ListensOnUnixSocketIpv4AndIpv6) {
   MariadbServer server;
@@ -234,8 +232,7 @@ TEST(Routing, LimitIsAnErrorWithAReason) {
   EXPECT_TRUE(eventually(5s, [&] { return Client::connect(sluice.endpoint("shop")).has_value(); }));
 }
 
-// --- what an administrator does
-// --------------------------------------------------------------------
+// What an administrator does.
 
 TEST(Routing, MaintenanceEndsSessionsAndDrainingDoesNot) {
   ReplicationPair pair;
@@ -282,8 +279,7 @@ TEST(Routing, AdministratorSeesAndKillsSessions) {
   EXPECT_TRUE(contains(unknown.err, "no session 99-1")) << unknown.err;
 }
 
-// --- the primary changes
-// ---------------------------------------------------------------------------
+// The primary changes.
 
 TEST(Routing, ApplicationFollowsReadOnlyInAPairOfMasters) {
   MultiPrimaryPair pair;
@@ -363,8 +359,7 @@ TEST(Routing, BothWritableMeansNoWritesUnlessOneHasBeenThePrimary) {
   EXPECT_EQ(asked(another), id_of(pair.first));
 }
 
-// --- galera
-// ----------------------------------------------------------------------------------------
+// Galera.
 
 TEST(Routing, GaleraHasOneStableWriterAndDesyncedNodesDoNotServe) {
   GaleraCluster galera(3);
@@ -406,8 +401,7 @@ TEST(Routing, GaleraHasOneStableWriterAndDesyncedNodesDoNotServe) {
   EXPECT_NE(asked(next), id_of(db1));
 }
 
-// --- hanging
-// ---------------------------------------------------------------------------------------
+// Hanging.
 
 TEST(Routing, HangingServerIsNoticedWithinThreeIntervalsAndDelaysNoOther) {
   ReplicationPair pair;

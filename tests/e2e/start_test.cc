@@ -81,7 +81,7 @@ std::string status_of(pid_t pid, std::string_view key) {
   return text.substr(from, text.find('\n', from) - from);
 }
 
-// --- what is wrong with the configuration ---
+// What is wrong with the configuration.
 
 TEST_F(Start, WithoutAConfigurationSaysWhereItLookedAndShowsAMinimalOne) {
   fs::remove(sluice.config_path());
@@ -153,7 +153,7 @@ TEST_F(Start, AWrongOptionIsAnErrorOfUse) {
   EXPECT_EQ(sluice.run({"--no-such-option"}).exit_code, 2);
 }
 
-// --- what is wrong with the machine ---
+// What is wrong with the machine.
 
 TEST_F(Start, WithAPortInUseNamesIt) {
   const MariadbServer& occupant = left();
@@ -222,7 +222,7 @@ TEST_F(Start, AFileThatIsNoSocketIsLeftAlone) {
   EXPECT_EQ(read_file(path), "data");
 }
 
-// --- foreground and background ---
+// Foreground and background.
 
 TEST_F(Start, InTheBackgroundReturnsOnceItServes) {
   const Background background(sluice);
@@ -271,7 +271,7 @@ TEST_F(Start, TermEndsItWithExitCodeZero) {
   EXPECT_THAT(sluice.log(), HasSubstr("has ended"));
 }
 
-// --- the log ---
+// The log.
 
 /// A stand-in for the system's log, where the machine has none.
 class SystemLog {
@@ -332,7 +332,7 @@ TEST_F(Start, AFailureAtTheStartIsInTheSystemLogToo) {
   EXPECT_THAT(system.text(), AllOf(HasSubstr("<27>"), HasSubstr("there is no configuration")));
 }
 
-// --- who they are ---
+// Who they are.
 
 TEST_F(Start, AnOrdinaryUserStartsItWithHighPorts) {
   if (::geteuid() == 0) {

@@ -2,6 +2,7 @@
 // too.
 #pragma once
 
+#include <cassert>
 #include <list>
 #include <string>
 #include <vector>
@@ -42,6 +43,20 @@ class Actions {
     list_.push_back({Action::Kind::log, {}, {}, kept});
   }
 
+  /// Held while the list is carried out: what is done then must not come back to another session,
+  /// whose bytes would mix with these.
+  class InUse {
+   public:
+    explicit InUse(Actions& actions) : actions_(actions) {
+      assert(!actions.in_use_);
+      actions.in_use_ = true;
+    }
+    ~InUse() { actions_.in_use_ = false; }
+
+   private:
+    Actions& actions_;
+  };
+
   const std::vector<Action>& list() const { return list_; }
   void clear() {
     list_.clear();
@@ -53,6 +68,7 @@ class Actions {
   std::vector<Action> list_;
   std::list<Bytes> made_;
   std::list<std::string> texts_;
+  bool in_use_ = false;
 };
 
 }  // namespace sluice::worker

@@ -30,7 +30,7 @@ struct Surroundings {
 /// Bytes that a peer may send before the login is done, at most; of one packet.
 inline constexpr std::size_t kMaxLoginPacket = 64 * 1024;
 
-// --- events ------------------------------------------------------------------------------------
+// Events.
 
 void on_accepted(SessionState& s, const Surroundings& w, Actions& out);
 /// There are more connections than the service allows.
@@ -51,7 +51,7 @@ void on_accounts(SessionState& s, const Surroundings& w, Actions& out);
 /// To be ended at the next command boundary, and cut at `deadline_ns`.
 void on_order_to_end(SessionState& s, End end, int64_t now_ns, int64_t deadline_ns, Actions& out);
 
-// --- what the runtime waits for: a function of the state alone -----------------------------------
+// What the runtime waits for: a function of the state alone.
 
 bool wants_read(const SessionState& s, Side side);
 inline Bytes& unsent(SessionState& s, Side side) {

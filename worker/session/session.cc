@@ -191,6 +191,7 @@ void Session::flush(Side side) {
 void Session::carry_out() {
   // Carrying out one thing can bring the next (a connect that fails at once), so by index.
   auto& actions = worker_.actions();
+  const Actions::InUse use(actions);
   for (std::size_t i = 0; i < actions.list().size(); ++i) {
     const Action action = actions.list()[i];
     switch (action.kind) {

@@ -87,7 +87,7 @@ TEST(Schema, WhatAClusterSaysForItsServers) {
   EXPECT_FALSE(holds_names("cluster.*"));
 }
 
-// --- diff ----------------------------------------------------------------------------------------
+// Diff.
 
 /// A configuration with one of everything.
 Config sample() {
@@ -199,7 +199,7 @@ TEST(Diff, IsNotEmptyWhenOnlyTheOrderDiffers) {
   EXPECT_EQ(diff(before, after).size(), 1u);
 }
 
-// --- the manual ----------------------------------------------------------------------------------
+// The manual.
 
 /// Items of sluice.toml.5 by table and key. A table's section is ".Ss [cluster.NAME]", a key's item
 /// ".It Ic KEY ...", and what follows up to the next item belongs to it.

@@ -163,8 +163,7 @@ class EngineTest : public testing::Test {
   }
 };
 
-// --- the way to the login
-// ----------------------------------------------------------------------------
+// The way to the login.
 
 TEST_F(EngineTest, WaitsUntilTheClusterIsKnown) {
   reach(Phase::waiting);
@@ -393,8 +392,7 @@ TEST_F(EngineTest, OverTheLimitIsSaid) {
   EXPECT_THAT(error(0), HasSubstr("service shop allows 5"));
 }
 
-// --- accounts
-// ------------------------------------------------------------------------------------------
+// Accounts.
 
 TEST_F(EngineTest, AClientFromElsewhereNeedsTheAccountThatTheServerWillPick) {
   world.load_accounts({{"app", "%"}});
@@ -530,8 +528,7 @@ TEST_F(JudgedTest, AChangeUserWithoutEndIsRefused) {
   EXPECT_THAT(error(1), testing::StartsWith("1835 "));
 }
 
-// --- traffic
-// -------------------------------------------------------------------------------------------
+// Traffic.
 
 TEST_F(EngineTest, BytesGoOnAsTheyAre) {
   reach(Phase::relaying);
@@ -578,8 +575,7 @@ TEST_F(EngineTest, WhatTheServerSaidLastIsSentBeforeTheClose) {
   EXPECT_TRUE(finished);
 }
 
-// --- the end
-// -------------------------------------------------------------------------------------------
+// The end.
 
 TEST_F(EngineTest, AnIdleSessionIsEndedAtOnceWithTheReason) {
   reach(Phase::relaying);
