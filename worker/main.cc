@@ -19,7 +19,7 @@ int main() {
   ::signal(SIGINT, SIG_IGN);
   ::signal(SIGHUP, SIG_IGN);
   try {
-    auto loop = event::Loop::create();
+    auto loop = sluice::event::Loop::create();
     if (!loop) return 1;
     worker::Worker worker(*loop);
     return worker.run() ? 0 : 1;
