@@ -58,7 +58,7 @@ Result<> Worker::run() {
 }
 
 void Worker::read_clock() {
-  now_ns_ = monotonic_ns();
+  now_ns_ = coarse_monotonic_ns();
 }
 
 Result<> Worker::on_frame(ipc::Frame frame) {
