@@ -13,8 +13,8 @@ inline int64_t monotonic_ns() {
   return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
 }
 
-/// The same clock as of the kernel's last tick: at most some milliseconds old, and much cheaper. For
-/// what is asked at every byte and compared with deadlines of seconds.
+/// The same clock as of the kernel's last tick: at most some milliseconds old, and much cheaper.
+/// For what is asked at every byte and compared with deadlines of seconds.
 inline int64_t coarse_monotonic_ns() {
   timespec now{};
   ::clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
