@@ -489,8 +489,11 @@ void Supervisor::finish(const std::string& reason, int64_t deadline_ns) {
 
 void Supervisor::kill_all() {
   finishing_ = true;
-  for (Child* child : workers()) ::kill(child->pid(), SIGKILL);
-  if (monitor_) ::kill(monitor_->pid(), SIGKILL);
+  auto children = workers();
+  if (monitor_) children.push_back(monitor_.get());
+  for (Child* child : children) ::kill(child->pid(), SIGKILL);
+  // Whoever waits for our end may start anew at once: nothing of ours is left then.
+  for (Child* child : children) ::waitpid(child->pid(), nullptr, 0);
 }
 
 bool Supervisor::stopping() const {
