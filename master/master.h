@@ -29,7 +29,6 @@ class Master final : public SupervisorUser, public RolloutUser {
   void on_accounts_checked(const ipc::AccountsChecked& checked) override {
     control_.on_accounts_checked(checked);
   }
-  void on_cluster_update(const std::string&) override {}
   void on_all_gone() override;
 
   void on_reload() override;

@@ -290,7 +290,6 @@ Result<> Supervisor::on_cluster_update(ipc::ClusterUpdate message) {
   known.state = message.state;
   known.has_state = true;
   to_workers(message);
-  user_.on_cluster_update(message.state.name);
   return {};
 }
 

@@ -30,7 +30,6 @@ class SupervisorUser {
   virtual void on_worker_stopped() = 0;
   virtual void on_answer(ipc::Answer answer) = 0;
   virtual void on_accounts_checked(const ipc::AccountsChecked& checked) = 0;
-  virtual void on_cluster_update(const std::string& cluster) = 0;
   virtual void on_all_gone() = 0;
 };
 
