@@ -24,6 +24,7 @@ enum class TlsMode : uint8_t { off, preferred, required };
 enum class TlsVerify : uint8_t { none, ca, identity };
 enum class IdentityMode : uint8_t { outgoing, as_connected };
 enum class AccountMismatch : uint8_t { refuse, allow };
+enum class ClearPasswords : uint8_t { encrypted, anywhere };
 enum class LogTarget : uint8_t { syslog, stderr_, file };
 enum class Sandbox : uint8_t { best_effort, require, off };
 
@@ -47,16 +48,22 @@ struct Endpoint {
   bool operator==(const Endpoint&) const = default;
 };
 
-/// TLS of one side: towards clients of a service, or towards servers of a cluster.
+/// TLS of one side: towards clients of a service, or towards servers of a cluster. What the files
+/// hold is read together with the configuration: a file that changes is a configuration that
+/// changes, and no other process has to open it.
 struct Tls {
   TlsMode mode = TlsMode::off;
   TlsVerify verify = TlsVerify::none;  ///< towards servers only
   std::string ca, certificate, key;    ///< paths of PEM files
   std::string min_version = "1.2";
   std::string ciphers;
+  std::string ca_pem, certificate_pem;  ///< contents of the files
+  Secret key_pem;
+  int64_t not_after_s = 0;  ///< when the certificate expires, seconds since the epoch; 0: none
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.mode), tag<2>(m.verify), tag<3>(m.ca), tag<4>(m.certificate),
-                      tag<5>(m.key), tag<6>(m.min_version), tag<7>(m.ciphers));
+                      tag<5>(m.key), tag<6>(m.min_version), tag<7>(m.ciphers), tag<8>(m.ca_pem),
+                      tag<9>(m.certificate_pem), tag<10>(m.key_pem), tag<11>(m.not_after_s));
   }
   bool operator==(const Tls&) const = default;
 };
@@ -71,9 +78,13 @@ struct Server {
   bool proxy_protocol = false;
   uint32_t connect_timeout_ms = 3000;
   Tls tls;
+  ClearPasswords clear_passwords =
+      ClearPasswords::encrypted;      ///< plugins that send a password as it is, over TCP
+  bool public_key_retrieval = false;  ///< believe the RSA key that the server sends without TLS
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.name), tag<2>(m.address), tag<3>(m.priority), tag<4>(m.weight),
-                      tag<5>(m.proxy_protocol), tag<6>(m.connect_timeout_ms), tag<7>(m.tls));
+                      tag<5>(m.proxy_protocol), tag<6>(m.connect_timeout_ms), tag<7>(m.tls),
+                      tag<8>(m.clear_passwords), tag<9>(m.public_key_retrieval));
   }
   bool operator==(const Server&) const = default;
 };
@@ -109,12 +120,14 @@ struct Service {
   uint32_t socket_mode = 0777;        ///< of Unix-socket listeners
   std::vector<std::string> proxy_protocol_from;  ///< networks whose PROXY headers are believed
   Tls tls;
+  ClearPasswords clear_passwords =
+      ClearPasswords::encrypted;  ///< plugins that send a password as it is, over TCP
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.name), tag<2>(m.cluster), tag<3>(m.router), tag<4>(m.listen),
                       tag<5>(m.target), tag<6>(m.fallback), tag<7>(m.identity),
                       tag<8>(m.account_mismatch), tag<9>(m.max_connections),
                       tag<10>(m.login_timeout_ms), tag<11>(m.socket_mode),
-                      tag<12>(m.proxy_protocol_from), tag<13>(m.tls));
+                      tag<12>(m.proxy_protocol_from), tag<13>(m.tls), tag<14>(m.clear_passwords));
   }
   bool operator==(const Service&) const = default;
 };
@@ -180,6 +193,8 @@ template <>
 inline constexpr auto kEnumNames<config::IdentityMode> = names("outgoing", "as-connected");
 template <>
 inline constexpr auto kEnumNames<config::AccountMismatch> = names("refuse", "allow");
+template <>
+inline constexpr auto kEnumNames<config::ClearPasswords> = names("encrypted", "anywhere");
 template <>
 inline constexpr auto kEnumNames<config::LogTarget> = names("syslog", "stderr", "file");
 template <>

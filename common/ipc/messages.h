@@ -120,6 +120,35 @@ struct AccountsChecked {
   }
 };
 
+/// What name an address has, looked up as a server does (reverse, then confirmed forward). Worker
+/// to master to monitor.
+struct ResolveName {
+  std::string ip;
+  static auto fields(auto& m) { return std::tuple(tag<1>(m.ip)); }
+};
+/// Monitor to master to workers.
+struct NameResolved {
+  std::string ip;
+  std::string name;      ///< empty: it has none, or none that is confirmed
+  int64_t until_ns = 0;  ///< CLOCK_MONOTONIC; ask again after that
+  static auto fields(auto& m) {
+    return std::tuple(tag<1>(m.ip), tag<2>(m.name), tag<3>(m.until_ns));
+  }
+};
+
+/// Keys that all workers share, made by the master's parsing child. Sent before Start, and when
+/// they change.
+struct KeyMaterial {
+  Secret ticket_key, ticket_key_before;  ///< of TLS session tickets; `before` opens older ones
+  Secret rsa_key_pem;           ///< for passwords of clients without TLS; empty: not needed
+  std::string certificate_pem;  ///< self-signed, for services that name no certificate
+  Secret certificate_key_pem;
+  static auto fields(auto& m) {
+    return std::tuple(tag<1>(m.ticket_key), tag<2>(m.ticket_key_before), tag<3>(m.rsa_key_pem),
+                      tag<4>(m.certificate_pem), tag<5>(m.certificate_key_pem));
+  }
+};
+
 /// What the monitor watches. Sent at its start and at every reload; always whole.
 struct MonitorConfig {
   Privileges privileges;  ///< read at the first one only
@@ -294,7 +323,10 @@ constexpr uint8_t party(Role role) {
   X( 21, Answer,          kChild,              kMaster,             kServing | kDraining,              0)   \
   X( 22, ControlRequest,  kControl,            kMaster,             kServing,                          0)   \
   X( 23, ControlReply,    kMaster,             kControl,            kServing,                          0)   \
-  X( 24, ParsedConfig,    kParser,             kMaster,             kStarting,                         0)
+  X( 24, ParsedConfig,    kParser,             kMaster,             kStarting,                         0)   \
+  X( 25, ResolveName,     kWorker | kMaster,   kMaster | kMonitor,  kServing | kDraining,              0)   \
+  X( 26, NameResolved,    kMonitor | kMaster,  kMaster | kWorker,   kServing | kDraining,              0)   \
+  X( 27, KeyMaterial,     kMaster,             kWorker,             kStarting | kServing,              0)
 // clang-format on
 
 /// One row of the list for a message type.
