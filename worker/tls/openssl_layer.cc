@@ -1,0 +1,144 @@
+#include "worker/tls/openssl_layer.h"
+
+#include <fmt/format.h>
+#include <openssl/err.h>
+
+#include "worker/tls/errors.h"
+#include "worker/tls/peer.h"
+
+namespace sluice::tls {
+namespace {
+
+/// Lends the caller's buffers to the BIO for the time of one call.
+class Lend {
+ public:
+  Lend(Wire& wire, ByteSpan in, Bytes& out) : wire_(wire) { wire_ = {in, &out}; }
+  ~Lend() { wire_ = {}; }
+  Lend(const Lend&) = delete;
+  Lend& operator=(const Lend&) = delete;
+
+ private:
+  Wire& wire_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Layer>> OpensslLayer::start(std::shared_ptr<Settings> settings) {
+  std::unique_ptr<OpensslLayer> layer(new OpensslLayer(std::move(settings)));
+  SLUICE_TRY(layer->prepare());
+  return layer;
+}
+
+Result<> OpensslLayer::prepare() {
+  ERR_clear_error();
+  ssl_.reset(SSL_new(settings_->context.get()));
+  Bio bio = make_bio(wire_);
+  if (!ssl_ || !bio) return fail(Errc::unavailable, "no TLS connection: " + take_reason());
+  SSL_set_bio(ssl_.get(), bio.get(), bio.get());
+  bio.release();  // one reference, for both directions
+  if (settings_->role == Role::server) {
+    SSL_set_accept_state(ssl_.get());
+    return {};
+  }
+  SSL_set_connect_state(ssl_.get());
+  if (!settings_->host.empty() &&
+      SSL_set_tlsext_host_name(ssl_.get(), settings_->host.c_str()) != 1)
+    return fail(Errc::config, fmt::format("\"{}\" can't be asked for by SNI", settings_->host));
+  const SSL_SESSION* session = settings_->session.get();
+  if (session != nullptr && SSL_SESSION_is_resumable(session) && certificate_still_valid(session))
+    SSL_set_session(ssl_.get(), settings_->session.get());
+  return {};
+}
+
+OpensslLayer::~OpensslLayer() {
+  if (!ssl_) return;
+  // A handshake that came to nothing may be the fault of the session that it offered.
+  if (settings_->role == Role::client && !SSL_is_init_finished(ssl_.get()))
+    settings_->session.reset();
+  // Or SSL_free() marks the session as not resumable, because nobody said good-bye.
+  SSL_set_shutdown(ssl_.get(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+}
+
+Result<> OpensslLayer::receive(ByteSpan cipher_in, Bytes& plain_out, Bytes& cipher_out) {
+  if (state_ == State::failed) return fail(Errc::unavailable, "TLS has failed before");
+  const Lend lend(wire_, cipher_in, cipher_out);
+  auto taken = judge_first_byte(cipher_in);
+  if (taken) taken = take(plain_out);
+  if (!taken) state_ = State::failed;
+  return taken;
+}
+
+/// A peer that speaks something else is told apart before the library sees a byte of it.
+Result<> OpensslLayer::judge_first_byte(ByteSpan cipher_in) {
+  if (state_ != State::fresh || cipher_in.empty()) return {};
+  const auto first = std::to_integer<int>(cipher_in.front());
+  if (first != SSL3_RT_HANDSHAKE && first != SSL3_RT_ALERT)
+    return fail(Errc::bad_input, fmt::format("not TLS: the first byte is {:#04x}", first));
+  state_ = State::shaking_hands;
+  return {};
+}
+
+Result<> OpensslLayer::take(Bytes& plain_out) {
+  if (!established()) SLUICE_TRY(shake_hands());
+  if (!established()) return {};
+  return read_records(plain_out);
+}
+
+Result<> OpensslLayer::shake_hands() {
+  ERR_clear_error();
+  const int result = SSL_do_handshake(ssl_.get());
+  if (result == 1) {
+    state_ = State::established;
+    return {};
+  }
+  if (SSL_get_error(ssl_.get(), result) == SSL_ERROR_WANT_READ) return {};
+  return take_failure(ssl_.get());
+}
+
+Result<> OpensslLayer::read_records(Bytes& plain_out) {
+  std::byte record[SSL3_RT_MAX_PLAIN_LENGTH];
+  do {
+    ERR_clear_error();
+    std::size_t size = 0;
+    const int result = SSL_read_ex(ssl_.get(), record, sizeof record, &size);
+    ByteWriter(plain_out).raw({record, size});
+    if (result == 1) continue;
+    const int error = SSL_get_error(ssl_.get(), result);
+    if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_ZERO_RETURN) return {};
+    return take_failure(ssl_.get());
+  } while (!wire_.in.empty());
+  return {};
+}
+
+Result<> OpensslLayer::send(ByteSpan plain, Bytes& cipher_out) {
+  if (!established()) return fail(Errc::internal, "TLS is not established");
+  if (plain.empty()) return {};  // SSL_write(3) knows no empty records
+  const Lend lend(wire_, {}, cipher_out);
+  ERR_clear_error();
+  std::size_t size = 0;
+  if (SSL_write_ex(ssl_.get(), plain.data(), plain.size(), &size) == 1) return {};
+  state_ = State::failed;
+  return take_failure(ssl_.get());
+}
+
+void OpensslLayer::close(Bytes& cipher_out) {
+  if (!established() || (SSL_get_shutdown(ssl_.get()) & SSL_SENT_SHUTDOWN)) return;
+  const Lend lend(wire_, {}, cipher_out);
+  ERR_clear_error();
+  SSL_shutdown(ssl_.get());
+  ERR_clear_error();
+}
+
+bool OpensslLayer::established() const {
+  return state_ == State::established;
+}
+
+bool OpensslLayer::peer_closed() const {
+  return established() && (SSL_get_shutdown(ssl_.get()) & SSL_RECEIVED_SHUTDOWN);
+}
+
+Info OpensslLayer::info() const {
+  return info_of(ssl_.get());
+}
+
+}  // namespace sluice::tls
