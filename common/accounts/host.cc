@@ -113,12 +113,17 @@ uint64_t mysql_host_rank(std::string_view host) {
   return host.empty() ? 0 : 128;
 }
 
-uint64_t mysql_specificity(std::string_view host, std::string_view user) {
+uint64_t mysql_specificity(Flavour flavour, std::string_view host, std::string_view user) {
   const uint64_t named = user.empty() ? 0 : 1;
-  const auto network = parse_network(Flavour::mysql, host);
-  if (!network || network->base == 0) return mysql_host_rank(host) << 1 | named;
+  const auto network = parse_network(flavour, host);
+  if (!network || network->base == 0 || flavour == Flavour::mysql_old)
+    return mysql_host_rank(host) << 1 | named;
   const uint64_t kind = 3 - static_cast<uint64_t>(network->kind);
   return kind << 40 | uint64_t{network->mask} << 1 | named;
+}
+
+bool is_localhost(std::string_view host) {
+  return std::ranges::equal(host, std::string_view("localhost"), {}, fold);
 }
 
 /// Whether some IP address, as the servers write it, could fit the pattern.
@@ -170,14 +175,14 @@ std::optional<Network> parse_network(Flavour flavour, std::string_view host) {
   const auto base = take_ipv4(host);
   if (!base) return std::nullopt;
   if (host.empty()) {
-    if (flavour == Flavour::mariadb) return std::nullopt;  // compared as text
+    if (flavour != Flavour::mysql) return std::nullopt;  // compared as text
     return Network{*base, UINT32_MAX, Network::Kind::address};
   }
   if (!host.starts_with('/')) return std::nullopt;
   host.remove_prefix(1);
   if (const auto mask = parse_ipv4(host))
     return *mask != 0 ? std::optional(Network{*base, *mask, Network::Kind::netmask}) : std::nullopt;
-  if (flavour == Flavour::mariadb) return std::nullopt;
+  if (flavour != Flavour::mysql) return std::nullopt;
   const auto bits = take_number(host, 32);
   if (!bits || *bits == 0 || !host.empty()) return std::nullopt;
   return Network{*base, UINT32_MAX << (32 - *bits), Network::Kind::cidr};
@@ -193,13 +198,25 @@ bool host_matches(Flavour flavour, std::string_view host, const Peer& client) {
 
 uint64_t specificity(Flavour flavour, std::string_view host, std::string_view user) {
   return flavour == Flavour::mariadb ? mariadb_specificity(host, user)
-                                     : mysql_specificity(host, user);
+                                     : mysql_specificity(flavour, host, user);
 }
 
 bool needs_resolving(std::string_view host) {
-  if (std::ranges::equal(host, std::string_view("localhost"), {}, fold)) return false;
+  if (is_localhost(host)) return false;
   if (host.find_first_of(":%_/") != std::string_view::npos) return false;
   return std::ranges::any_of(host, [](char c) { return c != '.' && !is_digit(c); });
+}
+
+bool may_cover_name(Flavour flavour, std::string_view host) {
+  if (host.find_first_not_of(kMany) == std::string_view::npos || is_localhost(host)) return false;
+  if (host.find_first_of(":/") != std::string_view::npos || parse_network(flavour, host))
+    return false;
+  return !looks_like_address(host);
+}
+
+bool looks_like_address(std::string_view name) {
+  const auto number = name.substr(0, name.find_first_not_of("0123456789"));
+  return !number.empty() && name.substr(number.size()).starts_with('.');
 }
 
 std::string_view host_problem(Flavour flavour, bool skip_name_resolve, std::string_view host) {
@@ -210,9 +227,9 @@ std::string_view host_problem(Flavour flavour, bool skip_name_resolve, std::stri
       return "the address has bits outside its netmask: it covers nobody";
     return {};
   }
-  if (may_cover_address(host) || like(host, "localhost", Case::fold)) return {};
-  return skip_name_resolve ? "host names are ignored: the server has skip_name_resolve on"
-                           : "host names are not resolved yet";
+  if (!skip_name_resolve || may_cover_address(host) || like(host, "localhost", Case::fold))
+    return {};
+  return "host names are ignored: the server has skip_name_resolve on";
 }
 
 }  // namespace sluice::accounts

@@ -1,7 +1,7 @@
 // The servers' rules for the host part of an account: what a pattern covers, and which of two
 // patterns is the more specific one. Small pure functions; each names the place in the servers'
-// sources or manuals that it follows. MariaDB's rules are those of 10.4 to 11.x, MySQL's those of
-// 8.0.23 and later (which brought CIDR and the order by kind of address).
+// sources or manuals that it follows. MariaDB's rules have been the same from 10.4 to 12;
+// MySQL 8.0.23 brought CIDR and the order by kind of address.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,11 @@ namespace sluice {
 namespace accounts {
 
 /// Whose rules decide; from the server's version.
-enum class Flavour : uint8_t { mariadb, mysql };
+enum class Flavour : uint8_t {
+  mariadb,
+  mysql,
+  mysql_old,  ///< MySQL before 8.0.23: no CIDR, and a netmask is no less specific than an address
+};
 
 /// How the server sees a client.
 struct Peer {
@@ -43,9 +47,9 @@ struct Network {
   Kind kind = Kind::netmask;
 };
 
-/// The host as a network, if the server takes it for one. MariaDB: only address/netmask. MySQL:
-/// also a plain address and address/bits. Source: MariaDB sql/sql_acl.cc update_hostname(); MySQL
-/// manual, "Specifying Account Names".
+/// The host as a network, if the server takes it for one. MariaDB and old MySQL: only
+/// address/netmask. MySQL: also a plain address and address/bits. Source: MariaDB sql/sql_acl.cc
+/// update_hostname(); MySQL manual, "Specifying Account Names".
 std::optional<Network> parse_network(Flavour flavour, std::string_view host);
 
 /// Whether an account's host part covers the client, who is given as the server sees it.
@@ -63,8 +67,20 @@ bool host_matches(Flavour flavour, std::string_view host, const Peer& client);
 uint64_t specificity(Flavour flavour, std::string_view host, std::string_view user);
 
 /// Whether the host part is a name that the server would have to resolve. With skip_name_resolve
-/// it leaves such accounts out. Source: MariaDB sql/sql_acl.cc hostname_requires_resolving().
+/// MariaDB leaves such accounts and grants out; MySQL only warns, and they never match.
+/// Source: MariaDB sql/sql_acl.cc hostname_requires_resolving(), acl_load(); MySQL
+/// sql/auth/acl_table_user.cc read_account_name().
 bool needs_resolving(std::string_view host);
+
+/// Whether a client that is covered only by its resolved name could be covered by this host part.
+/// A name never looks like an address: the servers refuse one that begins with a number and a dot
+/// (looks_like_address()). Not for "localhost", which is no name that a name service gives to
+/// another host, nor for "%", which needs no name.
+bool may_cover_name(Flavour flavour, std::string_view host);
+
+/// Whether a resolved name is refused because it resembles an IPv4 address: "12.example.com".
+/// Source: MariaDB sql/hostname.cc is_hostname_valid(); MySQL sql/hostname_cache.cc the same.
+bool looks_like_address(std::string_view name);
 
 /// Why no client can ever get an account with this host part through sluice; empty if some can.
 /// A literal: it lives for ever.
@@ -73,6 +89,6 @@ std::string_view host_problem(Flavour flavour, bool skip_name_resolve, std::stri
 }  // namespace accounts
 
 template <>
-inline constexpr auto kEnumNames<accounts::Flavour> = names("mariadb", "mysql");
+inline constexpr auto kEnumNames<accounts::Flavour> = names("mariadb", "mysql", "mysql-old");
 
 }  // namespace sluice

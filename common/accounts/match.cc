@@ -14,13 +14,13 @@ std::string_view without_quotes(std::string_view user) {
   return user;
 }
 
-/// The first row whose user is not below `user`.
-std::size_t first_row_of(const Table& table, std::string_view user) {
-  std::size_t low = 0, high = table.size();
+/// The first number below `size` whose user is not below `user`, where they are sorted by user.
+std::size_t first_of(std::string_view user, std::size_t size, auto user_at) {
+  std::size_t low = 0, high = size;
   while (low < high) {
     const std::size_t middle = low + (high - low) / 2;
-    const auto key = table.key(middle);
-    if (key && key->user < user)
+    const auto found = user_at(middle);
+    if (found && *found < user)
       low = middle + 1;
     else
       high = middle;
@@ -28,11 +28,26 @@ std::size_t first_row_of(const Table& table, std::string_view user) {
   return low;
 }
 
-/// Whether the server has this row among those it compares, and it covers the client. A role is no
-/// account, and names are left out under skip_name_resolve.
-bool covers(const Table& table, const Table::Key& key, const Peer& client) {
-  return !key.is_role && host_matches(table.flavour(), key.host, client) &&
-         !(table.skip_name_resolve() && needs_resolving(key.host));
+std::size_t first_row_of(const Table& table, std::string_view user) {
+  return first_of(user, table.size(), [&](std::size_t i) -> std::optional<std::string_view> {
+    const auto key = table.key(i);
+    return key ? std::optional(key->user) : std::nullopt;
+  });
+}
+
+std::size_t first_grant_of(const Table& table, std::string_view user) {
+  return first_of(user, table.grant_hosts(), [&](std::size_t i) -> std::optional<std::string_view> {
+    const auto grant = table.grant_host(i);
+    return grant ? std::optional(grant->user) : std::nullopt;
+  });
+}
+
+/// Whether the server has a row with this host among those that it compares, and it covers the
+/// client.
+bool covers(const Table& table, std::string_view host, const Peer& client) {
+  const bool ignored =
+      table.flavour() == Flavour::mariadb && table.skip_name_resolve() && needs_resolving(host);
+  return !ignored && host_matches(table.flavour(), host, client);
 }
 
 struct Match {
@@ -40,14 +55,53 @@ struct Match {
   uint64_t specificity;
 };
 
-/// The first row of `user` that covers the client, as the server sees it.
-std::optional<Match> first_match(const Table& table, std::string_view user, const Peer& client) {
+/// The first row of `user` from number `from` on that covers the client, as the server sees it.
+std::optional<Match> next_match(const Table& table, std::string_view user, const Peer& client,
+                                std::size_t from) {
+  for (std::size_t i = from; i < table.size(); ++i) {
+    const auto key = table.key(i);
+    if (!key || key->user != user) break;
+    if (key->eligible && covers(table, key->host, client)) return Match{i, key->specificity};
+  }
+  return std::nullopt;
+}
+
+/// The row that the server would choose.
+std::optional<Match> choose(const Table& table, std::string_view user, const Peer& seen) {
+  const auto named = next_match(table, user, seen, first_row_of(table, user));
+  const auto anonymous = next_match(table, "", seen, 0);
+  if (anonymous && (!named || anonymous->specificity > named->specificity)) return anonymous;
+  return named;
+}
+
+/// Whether any row or grant host of exactly this user may cover a name.
+bool any_name(const Table& table, std::string_view user) {
   for (std::size_t i = first_row_of(table, user); i < table.size(); ++i) {
     const auto key = table.key(i);
     if (!key || key->user != user) break;
-    if (covers(table, *key, client)) return Match{i, key->specificity};
+    if (key->eligible && may_cover_name(table.flavour(), key->host)) return true;
   }
-  return std::nullopt;
+  for (std::size_t i = first_grant_of(table, user); i < table.grant_hosts(); ++i) {
+    const auto grant = table.grant_host(i);
+    if (!grant || grant->user != user) break;
+    if (may_cover_name(table.flavour(), grant->host)) return true;
+  }
+  return false;
+}
+
+/// Whether each grant host of exactly this user covers both or neither.
+bool grants_agree(const Table& table, std::string_view user, const Peer& a, const Peer& b) {
+  for (std::size_t i = first_grant_of(table, user); i < table.grant_hosts(); ++i) {
+    const auto grant = table.grant_host(i);
+    if (!grant || grant->user != user) break;
+    if (covers(table, grant->host, a) != covers(table, grant->host, b)) return false;
+  }
+  return true;
+}
+
+/// "If a name is specified, we compare it": nothing named, nothing compared.
+bool is_or_unnamed(std::string_view demanded, std::string_view actual) {
+  return demanded.empty() || demanded == actual;
 }
 
 }  // namespace
@@ -65,19 +119,60 @@ Peer as_seen_by(const Table& table, const Peer& client) {
 }
 
 std::optional<Account> find(const Table& table, std::string_view user, const Peer& client) {
+  const auto match = choose(table, without_quotes(user), as_seen_by(table, client));
+  return match ? table.at(match->row) : std::nullopt;
+}
+
+bool undecided(const Table& table, std::string_view user, const Peer& client) {
+  if (table.flavour() == Flavour::mariadb) return false;
   const Peer seen = as_seen_by(table, client);
-  const auto named = first_match(table, without_quotes(user), seen);
-  const auto anonymous = first_match(table, "", seen);
-  if (anonymous && (!named || anonymous->specificity > named->specificity))
-    return table.at(anonymous->row);
-  return named ? table.at(named->row) : std::nullopt;
+  const auto match = choose(table, without_quotes(user), seen);
+  if (!match) return false;
+  const auto chosen = table.key(match->row);
+  const auto next = next_match(table, chosen->user, seen, match->row + 1);
+  return next && next->specificity == match->specificity;
 }
 
 bool host_allowed(const Table& table, const Peer& client) {
   const Peer seen = as_seen_by(table, client);
-  for (std::size_t i = 0; i < table.size(); ++i) {
-    const auto key = table.key(i);
-    if (key && covers(table, *key, seen)) return true;
+  for (std::size_t i = 0; i < table.hosts(); ++i) {
+    const auto host = table.host(i);
+    if (host && covers(table, *host, seen)) return true;
+  }
+  return false;
+}
+
+bool names_matter(const Table& table, std::string_view user) {
+  return !table.skip_name_resolve() &&
+         (any_name(table, without_quotes(user)) || any_name(table, ""));
+}
+
+bool same_grants(const Table& table, std::string_view user, const Peer& a, const Peer& b) {
+  const Peer one = as_seen_by(table, a), other = as_seen_by(table, b);
+  return grants_agree(table, without_quotes(user), one, other) &&
+         grants_agree(table, "", one, other);
+}
+
+bool tls_satisfied(const Account& account, const ClientTls& client) {
+  switch (account.tls) {
+    case TlsRule::none:
+      return true;
+    case TlsRule::secure:
+      return client.encrypted || client.unix_socket;
+    case TlsRule::any:
+      return client.encrypted;
+    case TlsRule::x509:
+      return client.encrypted && client.verified_certificate;
+    case TlsRule::cipher:
+      return client.encrypted && !client.bad_certificate &&
+             is_or_unnamed(account.tls_cipher, client.cipher);
+    case TlsRule::specified:
+      return client.encrypted && client.verified_certificate &&
+             is_or_unnamed(account.tls_cipher, client.cipher) &&
+             is_or_unnamed(account.tls_issuer, client.issuer) &&
+             is_or_unnamed(account.tls_subject, client.subject);
+    case TlsRule::unknown:
+      return false;
   }
   return false;
 }

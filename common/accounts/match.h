@@ -23,9 +23,46 @@ Peer as_seen_by(const Table& table, const Peer& client);
 /// sql/auth/sql_auth_cache.cc rebuild_cached_acl_users_for_name().
 std::optional<Account> find(const Table& table, std::string_view user, const Peer& client);
 
+/// Whether the server's choice can't be foretold: another row of the same user and rank covers the
+/// client too. MySQL leaves the order of such rows to chance (std::sort on the rank alone);
+/// MariaDB never does. Source: MySQL sql/auth/sql_auth_cache.cc ACL_compare; manual, "Connection
+/// Verification": "the order is indeterminate".
+bool undecided(const Table& table, std::string_view user, const Peer& client);
+
 /// Whether any account covers the client's host. If not, the server answers 1130 (host not allowed)
-/// before it looks at the user. May walk the whole table: ask only when find() found nothing.
-/// Source: MariaDB sql/sql_acl.cc acl_check_host().
+/// before it looks at the user. Walks over the distinct host patterns.
+/// Source: MariaDB sql/sql_acl.cc acl_check_host(); MySQL the same.
 bool host_allowed(const Table& table, const Peer& client);
+
+/// Whether a resolved name could change which account or privileges a login as `user` gets: the
+/// server resolves names, and a row or grant host of that user, or an anonymous one, may cover a
+/// name (host.h, may_cover_name()). If not, nobody has to be asked for the names of its clients.
+bool names_matter(const Table& table, std::string_view user);
+
+/// Whether two clients of one account have the same privileges: each grant host of the user, and
+/// each anonymous one, covers both or neither. Anonymous ones count for everybody.
+/// Source: MariaDB sql/sql_acl.cc acl_get(): "if (!acl_db->user || !strcmp(user, acl_db->user))".
+bool same_grants(const Table& table, std::string_view user, const Peer& a, const Peer& b);
+
+/// What a client's own connection has of TLS: what the server would see were it connected directly.
+struct ClientTls {
+  bool encrypted = false;
+  bool verified_certificate = false;  ///< the client showed one, and it is valid
+  std::string_view subject, issuer;   ///< of that certificate, in the form of X509_NAME_oneline()
+  std::string_view cipher;            ///< as SSL_get_cipher() names it
+  bool bad_certificate = false;       ///< it showed one that is not valid (and still was let in)
+  bool unix_socket = false;
+};
+
+/// Whether the client's TLS is what the account demands. If not, the server refuses the login with
+/// error 1045, once the password is right.
+///   any        TLS
+///   x509       TLS with a valid certificate
+///   specified  the same, and whatever is named compares equal byte for byte
+///   cipher     TLS, and the cipher; no certificate, or a valid one
+/// Source: acl_check_ssl() in MariaDB sql/sql_acl.cc (10.4 to 12) and MySQL
+/// sql/auth/sql_authentication.cc (5.7 to 9). They differ in one thing: for CIPHER alone MySQL
+/// wants a certificate too.
+bool tls_satisfied(const Account& account, const ClientTls& client);
 
 }  // namespace sluice::accounts

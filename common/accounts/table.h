@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "common/accounts/format.h"
 #include "common/accounts/host.h"
 #include "common/base/bytes.h"
 #include "common/base/enum_names.h"
@@ -22,12 +23,15 @@
 namespace sluice {
 namespace accounts {
 
-/// What an account demands of the client's TLS (REQUIRE ...).
+/// What a login with an account demands of the client's TLS (REQUIRE ...); see tls_satisfied().
 enum class TlsRule : uint8_t {
   none,
   any,        ///< SSL: any encrypted connection
   x509,       ///< X509: a valid client certificate
-  specified,  ///< ISSUER, SUBJECT or CIPHER
+  specified,  ///< ISSUER, SUBJECT or CIPHER: a valid certificate, and what is named
+  cipher,     ///< CIPHER alone, in MariaDB: it wants no certificate for that
+  secure,     ///< nothing, but the server has require_secure_transport: TLS or a Unix socket
+  unknown,    ///< a rule of another release: the server refuses everybody
 };
 
 /// One way of proving who one is.
@@ -60,11 +64,18 @@ struct Account {
   std::string_view user, host;  ///< as in the grant table; user empty: anonymous
   ProofList proofs;             ///< alternatives; one, but for MariaDB's VIA a OR b
   TlsRule tls = TlsRule::none;
+  std::string_view tls_cipher, tls_issuer, tls_subject;  ///< named by REQUIRE; empty: not named
+  std::string_view more_factors;  ///< MySQL's 2nd and 3rd: plugins to be passed too ("webauthn")
   bool locked = false;
   bool is_role = false;
   bool password_expired = false;
-  std::string_view problem;  ///< why sluice can't use it ("host names are …"); empty: it can
+  bool left_out = false;     ///< the server does not take the row for an account: see `problem`
+  uint64_t expires_s = 0;    ///< when its password is too old, seconds since the epoch; 0: never
+  std::string_view problem;  ///< why nobody can use it ("host names are …"); empty: somebody can
 };
+
+/// Whether a login leads to error 1862, or to a session that can only change the password.
+bool expired(const Account& account, uint64_t now_s);
 
 /// Why nobody gets in with this account, for `list accounts`; empty if somebody can. A literal or a
 /// view into the table.
@@ -81,6 +92,17 @@ struct Row {
   std::string problem;
   bool password_expired = false;
   TlsRule tls = TlsRule::none;
+  std::string tls_cipher, tls_issuer, tls_subject, more_factors;
+  uint64_t expires_s = 0;
+  bool left_out = false;
+};
+/// A user and host pattern of mysql.db, tables_priv, columns_priv, procs_priv or proxies_priv. The
+/// servers look privileges up there by the client's host and not by its account row, so that two
+/// clients with one account can have different ones.
+/// Source: MariaDB sql/sql_acl.cc acl_get(), name_hash_search(), acl_find_proxy_user(); MySQL
+/// sql/auth/sql_auth_cache.cc acl_get(), acl_find_proxy_user().
+struct GrantHost {
+  std::string user, host;
 };
 struct Contents {
   Flavour flavour = Flavour::mariadb;
@@ -88,11 +110,15 @@ struct Contents {
   uint64_t loaded_s = 0;           ///< when, seconds since the epoch
   std::string source;              ///< name of the server that it was read from
   std::vector<Row> rows;
+  std::vector<GrantHost> grant_hosts;
 };
 
 /// The table's bytes, rows in the order in which the server tries them. The text in `contents` must
 /// be below 4 GiB; whoever fills it sees to that (monitor/accounts_loader.h does).
 Bytes encode(const Contents& contents);
+
+/// A hash of all that an encoded table says, but for when and from which server it was read.
+std::size_t fingerprint(ByteSpan encoded);
 
 /// A view over encoded bytes, which must outlive it and what it hands out. Whatever the bytes are,
 /// nothing outside them is ever read: a row that points outside is not there.
@@ -102,7 +128,10 @@ class Table {
   struct Key {
     std::string_view user, host;
     uint64_t specificity = 0;  ///< host.h
-    bool is_role = false;
+    bool eligible = false;     ///< the server compares it: no role, not left out
+  };
+  struct Grant {
+    std::string_view user, host;
   };
 
   /// A table that knows nobody.
@@ -116,26 +145,36 @@ class Table {
   uint64_t loaded_s() const { return loaded_s_; }
   std::string_view source() const { return source_; }
 
-  std::size_t size() const { return rows_; }
+  std::size_t size() const { return counts_.rows; }
   /// Row `i`: by user (bytewise, the anonymous ones first), then as the server tries them.
   std::optional<Account> at(std::size_t i) const;
   std::optional<Key> key(std::size_t i) const;
 
+  /// The host patterns of all eligible rows, each once.
+  std::size_t hosts() const { return counts_.hosts; }
+  std::optional<std::string_view> host(std::size_t i) const;
+
+  /// By user, the anonymous ones first.
+  std::size_t grant_hosts() const { return counts_.grant_hosts; }
+  std::optional<Grant> grant_host(std::size_t i) const;
+
  private:
-  std::optional<std::string_view> text(uint32_t offset, uint32_t length) const;
+  std::optional<std::string_view> text(Text place) const;
+  bool read_proofs(const RowRecord& row, ProofList& proofs) const;
+  bool read_extra(const RowRecord& row, Account& account) const;
 
   ByteSpan bytes_;  ///< the whole table; offsets count from its start
   Flavour flavour_ = Flavour::mariadb;
   bool skip_name_resolve_ = false;
   uint64_t loaded_s_ = 0;
   std::string_view source_;
-  uint32_t rows_ = 0;
-  uint32_t proofs_ = 0;
+  Counts counts_;
 };
 
 }  // namespace accounts
 
 template <>
-inline constexpr auto kEnumNames<accounts::TlsRule> = names("none", "any", "x509", "specified");
+inline constexpr auto kEnumNames<accounts::TlsRule> = names("none", "any", "x509", "specified",
+                                                            "cipher", "secure", "unknown");
 
 }  // namespace sluice

@@ -51,7 +51,7 @@ inline std::vector<MatchCase> read_match_cases(const std::string& path) {
     ++now.line;
     if (text.empty() || text[0] == '#') continue;
     if (text[0] == '[') {
-      now.flavour = text.starts_with("[mariadb ") ? Flavour::mariadb : Flavour::mysql;
+      now.flavour = *enum_from_name<Flavour>(text.substr(1, text.find(' ') - 1));
       now.skip_name_resolve = text.ends_with("=on]");
       continue;
     }

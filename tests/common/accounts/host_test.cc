@@ -51,6 +51,9 @@ TEST(ParseNetwork, KnowsTheFormsOfEachServer) {
   EXPECT_EQ(parse_network(Flavour::mysql, "10.1.2.3")->kind, Network::Kind::address);
   EXPECT_EQ(parse_network(Flavour::mysql, "10.1.0.0/16")->mask, 0xffff0000u);
   EXPECT_EQ(parse_network(Flavour::mysql, "10.1.2.3/32")->mask, 0xffffffffu);
+  EXPECT_FALSE(parse_network(Flavour::mysql_old, "10.1.2.3"));
+  EXPECT_FALSE(parse_network(Flavour::mysql_old, "10.1.0.0/16"));
+  EXPECT_EQ(parse_network(Flavour::mysql_old, "10.1.0.0/255.255.0.0")->mask, 0xffff0000u);
   for (const char* bad : {"10.1.0.0/", "10.1.0.0/0", "10.1.0.0/33", "10.1.0.0/16x", "::1/128",
                           "10.1.0.0/0.0.0.0", "10.1.0.0/255.255.0.0/", "10.1.%/16"})
     EXPECT_FALSE(parse_network(Flavour::mysql, bad)) << bad;
@@ -74,10 +77,17 @@ TEST(HostProblem, SaysWhyARowCoversNobody) {
   EXPECT_NE(host_problem(Flavour::mariadb, true, "10.1.0.0/16"), "");
   EXPECT_NE(host_problem(Flavour::mariadb, true, "10.1.2.0/255.255.0.0"), "");
   for (const char* name : {"web1.example.com", "%.example.com"}) {
-    EXPECT_EQ(host_problem(Flavour::mariadb, false, name), "host names are not resolved yet");
+    EXPECT_EQ(host_problem(Flavour::mariadb, false, name), "");
     EXPECT_EQ(host_problem(Flavour::mariadb, true, name),
               "host names are ignored: the server has skip_name_resolve on");
   }
+}
+
+TEST(LooksLikeAddress, ANumberAndADotInFront) {
+  for (const char* bad : {"1.2.3.4", "12.example.com", "1."})
+    EXPECT_TRUE(looks_like_address(bad)) << bad;
+  for (const char* good : {"", "web1", "1web.example.com", "12", ".12", "web.1.2"})
+    EXPECT_FALSE(looks_like_address(good)) << good;
 }
 
 }  // namespace

@@ -60,6 +60,38 @@ TEST(Match, ARoleIsNoAccountAndALockedOneIs) {
   EXPECT_EQ(found(contents, "app", {"11.1.3.4", ""}), "none") << "the role's empty host is no host";
 }
 
+TEST(Match, ARowThatTheServerLeavesOutIsNoRow) {
+  Contents contents;
+  contents.rows = {{.user = "app", .host = "%"},
+                   {.user = "app", .host = "10.1.%", .left_out = true}};
+  EXPECT_EQ(found(contents, "app", {"10.1.3.4", ""}), "app@%");
+}
+
+/// A table that lives as long as its bytes.
+struct Encoded {
+  explicit Encoded(const Contents& contents)
+      : bytes(encode(contents)), table(Table::open(bytes).value()) {}
+  Bytes bytes;
+  Table table;
+};
+
+TEST(Match, MySqlLeavesTheOrderOfEqualRowsToChance) {
+  Contents contents;
+  contents.rows = {{.user = "app", .host = "10.1.%"},
+                   {.user = "app", .host = "10.1._%"},
+                   {.user = "app", .host = "10.1.2.3"},
+                   {.user = "app", .host = "10.1.2.0/255.255.255.0"}};
+  const Peer exact{"10.1.2.3", ""}, far{"10.1.7.7", ""}, outside{"10.2.0.0", ""};
+  for (const auto flavour : {Flavour::mysql, Flavour::mysql_old, Flavour::mariadb}) {
+    contents.flavour = flavour;
+    const Encoded encoded(contents);
+    EXPECT_EQ(undecided(encoded.table, "app", exact), flavour == Flavour::mysql_old);
+    EXPECT_EQ(undecided(encoded.table, "app", far), flavour != Flavour::mariadb);
+    EXPECT_FALSE(undecided(encoded.table, "app", outside));
+    EXPECT_FALSE(undecided(encoded.table, "other", far));
+  }
+}
+
 TEST(Match, WhichHostsAreAllowedAtAll) {
   Contents contents;
   contents.skip_name_resolve = true;
@@ -72,6 +104,112 @@ TEST(Match, WhichHostsAreAllowedAtAll) {
   EXPECT_FALSE(host_allowed(table, {"10.2.2.3", ""}));
   EXPECT_FALSE(host_allowed(table, {"10.2.2.3", "web1.example.com"}));
   EXPECT_FALSE(host_allowed(table, {}));
+}
+
+// Names.
+
+Contents with_row(std::string user, std::string host) {
+  Contents contents;
+  contents.rows = {{.user = "app", .host = "10.%"},
+                   {.user = "app", .host = "%"},
+                   {.user = "app", .host = "localhost"},
+                   {.user = "named", .host = "%.example.com"},
+                   {.user = std::move(user), .host = std::move(host)}};
+  return contents;
+}
+
+TEST(NamesMatter, OnlyWhereAPatternOfTheUserOrAnAnonymousOneMayCoverOne) {
+  for (const char* host : {"%.example.com", "web1", "web_", "1%", "_0.1.2.3", "%1", "local%"}) {
+    EXPECT_TRUE(names_matter(Encoded(with_row("app", host)).table, "app")) << host;
+    EXPECT_TRUE(names_matter(Encoded(with_row("", host)).table, "app")) << host;
+    EXPECT_FALSE(names_matter(Encoded(with_row("other", host)).table, "app")) << host;
+  }
+  for (const char* host : {"", "%", "%%", "10.1.2.3", "10.1.%", "10.1.0.0/255.255.0.0", "fe80::%",
+                           "::1", "LocalHost", "1.%.example.com"})
+    EXPECT_FALSE(names_matter(Encoded(with_row("app", host)).table, "app")) << host;
+  EXPECT_TRUE(names_matter(Encoded(with_row("x", "%")).table, "'named'")) << "quotes come off";
+}
+
+TEST(NamesMatter, NotOnAServerThatResolvesNoneAndNotForRoles) {
+  auto contents = with_row("app", "web1.example.com");
+  contents.skip_name_resolve = true;
+  EXPECT_FALSE(names_matter(Encoded(contents).table, "app"));
+  contents.skip_name_resolve = false;
+  contents.rows.back().is_role = true;
+  EXPECT_FALSE(names_matter(Encoded(contents).table, "app"));
+}
+
+TEST(NamesMatter, AGrantHostIsEnough) {
+  Contents contents;
+  contents.rows = {{.user = "app", .host = "%"}};
+  contents.grant_hosts = {{"app", "10.%"}, {"other", "%.example.com"}};
+  EXPECT_FALSE(names_matter(Encoded(contents).table, "app"));
+  EXPECT_TRUE(names_matter(Encoded(contents).table, "other"));
+  contents.grant_hosts.push_back({"", "web1"});
+  EXPECT_TRUE(names_matter(Encoded(contents).table, "app"));
+}
+
+// Grants.
+
+TEST(SameGrants, EachGrantHostCoversBothOrNeither) {
+  Contents contents;
+  contents.rows = {{.user = "app", .host = "%"}};
+  contents.grant_hosts = {{"app", "10.1.%"}, {"app", "%"}, {"other", "10.1.2.3"}, {"app", ""}};
+  const Peer a{"10.1.2.3", ""}, b{"10.1.9.9", ""}, c{"10.2.0.1", ""}, d{"10.2.0.2", ""};
+  {
+    const Encoded encoded(contents);
+    EXPECT_TRUE(same_grants(encoded.table, "app", a, b));
+    EXPECT_TRUE(same_grants(encoded.table, "app", c, d)) << "covered by neither";
+    EXPECT_FALSE(same_grants(encoded.table, "app", a, c));
+    EXPECT_FALSE(same_grants(encoded.table, "other", a, b));
+    EXPECT_TRUE(same_grants(encoded.table, "nobody", a, c));
+  }
+  contents.grant_hosts.push_back({"", "10.1.2.3"});
+  EXPECT_FALSE(same_grants(Encoded(contents).table, "app", a, b)) << "anonymous ones are for all";
+}
+
+TEST(SameGrants, SeesClientsAsTheServerDoes) {
+  Contents contents;
+  contents.grant_hosts = {{"app", "web1.example.com"}, {"app", "localhost"}};
+  const Peer named{"10.1.2.3", "web1.example.com"}, unnamed{"10.1.2.3", ""};
+  EXPECT_FALSE(same_grants(Encoded(contents).table, "app", named, unnamed));
+  EXPECT_TRUE(same_grants(Encoded(contents).table, "app", {"127.0.0.1", ""}, {}));
+  contents.skip_name_resolve = true;
+  EXPECT_TRUE(same_grants(Encoded(contents).table, "app", named, unnamed));
+  EXPECT_FALSE(same_grants(Encoded(contents).table, "app", {"127.0.0.1", ""}, {}));
+}
+
+// TLS.
+
+TEST(TlsSatisfied, EachRuleAsTheServerHasIt) {
+  const ClientTls plain, socket{.unix_socket = true}, tls{.encrypted = true, .cipher = "AES"};
+  const ClientTls bad{.encrypted = true, .cipher = "AES", .bad_certificate = true};
+  const ClientTls good{.encrypted = true,
+                       .verified_certificate = true,
+                       .subject = "/CN=app",
+                       .issuer = "/CN=ca",
+                       .cipher = "AES"};
+  const auto verdicts = [&](const Account& account) {
+    std::string text;
+    for (const auto& client : {plain, socket, tls, bad, good})
+      text += tls_satisfied(account, client) ? 'y' : 'n';
+    return text;
+  };
+  EXPECT_EQ(verdicts({.tls = TlsRule::none}), "yyyyy");
+  EXPECT_EQ(verdicts({.tls = TlsRule::secure}), "nyyyy");
+  EXPECT_EQ(verdicts({.tls = TlsRule::any}), "nnyyy");
+  EXPECT_EQ(verdicts({.tls = TlsRule::x509}), "nnnny");
+  EXPECT_EQ(verdicts({.tls = TlsRule::cipher}), "nnyny");
+  EXPECT_EQ(verdicts({.tls = TlsRule::cipher, .tls_cipher = "AES"}), "nnyny");
+  EXPECT_EQ(verdicts({.tls = TlsRule::cipher, .tls_cipher = "aes"}), "nnnnn");
+  EXPECT_EQ(verdicts({.tls = TlsRule::specified}), "nnnny");
+  EXPECT_EQ(verdicts({.tls = TlsRule::specified, .tls_cipher = "AES"}), "nnnny");
+  EXPECT_EQ(verdicts({.tls = TlsRule::specified, .tls_cipher = "DES"}), "nnnnn");
+  EXPECT_EQ(verdicts({.tls = TlsRule::specified, .tls_issuer = "/CN=ca"}), "nnnny");
+  EXPECT_EQ(verdicts({.tls = TlsRule::specified, .tls_issuer = "/CN=c"}), "nnnnn");
+  EXPECT_EQ(verdicts({.tls = TlsRule::specified, .tls_subject = "/CN=app"}), "nnnny");
+  EXPECT_EQ(verdicts({.tls = TlsRule::specified, .tls_subject = "/CN=APP"}), "nnnnn");
+  EXPECT_EQ(verdicts({.tls = TlsRule::unknown}), "nnnnn");
 }
 
 TEST(Match, AHundredThousandAccountsAreFast) {
