@@ -1,13 +1,13 @@
 #include "master/config/endpoint.h"
 
-#include <arpa/inet.h>
 #include <fmt/format.h>
 #include <sys/un.h>
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <optional>
+
+#include "common/base/networks.h"
 
 namespace sluice::config {
 namespace {
@@ -18,27 +18,6 @@ constexpr std::size_t kMaxUnixPath = sizeof(sockaddr_un::sun_path) - 1;
 
 tl::unexpected<Refusal> refuse(std::string text, std::string hint = {}) {
   return tl::unexpected(Refusal{std::move(text), std::move(hint)});
-}
-
-/// An IP address in network byte order.
-struct Address {
-  int family = AF_UNSPEC;
-  std::array<uint8_t, 16> bytes{};
-  unsigned bits() const { return family == AF_INET ? 32 : 128; }
-  std::string text() const {
-    char buffer[INET6_ADDRSTRLEN] = {};
-    ::inet_ntop(family, bytes.data(), buffer, sizeof buffer);
-    return buffer;
-  }
-};
-
-std::optional<Address> parse_address(const std::string& text) {
-  if (text.find('\0') != std::string::npos) return std::nullopt;  // inet_pton would stop there
-  for (const int family : {AF_INET, AF_INET6}) {
-    Address address{family, {}};
-    if (::inet_pton(family, text.c_str(), address.bytes.data()) == 1) return address;
-  }
-  return std::nullopt;
 }
 
 bool is_host_name(std::string_view text) {
@@ -79,7 +58,7 @@ Taken<Parts> split(std::string_view text) {
     if (!rest.empty()) parts.port = rest.substr(1);
     return parts;
   }
-  if (parse_address(std::string(text)) && text.find(':') != std::string_view::npos)
+  if (IpAddress::parse(text) && text.find(':') != std::string_view::npos)
     return refuse(fmt::format("IPv6 address \"{}\" without brackets", text),
                   fmt::format("write \"[{}]:{}\"", text, kServerPort));
   const auto colon = text.rfind(':');
@@ -96,8 +75,9 @@ Taken<uint16_t> parse_port(std::string_view text) {
 
 /// A host as an address in its canonical text; nothing if it is none.
 std::optional<std::string> canonical(const Parts& parts) {
-  const auto address = parse_address(parts.host);
-  if (!address || (address->family == AF_INET6) != parts.bracketed) return std::nullopt;
+  const auto address = IpAddress::parse(parts.host);
+  if (!address || (address->family == IpAddress::Family::v6) != parts.bracketed)
+    return std::nullopt;
   return address->text();
 }
 
@@ -156,24 +136,16 @@ Taken<Endpoint> parse_listen_address(std::string_view text) {
 }
 
 Taken<std::string> parse_network(std::string_view text) {
-  const auto slash = text.find('/');
-  auto address = parse_address(std::string(text.substr(0, slash)));
-  if (!address)
-    return refuse(fmt::format("\"{}\" is not a network", text),
+  const auto network = IpNetwork::parse(text);
+  if (!network)
+    return refuse(network.error().message,
                   "write for example \"10.0.0.0/8\", \"fd00::/8\" or one address");
-  if (slash == std::string_view::npos) return address->text();
-  const auto prefix = parse_number<unsigned>(text.substr(slash + 1));
-  if (!prefix || *prefix > address->bits())
-    return refuse(fmt::format("\"{}\": the length of the prefix is a number from 0 to {}", text,
-                              address->bits()));
-  Address network = *address;
-  for (unsigned bit = *prefix; bit < network.bits(); ++bit)
-    network.bytes[bit / 8] &= static_cast<uint8_t>(~(0x80u >> (bit % 8)));
-  const auto canonical_text = fmt::format("{}/{}", network.text(), *prefix);
-  if (network.bytes != address->bytes)
+  if (text.find('/') == std::string_view::npos) return network->address.text();
+  const auto base = network->base();
+  if (base != *network)
     return refuse(fmt::format("\"{}\" has bits behind its prefix", text),
-                  fmt::format("did you mean \"{}\"?", canonical_text));
-  return canonical_text;
+                  fmt::format("did you mean \"{}\"?", base.text()));
+  return base.text();
 }
 
 bool overlap(const Endpoint& a, const Endpoint& b) {
