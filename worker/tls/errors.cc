@@ -20,7 +20,7 @@ std::string take_reason() {
   return text_of(code);
 }
 
-tl::unexpected<Error> take_failure(const SSL* ssl) {
+tl::unexpected<Error> take_failure(const SSL* ssl, std::string_view what) {
   const auto code = ERR_peek_last_error();
   ERR_clear_error();
   const int reason = ERR_GET_LIB(code) == ERR_LIB_SSL ? ERR_GET_REASON(code) : 0;
@@ -32,10 +32,7 @@ tl::unexpected<Error> take_failure(const SSL* ssl) {
     return fail(Errc::bad_input,
                 fmt::format("peer sent alert: {}",
                             SSL_alert_desc_string_long(reason - SSL_AD_REASON_OFFSET)));
-  return fail(
-      Errc::bad_input,
-      fmt::format("{}: {}", SSL_is_init_finished(ssl) ? "broken TLS" : "TLS handshake failed",
-                  text_of(code)));
+  return fail(Errc::bad_input, fmt::format("{}: {}", what, text_of(code)));
 }
 
 }  // namespace sluice::tls

@@ -6,6 +6,7 @@
 #include <openssl/ssl.h>
 
 #include <string>
+#include <string_view>
 
 #include "common/base/result.h"
 
@@ -15,7 +16,7 @@ namespace sluice::tls {
 std::string take_reason();
 
 /// Why a call on `ssl` failed: the peer's certificate, an alert that the peer sent, or what it did
-/// wrong. Empties the queue.
-tl::unexpected<Error> take_failure(const SSL* ssl);
+/// wrong, which is said of `what` ("TLS handshake failed"). Empties the queue.
+tl::unexpected<Error> take_failure(const SSL* ssl, std::string_view what);
 
 }  // namespace sluice::tls

@@ -9,6 +9,8 @@
 namespace sluice::tls {
 namespace {
 
+constexpr std::string_view kBroken = "broken TLS";
+
 /// Lends the caller's buffers to the BIO for the time of one call.
 class Lend {
  public:
@@ -44,19 +46,22 @@ Result<> OpensslLayer::prepare() {
   if (!settings_->host.empty() &&
       SSL_set_tlsext_host_name(ssl_.get(), settings_->host.c_str()) != 1)
     return fail(Errc::config, fmt::format("\"{}\" can't be asked for by SNI", settings_->host));
-  const SSL_SESSION* session = settings_->session.get();
-  if (session != nullptr && SSL_SESSION_is_resumable(session) && certificate_still_valid(session))
-    SSL_set_session(ssl_.get(), settings_->session.get());
+  offer_session();
   return {};
 }
 
+/// A copy is offered: OpenSSL takes a session of TLS 1.3 for used up after one connection, but
+/// servers take it again, and more connections may be on their way at the same time.
+void OpensslLayer::offer_session() {
+  const SSL_SESSION* last = settings_->session.get();
+  if (last == nullptr || !certificate_still_valid(last)) return;
+  const Session copy(SSL_SESSION_dup(last));
+  if (copy) SSL_set_session(ssl_.get(), copy.get());
+}
+
 OpensslLayer::~OpensslLayer() {
-  if (!ssl_) return;
   // A handshake that came to nothing may be the fault of the session that it offered.
-  if (settings_->role == Role::client && !SSL_is_init_finished(ssl_.get()))
-    settings_->session.reset();
-  // Or SSL_free() marks the session as not resumable, because nobody said good-bye.
-  SSL_set_shutdown(ssl_.get(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+  if (!established()) settings_->session.reset();
 }
 
 Result<> OpensslLayer::receive(ByteSpan cipher_in, Bytes& plain_out, Bytes& cipher_out) {
@@ -92,7 +97,7 @@ Result<> OpensslLayer::shake_hands() {
     return {};
   }
   if (SSL_get_error(ssl_.get(), result) == SSL_ERROR_WANT_READ) return {};
-  return take_failure(ssl_.get());
+  return take_failure(ssl_.get(), "TLS handshake failed");
 }
 
 Result<> OpensslLayer::read_records(Bytes& plain_out) {
@@ -105,7 +110,7 @@ Result<> OpensslLayer::read_records(Bytes& plain_out) {
     if (result == 1) continue;
     const int error = SSL_get_error(ssl_.get(), result);
     if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_ZERO_RETURN) return {};
-    return take_failure(ssl_.get());
+    return take_failure(ssl_.get(), kBroken);
   } while (!wire_.in.empty());
   return {};
 }
@@ -118,7 +123,7 @@ Result<> OpensslLayer::send(ByteSpan plain, Bytes& cipher_out) {
   std::size_t size = 0;
   if (SSL_write_ex(ssl_.get(), plain.data(), plain.size(), &size) == 1) return {};
   state_ = State::failed;
-  return take_failure(ssl_.get());
+  return take_failure(ssl_.get(), kBroken);
 }
 
 void OpensslLayer::close(Bytes& cipher_out) {

@@ -33,6 +33,7 @@ class OpensslLayer final : public Layer {
 
   explicit OpensslLayer(std::shared_ptr<Settings> settings) : settings_(std::move(settings)) {}
   Result<> prepare();
+  void offer_session();
   Result<> judge_first_byte(ByteSpan cipher_in);
   Result<> take(Bytes& plain_out);
   Result<> shake_hands();

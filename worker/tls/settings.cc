@@ -97,8 +97,8 @@ Result<> expect_identity(SSL_CTX* context, const std::string& host) {
 /// SSL_CTX_sess_set_new_cb(3): called with TLS 1.3 for each ticket, some time after the handshake.
 int on_new_session(SSL* ssl, SSL_SESSION* session) noexcept {
   auto& settings = *static_cast<Settings*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)));
-  settings.session.reset(session);
-  return 1;
+  settings.session.reset(SSL_SESSION_dup(session));  // what ends this connection spoils its own
+  return 0;
 }
 
 void keep_sessions(Settings& of) {

@@ -45,13 +45,14 @@ int on_key_wanted(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_C
   return keys.open(name, iv, cipher, mac);
 }
 
-/// SSL_CTX_set_session_ticket_cb(3). A new ticket is given with a full handshake, and for one of
-/// the old key.
-SSL_TICKET_RETURN on_opened(SSL*, SSL_SESSION* session, const unsigned char*, std::size_t,
+/// SSL_CTX_set_session_ticket_cb(3). A new ticket is given with a full handshake, for one of the
+/// old key, and in TLS 1.3 always: there a client uses a ticket once (RFC 8446, C.4).
+SSL_TICKET_RETURN on_opened(SSL* ssl, SSL_SESSION* session, const unsigned char*, std::size_t,
                             SSL_TICKET_STATUS status, void*) noexcept {
   const bool opened = status == SSL_TICKET_SUCCESS || status == SSL_TICKET_SUCCESS_RENEW;
   if (!opened || !certificate_still_valid(session)) return SSL_TICKET_RETURN_IGNORE_RENEW;
-  return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
+  const bool renew = status == SSL_TICKET_SUCCESS_RENEW || SSL_version(ssl) == TLS1_3_VERSION;
+  return renew ? SSL_TICKET_RETURN_USE_RENEW : SSL_TICKET_RETURN_USE;
 }
 
 }  // namespace

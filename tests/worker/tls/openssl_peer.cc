@@ -61,14 +61,14 @@ Result<> OpensslPeer::receive(ByteSpan cipher_in, Bytes& plain_out, Bytes& ciphe
   const int error = SSL_get_error(ssl_.get(), n);
   flush(cipher_out);
   if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_ZERO_RETURN) return {};
-  return take_failure(ssl_.get());
+  return take_failure(ssl_.get(), "peer");
 }
 
 Result<> OpensslPeer::send(ByteSpan plain, Bytes& cipher_out) {
   const int n = SSL_write(ssl_.get(), plain.data(), static_cast<int>(plain.size()));
   flush(cipher_out);
   if (n > 0) return {};
-  return take_failure(ssl_.get());
+  return take_failure(ssl_.get(), "peer");
 }
 
 void OpensslPeer::close(Bytes& cipher_out) {

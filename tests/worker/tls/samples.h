@@ -6,6 +6,7 @@
 #include "tests/worker/tls/connection.h"
 #include "tests/worker/tls/openssl_peer.h"
 #include "worker/tls/context.h"
+#include "worker/tls/openssl_layer.h"
 
 namespace sluice::tls {
 
@@ -56,6 +57,20 @@ inline Context towards_clients(const config::Service& service,
 inline Context towards_server(const config::Server& server) {
   return must(Context::towards_server(server));
 }
+
+/// Our client, held to a version: a configuration knows the oldest only.
+class HeldClient {
+ public:
+  HeldClient(const config::Server& server, int version)
+      : settings_(must(settings_towards_server(server))) {
+    SSL_CTX_set_min_proto_version(settings_->context.get(), version);
+    SSL_CTX_set_max_proto_version(settings_->context.get(), version);
+  }
+  std::unique_ptr<Layer> start() const { return must(OpensslLayer::start(settings_)); }
+
+ private:
+  std::shared_ptr<Settings> settings_;
+};
 
 inline Connection join(const Context& client, const Context& server, std::size_t step = SIZE_MAX) {
   return {must(client.start()), must(server.start()), step};
