@@ -50,11 +50,12 @@ MariadbServer::MariadbServer(MariadbOptions options, Start start)
 MariadbServer::~MariadbServer() = default;  // ~Process kills; nobody reads the data again
 
 std::string MariadbServer::address() const {
-  return fmt::format("127.0.0.1:{}", port_);
+  return fmt::format("{}:{}", options_.host, port_);
 }
 
 ClientOptions MariadbServer::endpoint(std::string user, std::string password) const {
   ClientOptions options;
+  options.host = options_.host;
   options.port = port_;
   options.user = std::move(user);
   options.password = std::move(password);

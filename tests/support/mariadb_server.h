@@ -23,6 +23,7 @@ inline constexpr const char* kWatchPassword = "sluice-secret";
 struct MariadbOptions {
   std::string name = "db1";                ///< as in the configuration's `servers`
   uint32_t server_id = 0;                  ///< 0: the next number of this process
+  std::string host = "127.0.0.1";          ///< where others find it
   std::string bind_address = "127.0.0.1";  ///< may be a list: "127.0.0.1,::1"
   std::vector<std::string> extra_args{};   ///< appended, so they win
 };
@@ -45,7 +46,7 @@ class MariadbServer {
   const std::string& name() const { return options_.name; }
   uint32_t server_id() const { return options_.server_id; }
   uint16_t port() const { return port_; }
-  /// "127.0.0.1:PORT", as it is written in the configuration.
+  /// "HOST:PORT", as it is written in the configuration.
   std::string address() const;
   std::string socket_path() const { return dir_ / "sock"; }
   pid_t pid() const { return process_.pid(); }
