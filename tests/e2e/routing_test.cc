@@ -8,74 +8,11 @@
 
 #include "tests/support/free_port.h"
 #include "tests/support/load.h"
-#include "tests/support/sluice.h"
+#include "tests/support/routing.h"
 #include "tests/support/topologies.h"
 
 namespace sluice::test {
 namespace {
-
-constexpr unsigned kTooManyConnections = 1040;
-constexpr unsigned kServerShutdown = 1053;
-constexpr unsigned kConnectionKilled = 1927;
-constexpr unsigned kCantConnect = 1429;  // sluice's: no server can serve
-
-/// Services "primary", "replica" and "any" in front of one cluster, "shop".
-SluiceConfig three_services(const std::string& topology,
-                            const std::vector<MariadbServer*>& servers) {
-  SluiceConfig config;
-  config.add_cluster("shop", topology, servers);
-  for (const char* target : {"primary", "replica", "any"})
-    config.add_service(target, "shop", target);
-  return config;
-}
-
-SluiceConfig one_service(MariadbServer& server) {
-  SluiceConfig config;
-  config.add_cluster("shop", "single", {&server});
-  config.add_service("shop", "shop");
-  return config;
-}
-
-std::string id_of(const MariadbServer& server) {
-  return std::to_string(server.server_id());
-}
-
-std::string asked(Client& client) {
-  return client.value("SELECT @@server_id");
-}
-
-std::string role_of(const Sluice& sluice, const MariadbServer& server) {
-  return sluice.ctl_json({"show", "server", "shop/" + server.name()}).at("role");
-}
-std::string reason_of(const Sluice& sluice, const MariadbServer& server) {
-  return sluice.ctl_json({"show", "server", "shop/" + server.name()}).at("reason");
-}
-
-[[nodiscard]] bool has_role(const Sluice& sluice, const MariadbServer& server,
-                            const std::string& role, Milliseconds deadline = 10s) {
-  return eventually(deadline, [&] { return role_of(sluice, server) == role; });
-}
-
-SqlError refused(const ClientOptions& endpoint) {
-  auto client = Client::connect(endpoint);
-  EXPECT_FALSE(client) << "a refusal was expected";
-  return client ? SqlError{} : client.error();
-}
-
-/// The error that ends a session, once it has been ended; waits for that.
-SqlError end_of(Client& client) {
-  SqlError end;
-  EXPECT_TRUE(eventually(10s, [&] {
-    auto rows = client.query("SELECT 1");
-    if (!rows) end = rows.error();
-    return !rows;
-  })) << "the session goes on";
-  return end;
-}
-
-bool contains(const std::string& text, std::string_view what) {
-  return text.find(what) != std::string::npos;
-}
 
 std::string session_of(const Sluice& sluice, const Client& client) {
   for (const auto& session : sluice.ctl_json({"list", "sessions"}))
@@ -357,48 +294,6 @@ TEST(Routing, BothWritableMeansNoWritesUnlessOneHasBeenThePrimary) {
   EXPECT_EQ(asked(writer), id_of(pair.first));
   auto another = sluice.connect("primary");
   EXPECT_EQ(asked(another), id_of(pair.first));
-}
-
-// Galera.
-
-TEST(Routing, GaleraHasOneStableWriterAndDesyncedNodesDoNotServe) {
-  GaleraCluster galera(3);
-  auto &db1 = galera.node(0), &db2 = galera.node(1), &db3 = galera.node(2);
-  Sluice sluice(three_services("galera", galera.servers()));
-  ASSERT_TRUE(has_role(sluice, db1, "primary") && has_role(sluice, db2, "replica") &&
-              has_role(sluice, db3, "replica"));
-  auto writer = sluice.connect("primary");
-  Load load({.endpoint = sluice.endpoint("primary")});
-  load.wait_flowing();
-
-  db2.exec("SET GLOBAL wsrep_desync = ON");
-  ASSERT_TRUE(has_role(sluice, db2, "none", 5s));
-  EXPECT_TRUE(contains(reason_of(sluice, db2), "desync")) << reason_of(sluice, db2);
-  for (int i = 0; i < 6; ++i) {
-    auto reader = sluice.connect("replica");
-    EXPECT_EQ(asked(reader), id_of(db3));
-  }
-  db2.exec("SET GLOBAL wsrep_desync = OFF");
-  ASSERT_TRUE(has_role(sluice, db2, "replica", 10s)) << reason_of(sluice, db2);
-
-  // A node that leaves and comes back (the indexes of all change) does not move the writer.
-  db3.stop();
-  ASSERT_TRUE(has_role(sluice, db3, "none"));
-  galera.rejoin(db3);
-  ASSERT_TRUE(has_role(sluice, db3, "replica", 20s)) << reason_of(sluice, db3);
-  EXPECT_EQ(role_of(sluice, db1), "primary");
-  EXPECT_EQ(asked(writer), id_of(db1));
-  ASSERT_TRUE(load.advance(50));
-  const auto report = load.stop();
-  EXPECT_TRUE(report.clean()) << report.text();
-  EXPECT_EQ(report.servers.size(), 1u) << report.text();
-
-  // The desynced writer makes room for another.
-  db1.exec("SET GLOBAL wsrep_desync = ON");
-  ASSERT_TRUE(has_role(sluice, db1, "none", 5s));
-  EXPECT_TRUE(contains(end_of(writer).text, "desync"));
-  auto next = sluice.connect("primary");
-  EXPECT_NE(asked(next), id_of(db1));
 }
 
 // Hanging.

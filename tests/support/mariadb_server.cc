@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <filesystem>
 
 #include "tests/support/free_port.h"
 #include "tests/support/mariadb_template.h"
@@ -132,8 +133,10 @@ void MariadbServer::launch(const std::vector<std::string>& once) {
   root_.reset();
   auto argv = arguments();
   argv.insert(argv.end(), once.begin(), once.end());
-  process_ = Process(
-      {.argv = std::move(argv), .output = dir_ / "error.log", .account = mariadb_account()});
+  process_ = Process({.argv = std::move(argv),
+                      .output = dir_ / "error.log",
+                      .account = mariadb_account(),
+                      .environment = options_.environment});
 }
 
 void MariadbServer::wait_ready(Milliseconds deadline) {
@@ -157,6 +160,11 @@ int MariadbServer::stop(Milliseconds deadline) {
 void MariadbServer::kill9() {
   process_.kill9();
   root_.reset();
+}
+
+void MariadbServer::lose_data() {
+  for (const auto& entry : std::filesystem::directory_iterator(dir_ / "data"))
+    std::filesystem::remove_all(entry);
 }
 
 }  // namespace sluice::test

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "tests/support/client.h"
@@ -26,6 +27,7 @@ struct MariadbOptions {
   std::string host = "127.0.0.1";          ///< where others find it
   std::string bind_address = "127.0.0.1";  ///< may be a list: "127.0.0.1,::1"
   std::vector<std::string> extra_args{};   ///< appended, so they win
+  std::vector<std::pair<std::string, std::string>> environment{};  ///< set on top of ours
 };
 
 /// A real mariadbd with its own data directory, socket and port. The data directory is a copy of
@@ -77,6 +79,8 @@ class MariadbServer {
   /// An orderly shutdown; the exit code.
   int stop(Milliseconds deadline = 60s);
   void kill9();
+  /// Takes everything out of the data directory of a server that does not run.
+  void lose_data();
   void suspend() { process_.suspend(); }
   void resume() { process_.resume(); }
   void restart() { stop(), start(); }

@@ -1,7 +1,10 @@
 #include "tests/support/topologies.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 
@@ -72,12 +75,35 @@ void MultiPrimaryPair::make_writable(MariadbServer& server) {
   server.set_read_only(false);
 }
 
-GaleraCluster::GaleraCluster(int nodes) {
+TransferGate::TransferGate() {
+  // A FIFO: reading waits for somebody who opens it for writing.
+  if (::mkfifo((dir_ / "gate").c_str(), 0644) != 0) throw TestError("no FIFO");
+  ::chmod((dir_ / "gate").c_str(), 0644);
+  const auto script = dir_ / "wsrep_sst_gated";
+  write_file(script, fmt::format("#!/bin/sh\n"
+                                 "case \"$*\" in *'--role donor'*) cat {} ;; esac\n"
+                                 "exec wsrep_sst_rsync \"$@\"\n",
+                                 dir_ / "gate"));
+  ::chmod(script.c_str(), 0755);
+}
+
+void TransferGate::open() {
+  const UniqueFd opened(::open((dir_ / "gate").c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC));
+}
+
+std::vector<std::pair<std::string, std::string>> TransferGate::environment() const {
+  const char* path = ::getenv("PATH");
+  return {{"PATH", fmt::format("{}:{}", dir_.path().string(), path ? path : "/usr/bin:/bin")}};
+}
+
+GaleraCluster::GaleraCluster(int nodes,
+                             std::vector<std::pair<std::string, std::string>> environment) {
   std::vector<std::string> group;
   for (int i = 0; i < nodes; ++i) group.push_back(free_address());
   for (int i = 0; i < nodes; ++i) {
     auto& node = *nodes_.emplace_back(std::make_unique<MariadbServer>(
-        options(fmt::format("db{}", i + 1), {}), MariadbServer::Start::Stopped));
+        MariadbOptions{.name = fmt::format("db{}", i + 1), .environment = environment},
+        MariadbServer::Start::Stopped));
     node.extra_args() = galera_args(i, group, node.address());
     if (i == 0)
       node.launch({"--wsrep-new-cluster"});
@@ -85,8 +111,7 @@ GaleraCluster::GaleraCluster(int nodes) {
       node.launch();
     // One after the other: a node that gives its state to one can't give it to the next.
     node.wait_ready();
-    if (!eventually(60s, [&] { return synced(node); }))
-      throw TestError(fmt::format("{} does not sync:\n{}", node.name(), tail(node.log(), 40)));
+    wait_synced(node);
   }
 }
 
@@ -109,6 +134,10 @@ bool GaleraCluster::synced(MariadbServer& node) {
 
 void GaleraCluster::rejoin(MariadbServer& node) {
   node.start();
+  wait_synced(node);
+}
+
+void GaleraCluster::wait_synced(MariadbServer& node) {
   if (!eventually(60s, [&] { return synced(node); }))
     throw TestError(fmt::format("{} does not sync:\n{}", node.name(), tail(node.log(), 40)));
 }

@@ -28,10 +28,29 @@ struct MultiPrimaryPair {
   std::vector<MariadbServer*> servers() { return {&first, &second}; }
 };
 
+/// Holds a Galera node that is to give its state to another, for as long as a test looks at it: a
+/// method of state transfer ("gated") that is rsync's own, but waits at the donor until open().
+class TransferGate {
+ public:
+  TransferGate();
+  /// Opens: no script is left behind that waits for ever.
+  ~TransferGate() { open(); }
+  /// Lets go whoever waits at this moment.
+  void open();
+  /// What a server must be started with for the method to be found.
+  std::vector<std::pair<std::string, std::string>> environment() const;
+  /// For the node that is to get the state.
+  static constexpr const char* kOption = "--wsrep-sst-method=gated";
+
+ private:
+  TempDir dir_;
+};
+
 /// A Galera cluster db1..dbN with the rsync state transfer. All nodes are synced when made.
 class GaleraCluster {
  public:
-  explicit GaleraCluster(int nodes = 3);
+  explicit GaleraCluster(int nodes = 3,
+                         std::vector<std::pair<std::string, std::string>> environment = {});
 
   MariadbServer& node(int index) { return *nodes_.at(static_cast<std::size_t>(index)); }
   std::vector<MariadbServer*> servers();
@@ -39,6 +58,8 @@ class GaleraCluster {
   static bool synced(MariadbServer& node);
   /// Starts a stopped node again; it joins the others.
   void rejoin(MariadbServer& node);
+  /// Waits until the node is synced; throws after a minute.
+  static void wait_synced(MariadbServer& node);
 
  private:
   std::vector<std::unique_ptr<MariadbServer>> nodes_;
