@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <fmt/format.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -9,6 +10,7 @@
 #include <sys/un.h>
 
 #include <algorithm>
+#include <array>
 
 #include "common/base/log.h"
 #include "master/config/endpoint.h"
@@ -71,6 +73,30 @@ Result<UniqueFd> bound_tcp(const config::Endpoint& endpoint) {
   return fd;
 }
 
+/// Lets through what belongs to a handshake that has begun: who got our SYN-ACK thinks that he is
+/// connected. A SYN without ACK is dropped, so its sender tries again, and is refused once the
+/// socket is closed. A socket's filter sees the TCP header first (tcp_filter() in the kernel's
+/// net/ipv4/tcp_ipv4.c); the flags are its byte 13 (RFC 9293, 3.1).
+void drop_syns(int fd) {
+  static std::array<sock_filter, 5> code{{
+      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13),
+      BPF_STMT(BPF_ALU | BPF_AND | BPF_K, TH_SYN | TH_ACK),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, TH_SYN, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, 0),
+      BPF_STMT(BPF_RET | BPF_K, 0xFFFFFFFF),
+  }};
+  const sock_fprog program{code.size(), code.data()};
+  if (::setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) != 0)
+    log::warning("listener", "connections may be reset: the kernel takes no filter",
+                 log::kv("error", std::strerror(errno)));
+}
+
+bool is_wanted(const config::Config& wanted, const config::Endpoint& endpoint) {
+  return std::ranges::any_of(wanted.services, [&](const auto& service) {
+    return std::ranges::find(service.listen, endpoint) != service.listen.end();
+  });
+}
+
 }  // namespace
 
 Result<> Listeners::prepare(const config::Config& wanted, std::size_t slots) {
@@ -131,15 +157,22 @@ void Listeners::undo() {
   for (auto& [key, listening] : all_) listening.sockets.resize(listening.in_force);
 }
 
+std::vector<const ListeningSockets*> Listeners::gone(const config::Config& wanted) const {
+  std::vector<const ListeningSockets*> out;
+  for (const auto& [key, listening] : all_)
+    if (!is_wanted(wanted, listening.endpoint)) out.push_back(&listening);
+  return out;
+}
+
+void Listeners::refuse_new(const ListeningSockets& listening) {
+  if (listening.endpoint.is_unix()) return remove_unix(listening.endpoint.path, listening.inode);
+  for (const auto& socket : listening.sockets) drop_syns(socket.get());
+}
+
 void Listeners::keep_only(const config::Config& wanted) {
-  const auto is_wanted = [&wanted](const config::Endpoint& endpoint) {
-    return std::ranges::any_of(wanted.services, [&](const auto& service) {
-      return std::ranges::find(service.listen, endpoint) != service.listen.end();
-    });
-  };
   for (auto it = all_.begin(); it != all_.end();) {
     const auto at = it++;
-    if (is_wanted(at->second.endpoint)) continue;
+    if (is_wanted(wanted, at->second.endpoint)) continue;
     log::notice("listener", "closed", log::kv("address", at->first));
     close_one(at->second);
     all_.erase(at);

@@ -25,6 +25,11 @@ class Listeners {
   /// Binds what `wanted` has and we have not, and adds sockets for more slots. On an error nothing
   /// has changed: what was bound for it is closed again.
   Result<> prepare(const config::Config& wanted, std::size_t slots);
+  /// What `wanted` does not have any more. It closes in three steps, or connections that the kernel
+  /// has taken would be reset: refuse_new(), a worker answers those, keep_only().
+  std::vector<const ListeningSockets*> gone(const config::Config& wanted) const;
+  /// From here on the kernel takes no new connections there; those that it has can be accepted.
+  static void refuse_new(const ListeningSockets& listening);
   /// Closes what `wanted` does not have any more.
   void keep_only(const config::Config& wanted);
   /// Closes what was bound by the last prepare(), which is not to be.

@@ -99,6 +99,7 @@ void Master::on_terminate(int) {
   log::notice("sluiced", "ends: sessions finish what they are doing");
   notify_service_manager("STOPPING=1");
   rollout_.stop();
+  for (const auto& [address, listening] : state_.listeners.all()) Listeners::refuse_new(listening);
   supervisor_.finish(
       "sluice is shutting down; please connect again",
       monotonic_ns() + int64_t{state_.config.sluice.drain_timeout_ms} * kMillisecondNs);
@@ -109,6 +110,12 @@ void Master::on_quit(int) {
   notify_service_manager("STOPPING=1");
   supervisor_.kill_all();
   leave(0);
+}
+
+void Master::on_worker_stopped() {
+  // Statements may take minutes to end: who comes meanwhile is refused, not left to wait.
+  if (leaving_ && !supervisor_.stopping()) return state_.listeners.close_all();
+  rollout_.on_worker_stopped();
 }
 
 void Master::on_all_gone() {

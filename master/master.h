@@ -24,7 +24,8 @@ class Master final : public SupervisorUser, public RolloutUser {
   void on_worker_failed(std::size_t slot, std::string_view why) override {
     rollout_.on_worker_failed(slot, why);
   }
-  void on_worker_stopped() override { rollout_.on_worker_stopped(); }
+  void on_worker_stopped() override;
+  void on_gone_closed() override { rollout_.on_gone_closed(); }
   void on_answer(ipc::Answer answer) override { control_.on_answer(std::move(answer)); }
   void on_accounts_checked(const ipc::AccountsChecked& checked) override {
     control_.on_accounts_checked(checked);

@@ -18,6 +18,7 @@ namespace {
 
 constexpr int kAttempts = 3;  // of a slot behind the first, whose configuration has been proved
 constexpr int64_t kParseNs = 30 * kSecondNs;
+constexpr int64_t kClosingNs = 5 * kSecondNs;  // of a worker that dies, and its successors
 
 std::string render_all(const std::vector<ipc::Problem>& problems) {
   std::string out;
@@ -203,6 +204,7 @@ void Rollout::on_worker_ready(std::size_t slot) {
     if (!supervisor_.stopping()) next_slot();
     return;
   }
+  if (step_ == Step::closing && slot == 0) supervisor_.close_gone();
   if (step_ != Step::rolling || slot != slot_) return;
   log::notice("reload", "slot went over", log::kv("slot", slot),
               log::kv("generation", state_.generation));
@@ -246,10 +248,21 @@ void Rollout::next_slot() {
     supervisor_.shrink(state_.slots());
     if (supervisor_.stopping()) return;  // on_worker_stopped() comes back here
   }
-  settle();
+  close_gone();
 }
 
-/// All slots are over: what is gone from the configuration goes.
+/// All slots are over: nobody serves any more what is gone from the configuration.
+void Rollout::close_gone() {
+  step_ = Step::closing;
+  closing_until_ns_ = monotonic_ns() + kClosingNs;
+  if (!supervisor_.close_gone()) settle();
+}
+
+void Rollout::on_gone_closed() {
+  if (step_ == Step::closing) settle();
+}
+
+/// What is gone from the configuration goes.
 void Rollout::settle() {
   state_.listeners.keep_only(state_.config);
   std::erase_if(state_.clusters,
@@ -296,6 +309,7 @@ void Rollout::stop() {
 
 void Rollout::tick() {
   dead_.clear();
+  if (step_ == Step::closing && monotonic_ns() > closing_until_ns_) settle();
   if (parser_ && monotonic_ns() > parser_->deadline_ns)
     parser_->kill("reading the configuration takes too long");
 }

@@ -18,6 +18,7 @@ enum class Step : uint8_t {
   parsing,  ///< the child reads the files
   proving,  ///< the first worker of the new generation is to get ready
   rolling,  ///< slot by slot: the new one is ready, the old one stops
+  closing,  ///< who has still got in at listeners that are gone is answered
 };
 
 /// How a rollout ended.
@@ -59,6 +60,7 @@ class Rollout final : public ChildOwner {
   void on_worker_ready(std::size_t slot);
   void on_worker_failed(std::size_t slot, std::string_view why);
   void on_worker_stopped();
+  void on_gone_closed();
   void tick();
   /// The control socket that the new configuration asks for, if it is another one.
   UnixSocket take_control_socket() { return std::move(control_socket_); }
@@ -73,6 +75,7 @@ class Rollout final : public ChildOwner {
   Result<> prepare();
   void commit();
   void next_slot();
+  void close_gone();
   void settle();
   void end(Outcome outcome);
   void undo();
@@ -93,6 +96,7 @@ class Rollout final : public ChildOwner {
   uint32_t uid_before_ = 0, gid_before_ = 0;
   std::size_t slot_ = 0;
   int attempts_ = 0;
+  int64_t closing_until_ns_ = 0;
   bool committed_ = false;  ///< the new configuration is in force
   bool spoken_ = false;     ///< the parser has sent what it read
 };

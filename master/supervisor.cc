@@ -12,6 +12,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "master/config/endpoint.h"
 
 namespace sluice::master {
 namespace {
@@ -32,6 +33,15 @@ std::string how_it_ended(int status) {
   if (WIFEXITED(status)) return fmt::format("exit code {}", WEXITSTATUS(status));
   if (WIFSIGNALED(status)) return fmt::format("signal {}", WTERMSIG(status));
   return "?";
+}
+
+/// The service that an address which is gone has passed to, because its clients find that one at
+/// the same place: 127.0.0.1:3306 is gone, and 0.0.0.0:3306 is there.
+const config::Service* heir_of(const config::Endpoint& gone, const config::Config& config) {
+  for (const auto& service : config.services)
+    for (const auto& endpoint : service.listen)
+      if (config::covers(endpoint, gone)) return &service;
+  return nullptr;
 }
 
 }  // namespace
@@ -73,6 +83,7 @@ struct Supervisor::Handlers {
       ipc::on<&Supervisor::on_log_record>(),
       ipc::on<&Supervisor::on_answer>(),
       ipc::on<&Supervisor::on_stopped>(),
+      ipc::on<&Supervisor::on_gone_closed>(),
       ipc::on<&Supervisor::on_leaving>(),
       ipc::on<&Supervisor::on_refresh_accounts>(),
       ipc::on<&Supervisor::on_cluster_update>(),
@@ -199,6 +210,22 @@ void Supervisor::abandon_start(std::size_t slot) {
   bury(std::move(slots_[slot].starting));
 }
 
+bool Supervisor::close_gone() {
+  const auto gone = state_.listeners.gone(state_.config);
+  if (gone.empty()) return false;
+  for (const auto* listening : gone) Listeners::refuse_new(*listening);
+  Child* worker = slots_.empty() ? nullptr : slots_[0].serving.get();
+  if (worker == nullptr) return true;
+  for (const auto* listening : gone) {
+    const auto* heir = heir_of(listening->endpoint, state_.config);
+    for (const auto& socket : listening->sockets)
+      worker->send(ipc::Listener{heir ? heir->name : "", listening->endpoint, true},
+                   std::array{socket.get()});
+  }
+  worker->send(ipc::CloseGone{});
+  return true;
+}
+
 void Supervisor::shrink(std::size_t count) {
   while (slots_.size() > count) {
     auto slot = std::move(slots_.back());
@@ -265,6 +292,11 @@ Result<> Supervisor::on_stopped(ipc::Stopped message) {
   log::notice("child", "accepts no more", log::kv("process", child.name()),
               log::kv("generation", child.generation), log::kv("sessions", message.sessions));
   user_.on_worker_stopped();
+  return {};
+}
+
+Result<> Supervisor::on_gone_closed(ipc::GoneClosed) {
+  user_.on_gone_closed();
   return {};
 }
 

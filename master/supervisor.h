@@ -28,6 +28,8 @@ class SupervisorUser {
   virtual void on_worker_failed(std::size_t slot, std::string_view why) = 0;
   /// An old worker has taken its last connection (or died).
   virtual void on_worker_stopped() = 0;
+  /// See Supervisor::close_gone().
+  virtual void on_gone_closed() = 0;
   virtual void on_answer(ipc::Answer answer) = 0;
   virtual void on_accounts_checked(const ipc::AccountsChecked& checked) = 0;
   virtual void on_all_gone() = 0;
@@ -44,6 +46,10 @@ class Supervisor final : public ChildOwner {
                         std::size_t slots);
   /// Gives up a start that is under way.
   void abandon_start(std::size_t slot);
+  /// The worker of the first slot answers who has still got in at listeners that are gone, and
+  /// on_gone_closed() follows. False: there are none. Without a worker just now its successor's
+  /// on_worker_ready() is the time to call again.
+  bool close_gone();
   /// Stops the workers of slots at and above `count`.
   void shrink(std::size_t count);
   /// The monitor gets the configuration in force; a new one if it must run as another user.
@@ -79,6 +85,7 @@ class Supervisor final : public ChildOwner {
   Result<> on_log_record(ipc::LogRecord message);
   Result<> on_answer(ipc::Answer message);
   Result<> on_stopped(ipc::Stopped message);
+  Result<> on_gone_closed(ipc::GoneClosed message);
   Result<> on_leaving(ipc::Leaving message);
   Result<> on_refresh_accounts(ipc::RefreshAccounts message);
   Result<> on_cluster_update(ipc::ClusterUpdate message);

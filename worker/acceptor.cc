@@ -1,10 +1,13 @@
 #include "worker/acceptor.h"
 
 #include <arpa/inet.h>
+#include <fmt/format.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
 #include "common/base/log.h"
+#include "common/mysql/packets.h"
+#include "common/mysql/protocol.h"
 #include "worker/worker.h"
 
 namespace sluice::worker {
@@ -63,15 +66,32 @@ bool Acceptor::take_one() {
     if (errno == EINTR || errno == ECONNABORTED) return true;
     if (errno == EAGAIN) return false;
     // Out of fds or memory: the queue stays with the kernel, and so would the event.
-    log::error("accept", "cannot take a connection", log::kv("service", service_.config.name),
+    log::error("accept", "cannot take a connection", log::kv("address", address_),
                log::kv("error", std::strerror(errno)));
     watch_.want(0);
     pause_.once<&Acceptor::on_pause_over>(worker_.loop(), std::chrono::milliseconds(100), this);
     return false;
   }
   const auto peer = peer_of(address);
-  worker_.adopt(service_, std::move(client), peer.ip, peer.port);
+  if (service_ != nullptr)
+    worker_.adopt(*service_, std::move(client), peer.ip, peer.port);
+  else
+    turn_away(client, peer.ip);
   return true;
+}
+
+/// The client has said nothing yet, so nothing overtakes our words: they arrive before the close.
+void Acceptor::turn_away(const UniqueFd& client, const std::string& client_ip) const {
+  log::info("accept", "turned away: the address is gone from the configuration",
+            log::kv("address", address_), log::kv("client", client_ip));
+  Bytes packet;
+  mysql::append_packet(
+      packet, 0,
+      mysql::encode_error(mysql::kServerShutdown, "08S01",
+                          fmt::format("sluice: {} is no longer an address of this proxy: its "
+                                      "configuration has changed",
+                                      address_)));
+  (void)!::send(client.get(), packet.data(), packet.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 void Acceptor::on_pause_over() {

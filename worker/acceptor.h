@@ -1,5 +1,8 @@
-// Takes connections from one listening socket of a service.
+// Takes connections from one listening socket: for a service, or to tell them that the address is
+// gone.
 #pragma once
+
+#include <string>
 
 #include "common/base/unique_fd.h"
 #include "common/config/config.h"
@@ -12,8 +15,12 @@ struct ServiceEntry;
 
 class Acceptor {
  public:
-  Acceptor(Worker& worker, ServiceEntry& service, UniqueFd socket)
-      : worker_(worker), service_(service), socket_(std::move(socket)) {}
+  /// `service`: null at an address that no service has any more.
+  Acceptor(Worker& worker, ServiceEntry* service, std::string address, UniqueFd socket)
+      : worker_(worker),
+        service_(service),
+        address_(std::move(address)),
+        socket_(std::move(socket)) {}
   Result<> start();
   /// Takes what the kernel has queued, all of it; the last act before a worker stops accepting.
   void drain();
@@ -23,9 +30,11 @@ class Acceptor {
   void on_pause_over();
   /// Takes one connection; false if there is none, or none can be taken now.
   bool take_one();
+  void turn_away(const UniqueFd& client, const std::string& client_ip) const;
 
   Worker& worker_;
-  ServiceEntry& service_;
+  ServiceEntry* service_;
+  std::string address_;
   UniqueFd socket_;
   event::IoWatch watch_;
   event::Timer pause_;

@@ -19,6 +19,13 @@ constexpr std::size_t kMaxAccounts = 256 * 1024 * 1024;
 constexpr auto kTick = std::chrono::milliseconds(100);
 // After the death of the master nobody restarts us: statements under way get this long.
 constexpr int64_t kOrphanNs = 5 * kSecondNs;
+// For the last step of handshakes that the kernel has begun: the way to the client and back.
+constexpr auto kGoneGrace = std::chrono::milliseconds(200);
+
+void drain_and_close(std::vector<std::unique_ptr<Acceptor>>& acceptors) {
+  for (auto& acceptor : acceptors) acceptor->drain();
+  acceptors.clear();
+}
 
 }  // namespace
 
@@ -33,6 +40,7 @@ struct Worker::Handlers {
       ipc::on<&Worker::on_accounts_checked>(),
       ipc::on<&Worker::on_log_level>(),
       ipc::on<&Worker::on_stop_accepting>(),
+      ipc::on<&Worker::on_close_gone>(),
       ipc::on<&Worker::on_finish>(),
       ipc::on<&Worker::on_ask>(),
   });
@@ -97,9 +105,13 @@ Result<> Worker::on_worker_config(ipc::WorkerConfig message, std::vector<UniqueF
 
 Result<> Worker::on_listener(ipc::Listener message, std::vector<UniqueFd> fds) {
   const auto service = services_.find(message.service);
-  if (service == services_.end()) return fail(Errc::ipc_protocol, "Listener: no such service");
-  acceptors_.push_back(std::make_unique<Acceptor>(*this, *service->second, std::move(fds[0])));
-  return phase_ == ipc::kServing ? acceptors_.back()->start() : Result<>();
+  const bool nobodys = message.gone && message.service.empty();
+  if (service == services_.end() && !nobodys)
+    return fail(Errc::ipc_protocol, "Listener: no such service");
+  auto& acceptors = message.gone ? gone_ : acceptors_;
+  acceptors.push_back(std::make_unique<Acceptor>(*this, nobodys ? nullptr : service->second.get(),
+                                                 message.endpoint.text(), std::move(fds[0])));
+  return phase_ == ipc::kServing ? acceptors.back()->start() : Result<>();
 }
 
 Result<> Worker::on_start(ipc::Start) {
@@ -160,12 +172,23 @@ Result<> Worker::on_log_level(ipc::LogLevel message) {
 }
 
 Result<> Worker::on_stop_accepting(ipc::StopAccepting) {
-  for (auto& acceptor : acceptors_) acceptor->drain();
-  acceptors_.clear();
+  drain_and_close(acceptors_);
+  gone_over_.stop();
+  drain_and_close(gone_);
   phase_ = ipc::kDraining;
   link_.send(ipc::Stopped{sessions_.size()});
   leave_if_done();
   return {};
+}
+
+Result<> Worker::on_close_gone(ipc::CloseGone) {
+  gone_over_.once<&Worker::on_gone_over>(loop_, kGoneGrace, this);
+  return {};
+}
+
+void Worker::on_gone_over() {
+  drain_and_close(gone_);
+  link_.send(ipc::GoneClosed{});
 }
 
 Result<> Worker::on_finish(ipc::Finish message) {
@@ -201,6 +224,7 @@ Result<> Worker::on_ask(ipc::Ask message) {
 void Worker::on_master_lost() {
   read_clock();
   acceptors_.clear();  // the ports are free for a new master at once
+  gone_.clear();
   phase_ = ipc::kDraining;
   start_finishing({mysql::kServerShutdown, "08S01", "sluice: the proxy was stopped"},
                   now_ns_ + kOrphanNs);

@@ -75,10 +75,12 @@ class Worker final : public process::MasterLinkUser {
   Result<> on_accounts_checked(ipc::AccountsChecked message);
   Result<> on_log_level(ipc::LogLevel message);
   Result<> on_stop_accepting(ipc::StopAccepting);
+  Result<> on_close_gone(ipc::CloseGone);
   Result<> on_finish(ipc::Finish message);
   Result<> on_ask(ipc::Ask message);
 
   void on_tick();
+  void on_gone_over();
   void start_finishing(const End& end, int64_t deadline_ns);
   void leave_if_done();
   void accounts_news(const ClusterEntry& cluster);
@@ -94,6 +96,8 @@ class Worker final : public process::MasterLinkUser {
   std::map<std::string, std::unique_ptr<ClusterEntry>, std::less<>> clusters_;
   std::map<std::string, std::unique_ptr<ServiceEntry>, std::less<>> services_;
   std::vector<std::unique_ptr<Acceptor>> acceptors_;
+  std::vector<std::unique_ptr<Acceptor>> gone_;  ///< until CloseGone, and a moment longer
+  event::Timer gone_over_;
   std::unordered_map<uint64_t, std::unique_ptr<Session>> sessions_;
   std::unordered_set<Session*> with_deadline_;
   std::vector<ServerView> views_;  ///< of the service that is being asked about

@@ -75,9 +75,21 @@ struct WorkerConfig {
 
 /// + fd: a bound, listening, non-blocking socket.
 struct Listener {
-  std::string service;
+  std::string service;  ///< empty only for one that is gone: who comes there is told so
   config::Endpoint endpoint;
-  static auto fields(auto& m) { return std::tuple(tag<1>(m.service), tag<2>(m.endpoint)); }
+  bool gone = false;  ///< not in the configuration any more: served until CloseGone
+  static auto fields(auto& m) {
+    return std::tuple(tag<1>(m.service), tag<2>(m.endpoint), tag<3>(m.gone));
+  }
+};
+
+/// The kernel takes nobody in any more at the listeners that are gone: answer who is in already,
+/// close them, then answer GoneClosed.
+struct CloseGone {
+  static auto fields(auto&) { return std::tuple(); }
+};
+struct GoneClosed {
+  static auto fields(auto&) { return std::tuple(); }
 };
 
 /// The last of a worker's or monitor's start: it has all it needs and answers Ready.
@@ -326,7 +338,9 @@ constexpr uint8_t party(Role role) {
   X( 24, ParsedConfig,    kParser,             kMaster,             kStarting,                         0)   \
   X( 25, ResolveName,     kWorker | kMaster,   kMaster | kMonitor,  kServing | kDraining,              0)   \
   X( 26, NameResolved,    kMonitor | kMaster,  kMaster | kWorker,   kServing | kDraining,              0)   \
-  X( 27, KeyMaterial,     kMaster,             kWorker,             kStarting | kServing,              0)
+  X( 27, KeyMaterial,     kMaster,             kWorker,             kStarting | kServing,              0)   \
+  X( 28, CloseGone,       kMaster,             kWorker,             kServing,                          0)   \
+  X( 29, GoneClosed,      kWorker,             kMaster,             kServing,                          0)
 // clang-format on
 
 /// One row of the list for a message type.

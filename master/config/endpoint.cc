@@ -148,14 +148,14 @@ Taken<std::string> parse_network(std::string_view text) {
   return base.text();
 }
 
+bool covers(const Endpoint& wide, const Endpoint& other) {
+  if (wide.is_unix() || other.is_unix() || wide.port != other.port) return false;
+  const bool v6 = other.host.find(':') != std::string::npos;
+  return wide.host == (v6 ? "::" : "0.0.0.0");  // "[::]" is IPv6 alone (IPV6_V6ONLY)
+}
+
 bool overlap(const Endpoint& a, const Endpoint& b) {
-  if (a == b) return true;
-  if (a.is_unix() || b.is_unix() || a.port != b.port) return false;
-  const bool a6 = a.host.find(':') != std::string::npos;
-  const bool b6 = b.host.find(':') != std::string::npos;
-  if (a6 != b6) return false;  // "[::]" is IPv6 alone (IPV6_V6ONLY)
-  const std::string_view wildcard = a6 ? "::" : "0.0.0.0";
-  return a.host == wildcard || b.host == wildcard;
+  return a == b || covers(a, b) || covers(b, a);
 }
 
 }  // namespace sluice::config

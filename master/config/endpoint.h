@@ -27,6 +27,9 @@ Taken<Endpoint> parse_listen_address(std::string_view text);
 /// "10.0.0.0/8", "fd00::/8" or one address. Returns it in its canonical form.
 Taken<std::string> parse_network(std::string_view text);
 
+/// `wide` is the wildcard of the other's family and port: who connects there gets to it.
+bool covers(const Endpoint& wide, const Endpoint& other);
+
 /// Both can't be bound at once: equal, or one is the wildcard of the other's family and port.
 bool overlap(const Endpoint& a, const Endpoint& b);
 

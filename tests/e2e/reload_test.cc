@@ -189,13 +189,18 @@ TEST_F(Reload, ChangesTheNumberOfWorkersUpAndDown) {
 
 TEST_F(Reload, WidensAnAddressToAllAndBack) {
   Sluice sluice(two_services());
+  Load load({.endpoint = sluice.endpoint("left")});
+  load.wait_flowing();
   const auto port = sluice.port("left");
-  for (const std::string host : {"0.0.0.0", "127.0.0.1"}) {
+  for (const std::string host : {"0.0.0.0", "127.0.0.1", "0.0.0.0", "127.0.0.1"}) {
     sluice.config.services["left"].listen = {host + ":" + std::to_string(port)};
     const auto reloaded = sluice.reload();
     ASSERT_EQ(reloaded.exit_code, 0) << reloaded.err;
     EXPECT_EQ(answering(sluice, "left"), id(left()));
+    EXPECT_TRUE(load.advance(100));
   }
+  const auto report = load.stop();
+  EXPECT_TRUE(report.clean()) << report.text();
 }
 
 TEST_F(Reload, MovesTheControlSocket) {

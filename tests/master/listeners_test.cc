@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -21,6 +22,14 @@ config::Config with(std::vector<config::Endpoint> endpoints) {
   return config;
 }
 
+sockaddr_in tcp_address(const config::Endpoint& to) {
+  sockaddr_in in{};
+  in.sin_family = AF_INET;
+  in.sin_port = htons(to.port);
+  ::inet_pton(AF_INET, to.host.c_str(), &in.sin_addr);
+  return in;
+}
+
 bool connects(const config::Endpoint& to) {
   sockaddr_storage storage{};
   socklen_t size = 0;
@@ -30,11 +39,8 @@ bool connects(const config::Endpoint& to) {
     to.path.copy(un.sun_path, sizeof un.sun_path - 1);
     size = sizeof un;
   } else {
-    auto& in = reinterpret_cast<sockaddr_in&>(storage);
-    in.sin_family = AF_INET;
-    in.sin_port = htons(to.port);
-    ::inet_pton(AF_INET, to.host.c_str(), &in.sin_addr);
-    size = sizeof in;
+    reinterpret_cast<sockaddr_in&>(storage) = tcp_address(to);
+    size = sizeof(sockaddr_in);
   }
   const UniqueFd fd(::socket(storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
   return ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&storage), size) == 0;
@@ -117,6 +123,33 @@ TEST_F(ListenersTest, WhatIsNotWantedIsClosedWithItsFile) {
   EXPECT_TRUE(connects(tcp));
   struct stat st {};
   EXPECT_NE(::stat(path.path.c_str(), &st), 0);
+}
+
+/// What a removed listener owes to who connected in its last moment.
+TEST_F(ListenersTest, RefusedAreTheNewOnesNotThoseThatTheKernelHas) {
+  ASSERT_TRUE(listeners.prepare(with({tcp, path}), 1));
+  listeners.commit();
+  const int tcp_socket = sockets(tcp, 0, 1).at(0), unix_socket = sockets(path, 0, 1).at(0);
+  ASSERT_TRUE(connects(tcp));
+  ASSERT_TRUE(connects(path));
+  const auto gone = listeners.gone(with({}));
+  ASSERT_EQ(gone.size(), 2u);
+  for (const auto* listening : gone) Listeners::refuse_new(*listening);
+  EXPECT_FALSE(connects(path));
+  const UniqueFd late(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  const auto to = tcp_address(tcp);
+  EXPECT_NE(::connect(late.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to), 0);
+
+  EXPECT_TRUE(UniqueFd(::accept(tcp_socket, nullptr, nullptr)));
+  EXPECT_FALSE(UniqueFd(::accept(tcp_socket, nullptr, nullptr))) << "the late one got in";
+  EXPECT_TRUE(UniqueFd(::accept(unix_socket, nullptr, nullptr)));
+  listeners.keep_only(with({}));
+  pollfd told{.fd = late.get(), .events = POLLOUT, .revents = 0};
+  ASSERT_EQ(::poll(&told, 1, 10'000), 1) << "its next SYN is answered by nobody";
+  int error = 0;
+  socklen_t size = sizeof error;
+  ::getsockopt(late.get(), SOL_SOCKET, SO_ERROR, &error, &size);
+  EXPECT_EQ(error, ECONNREFUSED);
 }
 
 TEST_F(ListenersTest, AFileThatIsNotOursAnyMoreStays) {

@@ -12,16 +12,15 @@
 
 #include <utility>
 
-#include "tests/support/test_error.h"
-
 namespace sluice::test {
 namespace {
 
 UniqueFd connected(int family, const sockaddr* address, socklen_t size, std::string_view name) {
   UniqueFd fd(::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (!fd || ::connect(fd.get(), address, size) != 0)
-    throw TestError(fmt::format("connect {}: {}", name, ::strerror(errno)));
-  return fd;
+  if (fd && ::connect(fd.get(), address, size) == 0) return fd;
+  const auto text = fmt::format("connect {}: {}", name, ::strerror(errno));
+  if (errno == ECONNREFUSED || errno == ENOENT) throw ConnectionRefused(text);
+  throw TestError(text);
 }
 
 std::size_t byte_at(std::string_view bytes, std::size_t index) {

@@ -7,6 +7,7 @@
 
 #include "common/base/unique_fd.h"
 #include "tests/support/eventually.h"
+#include "tests/support/test_error.h"
 
 namespace sluice::test {
 
@@ -20,13 +21,19 @@ struct RawPacket {
   bool is_error() const { return !payload.empty() && payload[0] == '\xff'; }
 };
 
+/// Nobody listens there.
+class ConnectionRefused : public TestError {
+ public:
+  using TestError::TestError;
+};
+
 /// A blocking socket that says exactly what it is told to: for input that no client library would
 /// send. Every wait ends after `deadline`.
 class RawClient {
  public:
-  /// Connects to 127.0.0.1:`port`; throws TestError.
+  /// Connects to 127.0.0.1:`port`; throws ConnectionRefused or another TestError.
   explicit RawClient(uint16_t port, Milliseconds deadline = 10s);
-  /// Connects to a Unix socket; throws TestError.
+  /// Connects to a Unix socket; throws ConnectionRefused (no such file, too) or another TestError.
   explicit RawClient(const std::string& path, Milliseconds deadline = 10s);
 
   /// Sends all of it; false when the peer has closed or does not take it in time.

@@ -58,6 +58,8 @@ TEST(Overlap, WildcardsTakeEveryAddressOfTheirFamily) {
   EXPECT_FALSE(overlap(all, all6));
   EXPECT_FALSE(overlap(all, Endpoint{"127.0.0.1", 2, ""}));
   EXPECT_FALSE(overlap(path, Endpoint{"", 0, "/y"}));
+  EXPECT_TRUE(covers(all, one) && covers(all6, one6));
+  EXPECT_FALSE(covers(one, all) || covers(all, one6) || covers(one, one) || covers(path, path));
 }
 
 }  // namespace
