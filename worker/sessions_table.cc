@@ -12,6 +12,12 @@ std::string activity(const SessionState& s) {
   return s.conversation.at_boundary() ? "idle" : "in a command";
 }
 
+/// "TLSv1.3 TLS_AES_256_GCM_SHA384"; empty where the leg is not encrypted.
+std::string tls_text(const std::unique_ptr<tls::Info>& tls) {
+  if (!tls) return {};
+  return fmt::format("{} {}{}", tls->version, tls->cipher, tls->resumed ? " (resumed)" : "");
+}
+
 }  // namespace
 
 std::string session_name(uint64_t id) {
@@ -39,7 +45,9 @@ ipc::Table sessions_table(const std::unordered_map<uint64_t, std::unique_ptr<Ses
                    {"commands", Kind::number},
                    {"bytes_in", Kind::number},
                    {"bytes_out", Kind::number},
-                   {"server_connection_id", Kind::number}};
+                   {"server_connection_id", Kind::number},
+                   {"client_tls", Kind::text},
+                   {"server_tls", Kind::text}};
   for (const auto& [id, session] : sessions) {
     const auto& s = session->state();
     if (!only.empty() && session_name(id) != only) continue;
@@ -48,7 +56,8 @@ ipc::Table sessions_table(const std::unordered_map<uint64_t, std::unique_ptr<Ses
           fmt::to_string((now_ns - s.accepted_ns) / kSecondNs),
           fmt::to_string((now_ns - s.active_ns) / kSecondNs),
           fmt::to_string(s.conversation.commands), fmt::to_string(s.bytes_in),
-          fmt::to_string(s.bytes_out), fmt::to_string(s.server_connection_id)}});
+          fmt::to_string(s.bytes_out), fmt::to_string(s.server_connection_id),
+          tls_text(s.client_tls), tls_text(s.server_tls)}});
   }
   table.record = !only.empty();
   return table;

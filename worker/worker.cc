@@ -9,7 +9,9 @@
 #include "common/base/log.h"
 #include "common/mysql/protocol.h"
 #include "common/process/privileges.h"
+#include "worker/auth/identity.h"
 #include "worker/sessions_table.h"
+#include "worker/tls/initialise.h"
 
 namespace sluice::worker {
 namespace {
@@ -38,6 +40,8 @@ struct Worker::Handlers {
       ipc::on<&Worker::on_cluster_update>(),
       ipc::on<&Worker::on_accounts_update>(),
       ipc::on<&Worker::on_accounts_checked>(),
+      ipc::on<&Worker::on_name_resolved>(),
+      ipc::on<&Worker::on_key_material>(),
       ipc::on<&Worker::on_log_level>(),
       ipc::on<&Worker::on_stop_accepting>(),
       ipc::on<&Worker::on_close_gone>(),
@@ -51,6 +55,16 @@ uint32_t ClusterEntry::server_row(std::string_view name) const {
   for (std::size_t i = 0; i < state->servers.size() && i < server_rows.size(); ++i)
     if (state->servers[i].name == name) return server_rows[i];
   return 0;
+}
+
+Result<std::unique_ptr<tls::Layer>> ClusterEntry::start_tls(std::string_view server) const {
+  const auto context = tls.find(server);
+  if (context == tls.end()) return fail(Errc::internal, "no TLS is configured for it");
+  return context->second.start();
+}
+
+bool ServiceEntry::needs_outgoing_address(const SessionState& session) const {
+  return !cluster->tls.empty() || judged_by_own_address(config, session.client_ip);
 }
 
 Worker::Worker(event::Loop& loop)
@@ -67,6 +81,9 @@ Result<> Worker::run() {
 
 void Worker::read_clock() {
   now_ns_ = coarse_monotonic_ns();
+}
+void Worker::read_exact_clock() {
+  now_ns_ = monotonic_ns();
 }
 
 Result<> Worker::on_frame(ipc::Frame frame) {
@@ -96,10 +113,12 @@ Result<> Worker::on_worker_config(ipc::WorkerConfig message, std::vector<UniqueF
       return fail(Errc::ipc_protocol, "WorkerConfig: a service without a cluster");
     entry->cluster = cluster->second.get();
     entry->router = &router_of(entry->config.router);
+    entry->announced_from = SLUICE_TRY(Networks::from(entry->config.proxy_protocol_from));
     entry->row = config_.service_ids[i];
     entry->counters = &lane().services[entry->row];
     services_[entry->config.name] = std::move(entry);
   }
+  look_around();
   return {};
 }
 
@@ -114,7 +133,32 @@ Result<> Worker::on_listener(ipc::Listener message, std::vector<UniqueFd> fds) {
   return phase_ == ipc::kServing ? acceptors.back()->start() : Result<>();
 }
 
+Result<> Worker::on_key_material(ipc::KeyMaterial message) {
+  keys_ = std::move(message);
+  if (!keys_.rsa_key_pem.empty()) rsa_key_ = SLUICE_TRY(tls::RsaKey::from_pem(keys_.rsa_key_pem));
+  look_around();
+  return {};
+}
+
+/// What can't be used is the configuration's fault: this worker does not start, and so neither does
+/// the reload that it belongs to.
+Result<> Worker::make_tls() {
+  for (auto& [name, service] : services_)
+    if (service->config.tls.mode != config::TlsMode::off)
+      service->tls = SLUICE_TRY(tls::Context::towards_clients(service->config, keys_));
+  for (auto& [name, cluster] : clusters_)
+    for (const auto& server : cluster->config.servers)
+      if (server.tls.mode != config::TlsMode::off)
+        cluster->tls.emplace(server.name, SLUICE_TRY(tls::Context::towards_server(server)));
+  return {};
+}
+
 Result<> Worker::on_start(ipc::Start) {
+  SLUICE_TRY(tls::initialise());
+  if (auto made = make_tls(); !made) {
+    log::error("tls", "can't be used", log::kv("error", made.error().message));
+    return tl::unexpected(made.error());
+  }
   auto locked = process::lock_in(config_.privileges, process::Root::empty);
   if (!locked) {
     log::error("worker", "cannot lock itself in", log::kv("error", locked.error().message));
@@ -134,6 +178,7 @@ Result<> Worker::on_cluster_update(ipc::ClusterUpdate message) {
     if (row >= stats::kServers) row = 0;
   entry.state = std::move(message.state);
   entry.server_rows = std::move(message.server_ids);
+  look_around();
   for_sessions(&entry, [](Session& session) { session.view_changed(); });
   return {};
 }
@@ -151,19 +196,29 @@ Result<> Worker::on_accounts_update(ipc::AccountsUpdate message, std::vector<Uni
   }
   entry.accounts = std::move(*table);
   entry.accounts_file = std::move(*file);
-  entry.accounts_version = message.version;
-  accounts_news(entry);
+  look_around();
+  accounts_news(&entry);
   return {};
 }
 
 Result<> Worker::on_accounts_checked(ipc::AccountsChecked message) {
   const auto found = clusters_.find(message.cluster);
-  if (found != clusters_.end()) accounts_news(*found->second);
+  if (found == clusters_.end()) return {};
+  found->second->accounts_began_ns = message.began_ns;
+  look_around();
+  accounts_news(found->second.get());
   return {};
 }
 
-void Worker::accounts_news(const ClusterEntry& cluster) {
-  for_sessions(&cluster, [](Session& session) { session.accounts_changed(); });
+Result<> Worker::on_name_resolved(ipc::NameResolved message) {
+  asked_names_.erase(message.ip);
+  names_.learn(std::move(message.ip), std::move(message.name), message.until_ns);
+  accounts_news(nullptr);
+  return {};
+}
+
+void Worker::accounts_news(const ClusterEntry* cluster) {
+  for_sessions(cluster, [](Session& session) { session.accounts_changed(); });
 }
 
 Result<> Worker::on_log_level(ipc::LogLevel message) {
@@ -254,27 +309,49 @@ void Worker::adopt(ServiceEntry& service, UniqueFd client, std::string ip, uint1
   session.accepted(over_limit);
 }
 
-Surroundings Worker::surroundings(const ServiceEntry& service, Servers servers) {
-  const auto& cluster = *service.cluster;
-  views_.clear();
-  if (cluster.state && servers == Servers::with_load) {
-    for (std::size_t i = 0; i < cluster.state->servers.size(); ++i) {
-      ServerView view{.state = &cluster.state->servers[i]};
-      const auto row = i < cluster.server_rows.size() ? cluster.server_rows[i] : 0;
-      view.open = stats::open_connections(*stats_, row);
-      for (const auto& configured : cluster.config.servers)
-        if (configured.name == view.state->name) view.weight = configured.weight;
-      views_.push_back(view);
-    }
+void Worker::look_around() {
+  for (auto& [name, service] : services_) {
+    const auto& cluster = *service->cluster;
+    service->surroundings.emplace(
+        Surroundings{.service = service->config,
+                     .router = *service->router,
+                     .announced_from = service->announced_from,
+                     .known = cluster.state.has_value(),
+                     .configured = cluster.config.servers,
+                     .accounts = cluster.accounts ? &*cluster.accounts : nullptr,
+                     .accounts_began_ns = cluster.accounts_began_ns,
+                     .names = names_,
+                     .own_key = rsa_key_ ? &*rsa_key_ : nullptr});
   }
-  return {.service = service.config,
-          .router = *service.router,
-          .known = cluster.state.has_value(),
-          .servers = views_,
-          .configured = cluster.config.servers,
-          .accounts = cluster.accounts ? &*cluster.accounts : nullptr,
-          .accounts_version = cluster.accounts_version,
-          .now_ns = now_ns_};
+}
+
+const Surroundings& Worker::surroundings(ServiceEntry& service, Servers servers) {
+  auto& w = *service.surroundings;
+  w.now_ns = now_ns_;
+  w.servers = {};
+  const auto& cluster = *service.cluster;
+  if (!cluster.state || servers != Servers::with_load) return w;
+  views_.clear();
+  for (std::size_t i = 0; i < cluster.state->servers.size(); ++i) {
+    ServerView view{.state = &cluster.state->servers[i]};
+    const auto row = i < cluster.server_rows.size() ? cluster.server_rows[i] : 0;
+    view.open = stats::open_connections(*stats_, row);
+    if (const auto* configured = w.server(view.state->name)) view.weight = configured->weight;
+    views_.push_back(view);
+  }
+  w.servers = views_;
+  return w;
+}
+
+Worker::TlsBuffers& Worker::tls_buffers() {
+  tls_buffers_.plain.clear();
+  tls_buffers_.cipher.clear();
+  return tls_buffers_;
+}
+
+Bytes& Worker::records() {
+  records_.clear();
+  return records_;
 }
 
 void Worker::watch_deadline(Session& session) {
@@ -284,6 +361,16 @@ void Worker::watch_deadline(Session& session) {
 
 void Worker::refresh_accounts(const ClusterEntry& cluster) {
   link_.send(ipc::RefreshAccounts{cluster.config.name});
+}
+
+void Worker::resolve(std::string_view ip) {
+  constexpr int64_t kPatienceNs = 5 * kSecondNs;  // the monitor may have died with the question
+  constexpr std::size_t kMostAsked = 10'000;
+  const auto asked = asked_names_.find(ip);
+  if (asked != asked_names_.end() && now_ns_ < asked->second + kPatienceNs) return;
+  if (asked_names_.size() >= kMostAsked) asked_names_.clear();
+  asked_names_.insert_or_assign(std::string(ip), now_ns_);
+  link_.send(ipc::ResolveName{std::string(ip)});
 }
 
 void Worker::forget(Session& session) {

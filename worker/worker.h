@@ -14,6 +14,7 @@
 #include "common/stats/page.h"
 #include "worker/acceptor.h"
 #include "worker/session/session.h"
+#include "worker/tls/context.h"
 
 namespace sluice::worker {
 
@@ -24,18 +25,26 @@ struct ClusterEntry {
   std::vector<uint32_t> server_rows;  ///< of the statistics page, beside state->servers
   ipc::SealedMap accounts_file;
   std::optional<accounts::Table> accounts;
-  uint64_t accounts_version = 0;
+  int64_t accounts_began_ns = 0;  ///< when the last load that was asked for began
+  std::map<std::string, tls::Context, std::less<>> tls;  ///< by server, where TLS is not off
 
   /// Row of a server in the statistics page; 0 if it has none.
   uint32_t server_row(std::string_view name) const;
+  Result<std::unique_ptr<tls::Layer>> start_tls(std::string_view server) const;
 };
 
 struct ServiceEntry {
   config::Service config;
   ClusterEntry* cluster = nullptr;
   const Router* router = nullptr;
+  Networks announced_from;
+  std::optional<tls::Context> tls;  ///< where it is not off
   stats::ServiceCounters* counters = nullptr;
   uint32_t row = 0;
+  std::optional<Surroundings> surroundings;  ///< of its sessions; made anew when anything changes
+
+  /// Whether the address that servers see us at decides anything about this login.
+  bool needs_outgoing_address(const SessionState& session) const;
 };
 
 class Worker final : public process::MasterLinkUser {
@@ -52,15 +61,26 @@ class Worker final : public process::MasterLinkUser {
   Actions& actions() { return actions_; }
   /// With the servers and their load only where one is to be chosen: it costs a look at all lanes.
   enum class Servers : uint8_t { none, with_load };
-  Surroundings surroundings(const ServiceEntry& service, Servers servers);
+  const Surroundings& surroundings(ServiceEntry& service, Servers servers);
+  /// Where TLS puts what it made of received bytes: what they say, and what is to be answered.
+  /// Empty.
+  struct TlsBuffers {
+    Bytes plain, cipher;
+  };
+  TlsBuffers& tls_buffers();
+  /// Where it puts what is to be sent. Empty.
+  Bytes& records();
   stats::Lane& lane() { return stats_->lanes[config_.lane]; }
   void adopt(ServiceEntry& service, UniqueFd client, std::string ip, uint16_t port);
   void watch_deadline(Session& session);
   void refresh_accounts(const ClusterEntry& cluster);
+  /// Asks for the name of an address, unless that was asked a moment ago.
+  void resolve(std::string_view ip);
   /// Deletes a session that is over.
   void forget(Session& session);
   int64_t now_ns() const { return now_ns_; }
   void read_clock();
+  void read_exact_clock();
 
   Result<> on_frame(ipc::Frame frame) override;
   void on_master_lost() override;
@@ -73,6 +93,8 @@ class Worker final : public process::MasterLinkUser {
   Result<> on_cluster_update(ipc::ClusterUpdate message);
   Result<> on_accounts_update(ipc::AccountsUpdate message, std::vector<UniqueFd> fds);
   Result<> on_accounts_checked(ipc::AccountsChecked message);
+  Result<> on_name_resolved(ipc::NameResolved message);
+  Result<> on_key_material(ipc::KeyMaterial message);
   Result<> on_log_level(ipc::LogLevel message);
   Result<> on_stop_accepting(ipc::StopAccepting);
   Result<> on_close_gone(ipc::CloseGone);
@@ -83,7 +105,9 @@ class Worker final : public process::MasterLinkUser {
   void on_gone_over();
   void start_finishing(const End& end, int64_t deadline_ns);
   void leave_if_done();
-  void accounts_news(const ClusterEntry& cluster);
+  void accounts_news(const ClusterEntry* cluster);
+  Result<> make_tls();
+  void look_around();
   /// Calls for every session of a cluster's services; they may end under way.
   template <class Call>
   void for_sessions(const ClusterEntry* cluster, Call call);
@@ -102,7 +126,13 @@ class Worker final : public process::MasterLinkUser {
   std::unordered_set<Session*> with_deadline_;
   std::vector<ServerView> views_;  ///< of the service that is being asked about
   std::vector<std::byte> scratch_;
+  TlsBuffers tls_buffers_;
+  Bytes records_;
   Actions actions_;
+  Names names_;
+  std::map<std::string, int64_t, std::less<>> asked_names_;  ///< and when
+  ipc::KeyMaterial keys_;
+  std::optional<tls::RsaKey> rsa_key_;
   event::Timer tick_;
   uint32_t next_session_ = 0;
   int64_t now_ns_ = 0;

@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "common/base/bytes.h"
+
 namespace sluice {
 
 /// Owns secret text. Has no formatter on purpose: it can't get into a log or a message for people.
@@ -42,5 +44,11 @@ class Secret {
   }
   std::string text_;
 };
+
+/// Overwrites bytes that held a secret, and empties them.
+inline void wipe(Bytes& bytes) noexcept {
+  if (!bytes.empty()) ::explicit_bzero(bytes.data(), bytes.size());
+  bytes.clear();
+}
 
 }  // namespace sluice

@@ -126,9 +126,10 @@ struct RefreshAccounts {
 struct AccountsChecked {
   std::string cluster;
   uint64_t version = 0;
-  std::string error;  ///< why it failed; empty if it did not
+  std::string error;     ///< why it failed; empty if it did not
+  int64_t began_ns = 0;  ///< when it began, CLOCK_MONOTONIC
   static auto fields(auto& m) {
-    return std::tuple(tag<1>(m.cluster), tag<2>(m.version), tag<3>(m.error));
+    return std::tuple(tag<1>(m.cluster), tag<2>(m.version), tag<3>(m.error), tag<4>(m.began_ns));
   }
 };
 

@@ -38,10 +38,11 @@ uint16_t status_of(ByteSpan body, uint32_t length) {
   return in.fixed<uint16_t>("status").value_or(0);
 }
 
-/// Takes a chunk apart. `start(head, length)` sees each packet once, with its first bytes together,
-/// and says whether to go on; returns how many bytes were consumed.
-template <class Start>
-std::size_t cut(PacketCutter& state, ByteSpan in, Start start) {
+/// Takes a chunk apart. `stop(rest)` may refuse a packet at its start, whose first bytes are in
+/// `rest`; `start(head, length)` sees each other packet once, with its first bytes together.
+/// Returns how many bytes were consumed.
+template <class Stop, class Start>
+std::size_t cut(PacketCutter& state, ByteSpan in, Stop stop, Start start) {
   std::size_t pos = 0;
   while (pos < in.size()) {
     if (state.left > 0) {
@@ -51,14 +52,18 @@ std::size_t cut(PacketCutter& state, ByteSpan in, Start start) {
       continue;
     }
     const auto rest = in.subspan(pos);
-    if (state.head_size == 0 && rest.size() >= kHeaderSize) {
-      const uint32_t length = payload_length(rest);
-      const std::size_t wanted = head_wanted(length);
-      if (rest.size() >= wanted) {  // the usual case: looked at where it lies
-        if (!start(rest.first(wanted), length)) return pos;
-        pos += wanted;
-        state.left = length - static_cast<uint32_t>(wanted - kHeaderSize);
-        continue;
+    if (state.head_size == 0) {
+      if (stop(rest)) return pos;
+      if (rest.size() >= kHeaderSize) {
+        const uint32_t length = payload_length(rest);
+        const std::size_t wanted = head_wanted(length);
+        if (rest.size() >= wanted) {  // the usual case: looked at where it lies
+          start(rest.first(wanted), length);
+          const auto whole = std::min<std::size_t>(rest.size(), kHeaderSize + length);
+          state.left = static_cast<uint32_t>(kHeaderSize + length - whole);
+          pos += whole;
+          continue;
+        }
       }
     }
     state.head[state.head_size++] = rest[0];
@@ -68,69 +73,55 @@ std::size_t cut(PacketCutter& state, ByteSpan in, Start start) {
     if (state.head_size < head_wanted(length)) continue;
     const auto size = std::exchange(state.head_size, 0);
     state.left = length - static_cast<uint32_t>(size - kHeaderSize);
-    (void)start(ByteSpan(state.head).first(size), length);
-  }
-  return pos;
-}
-
-/// How much of a chunk can be taken without a packet's head lying across its end.
-std::size_t whole_heads(const PacketCutter& state, ByteSpan in) {
-  std::size_t pos = std::min<std::size_t>(state.left, in.size());
-  while (pos < in.size()) {
-    const auto rest = in.subspan(pos);
-    if (rest.size() < kHeaderSize) return pos;
-    const auto length = payload_length(rest);
-    if (rest.size() < head_wanted(length)) return pos;
-    pos += std::min<std::size_t>(rest.size(), kHeaderSize + length);
+    start(ByteSpan(state.head).first(size), length);
   }
   return pos;
 }
 
 }  // namespace
 
-std::size_t Conversation::from_client(ByteSpan bytes, std::optional<Command> stop_at) {
-  const auto is_command = [this](ByteSpan head) {
-    // A command begins at sequence 0; so does the 257th packet of a file that is being sent.
-    return !client.continuation && expect != Expect::file && at(head, 3) == 0 &&
-           client_sequence != kLastSequence;
+/// A command begins at sequence 0; so does the 257th packet of a file that is being sent.
+bool Conversation::is_command(ByteSpan header) const {
+  return !client.continuation && expect != Expect::file && at(header, 3) == 0 &&
+         client_sequence != kLastSequence;
+}
+
+std::size_t Conversation::from_client(ByteSpan bytes) {
+  const auto stop = [this](ByteSpan rest) {
+    if (rest.size() < kHeaderSize) return !client.continuation && expect != Expect::file;
+    if (!is_command(rest) || payload_length(rest) == 0) return false;
+    return rest.size() == kHeaderSize ||
+           at(rest, kHeaderSize) == static_cast<uint8_t>(Command::change_user);
   };
-  const auto usable = stop_at ? whole_heads(client, bytes) : bytes.size();
-  return cut(client, bytes.first(usable), [&](ByteSpan head, uint32_t length) {
-    if (is_command(head)) {
-      const auto command_byte = length > 0 ? at(head, kHeaderSize) : uint8_t{0};
-      if (stop_at && command_byte == static_cast<uint8_t>(*stop_at)) return false;
-      client_command(command_byte);
-    } else if (pending_count == 0) {
-      server_sequence = at(head, 3);  // part of what is being answered
-    }
-    client_sequence = at(head, 3);
-    const bool continued = std::exchange(client.continuation, length == kMaxPayload);
-    if (expect == Expect::file && length == 0 && !continued) {
-      // The file's end, whatever its number: what follows is a command again.
-      expect = Expect::first;
-      client_sequence = 0;
-    }
-    return true;
-  });
+  return cut(client, bytes, stop,
+             [this](ByteSpan head, uint32_t length) { client_packet(head, length); });
+}
+
+void Conversation::client_packet(ByteSpan head, uint32_t length) {
+  if (is_command(head))
+    client_command(length > 0 ? at(head, kHeaderSize) : uint8_t{0});
+  else if (pending_count == 0)
+    server_sequence = at(head, 3);  // part of what is being answered
+  client_sequence = at(head, 3);
+  const bool continued = std::exchange(client.continuation, length == kMaxPayload);
+  if (expect != Expect::file || length != 0 || continued) return;
+  // The file's end, whatever its number: what follows is a command again.
+  expect = Expect::first;
+  client_sequence = 0;
 }
 
 void Conversation::from_server(ByteSpan bytes) {
-  cut(server, bytes, [this](ByteSpan head, uint32_t length) {
+  const auto never = [](ByteSpan) { return false; };
+  cut(server, bytes, never, [this](ByteSpan head, uint32_t length) {
     const bool continued = std::exchange(server.continuation, length == kMaxPayload);
     server_sequence = at(head, 3);
-    if (continued) return true;
+    if (continued) return;
     if (expect == Expect::rows && length > 0) {  // most packets there are: nothing to look at
       const uint8_t first = at(head, kHeaderSize);
-      if (first != kEof && first != kErr) return true;
+      if (first != kEof && first != kErr) return;
     }
     server_packet(head.subspan(kHeaderSize), length);
-    return true;
   });
-}
-
-void Conversation::begin_login(uint8_t sequence) {
-  begin(static_cast<uint8_t>(Command::change_user));
-  server_sequence = sequence;
 }
 
 void Conversation::client_command(uint8_t command_byte) {
@@ -213,9 +204,6 @@ void Conversation::first_packet(ByteSpan body, uint32_t length) {
   if (body.empty()) return answered();
   const uint8_t first = at(body, 0);
   switch (static_cast<Command>(command)) {
-    case Command::change_user:  // more of the authentication until OK
-      if (first == kOk) answered();
-      return;
     case Command::stmt_prepare:
       return first == kOk ? prepared(body) : answered();
     case Command::query:

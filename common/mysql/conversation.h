@@ -63,12 +63,10 @@ struct Conversation {
                       tag<11>(m.pending), tag<12>(m.commands));
   }
 
-  /// The client sent these bytes. Returns how many were taken: all, unless there is a command to
-  /// `stop_at`: then it stops in front of that, and in front of a packet whose head is incomplete.
-  std::size_t from_client(ByteSpan bytes, std::optional<Command> stop_at = std::nullopt);
-  /// The client has answered the greeting, with a packet of this number: what follows is like the
-  /// exchange of a COM_CHANGE_USER.
-  void begin_login(uint8_t sequence);
+  /// The client sent these bytes. Returns how many were taken: all, unless a COM_CHANGE_USER is
+  /// among them, which is not a matter of counting packets. It stops in front of that, and in front
+  /// of what is too short to tell.
+  std::size_t from_client(ByteSpan bytes);
   /// The server sent these bytes.
   void from_server(ByteSpan bytes);
 
@@ -81,14 +79,13 @@ struct Conversation {
     return client.left == 0 && client.head_size == 0 && !client.continuation;
   }
   /// The server waits for the client: the rest of a packet or of a file, an answer to its question.
-  bool client_owes() const {
-    return expect == Expect::file || !between_client_packets() ||
-           (expect == Expect::first && command == static_cast<uint8_t>(Command::change_user));
-  }
+  bool client_owes() const { return expect == Expect::file || !between_client_packets(); }
   /// An ERR packet could stand here instead of what the server would send next.
   bool between_server_packets() const { return server.left == 0 && server.head_size == 0; }
 
  private:
+  bool is_command(ByteSpan header) const;
+  void client_packet(ByteSpan head, uint32_t length);
   void client_command(uint8_t command_byte);
   void begin(uint8_t command_byte);
   void answered();

@@ -1,6 +1,7 @@
 #include "common/mysql/packets.h"
 
 #include <algorithm>
+#include <cassert>
 
 #include "common/base/result.h"
 
@@ -91,15 +92,25 @@ Parsed<HandshakeResponse> parse_handshake_response(ByteSpan payload) {
   const auto extended = SLUICE_TRY(in.fixed<uint32_t>("mariadb_capabilities"));
   if (!(r.capabilities & kLongPassword)) r.capabilities |= static_cast<uint64_t>(extended) << 32;
   r.user = SLUICE_TRY(in.nul_string("user"));
+  r.auth_begin = in.at();
   if (r.capabilities & kPluginAuthLenenc)
     r.auth_response = SLUICE_TRY(in.lenenc_bytes("auth_response"));
   else if (r.capabilities & kSecureConnection)
     r.auth_response = SLUICE_TRY(short_bytes(in));
   else
     r.auth_response = as_bytes(SLUICE_TRY(in.nul_string("auth_response")));
+  r.auth_end = in.at();
   if (r.capabilities & kConnectWithDb) r.database = nul_or_rest(in);
   if (r.capabilities & kPluginAuth) r.plugin = nul_or_rest(in);
   return r;
+}
+
+Bytes encode_ssl_request(ByteSpan handshake_response) {
+  constexpr std::size_t kSize = 32;  // up to the user
+  assert(handshake_response.size() >= kSize);
+  Bytes out(handshake_response.begin(), handshake_response.begin() + kSize);
+  out[1] |= static_cast<std::byte>(kSsl >> 8);
+  return out;
 }
 
 Bytes encode_handshake_response(std::string_view user) {
@@ -121,12 +132,45 @@ Parsed<ChangeUser> parse_change_user(ByteSpan payload, uint64_t capabilities) {
   SLUICE_TRY(in.bytes(1, "command"));
   ChangeUser c;
   c.user = SLUICE_TRY(in.nul_string("user"));
+  c.auth_begin = in.at();
   if (capabilities & kSecureConnection)
-    SLUICE_TRY(short_bytes(in));
+    c.auth_response = SLUICE_TRY(short_bytes(in));
   else
-    SLUICE_TRY(in.nul_string("auth_response"));
+    c.auth_response = as_bytes(SLUICE_TRY(in.nul_string("auth_response")));
+  c.auth_end = in.at();
   c.database = nul_or_rest(in);
+  if (in.left() < 2) return c;  // clients of before 5.5 end here
+  SLUICE_TRY(in.bytes(2, "collation"));
+  if (capabilities & kPluginAuth) c.plugin = nul_or_rest(in);
   return c;
+}
+
+/// Behind its length, or in front of a NUL: as it stood.
+template <class Answer>
+Bytes with_auth_response(ByteSpan payload, const Answer& parsed, ByteSpan response) {
+  Bytes out(payload.begin(), payload.begin() + static_cast<std::ptrdiff_t>(parsed.auth_begin));
+  ByteWriter w(out);
+  const bool nul_ended = parsed.auth_end - parsed.auth_begin == parsed.auth_response.size() + 1 &&
+                         parsed.auth_response.data() == payload.data() + parsed.auth_begin;
+  if (!nul_ended) w.lenenc(response.size());  // of one byte below 251, in both forms
+  w.raw(response);
+  if (nul_ended) w.byte(0);
+  w.raw(payload.subspan(parsed.auth_end));
+  return out;
+}
+template Bytes with_auth_response(ByteSpan, const HandshakeResponse&, ByteSpan);
+template Bytes with_auth_response(ByteSpan, const ChangeUser&, ByteSpan);
+
+Parsed<AuthSwitch> parse_auth_switch(ByteSpan payload) {
+  ByteReader in(payload);
+  if (SLUICE_TRY(in.fixed<uint8_t>("marker")) != 0xFE)
+    return in.error(ParseErrc::bad_value, "marker");
+  AuthSwitch a;
+  if (in.done()) return a;
+  a.plugin = nul_or_rest(in);
+  a.data = in.rest();
+  if (!a.data.empty() && a.data.back() == std::byte{0}) a.data = a.data.first(a.data.size() - 1);
+  return a;
 }
 
 Parsed<ErrorPacket> parse_error(ByteSpan payload) {

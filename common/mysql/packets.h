@@ -36,19 +36,39 @@ struct HandshakeResponse {
   ByteSpan auth_response;
   std::string_view database;  ///< empty if none
   std::string_view plugin;
+  std::size_t auth_begin = 0, auth_end = 0;  ///< where the response and its length stand
 };
 /// An SSLRequest (32 bytes, ends before the user) is an error here: see is_ssl_request().
 Parsed<HandshakeResponse> parse_handshake_response(ByteSpan payload);
+/// Whether the payload asks for TLS before anything else is said.
 bool is_ssl_request(ByteSpan payload);
+/// The same answer as far as it may be read by everybody, with a wish for TLS: what precedes it.
+Bytes encode_ssl_request(ByteSpan handshake_response);
 /// A login of `user` without password, database or any extension.
 Bytes encode_handshake_response(std::string_view user);
 
 /// COM_CHANGE_USER, the payload including its command byte. `capabilities` are the session's.
 struct ChangeUser {
   std::string_view user;
+  ByteSpan auth_response;
   std::string_view database;
+  std::string_view plugin;
+  std::size_t auth_begin = 0, auth_end = 0;  ///< where the response and its length stand
 };
 Parsed<ChangeUser> parse_change_user(ByteSpan payload, uint64_t capabilities);
+
+/// The payload of a HandshakeResponse41 or a COM_CHANGE_USER with another response in it, whose
+/// length is written as `parsed` had it.
+template <class Answer>
+Bytes with_auth_response(ByteSpan payload, const Answer& parsed, ByteSpan response);
+
+/// The server wants another plugin: AuthSwitchRequest. A payload of the marker alone (before 4.1.1)
+/// gives an empty plugin.
+struct AuthSwitch {
+  std::string_view plugin;
+  ByteSpan data;  ///< a scramble, mostly; without the NUL behind it
+};
+Parsed<AuthSwitch> parse_auth_switch(ByteSpan payload);
 
 /// ERR packet; the state marker is missing in some that precede the handshake.
 struct ErrorPacket {

@@ -60,15 +60,17 @@ enum class Command : uint8_t {
 /// one of 2000 to 2999: those are the client libraries' own, and MariaDB's takes an ERR packet with
 /// one for malformed (2027), so that its text is lost.
 enum Errno : uint16_t {
-  kTooManyConnections = 1040,  // 08004
-  kHandshakeError = 1043,      // 08S01
-  kAccessDenied = 1045,        // 28000
-  kServerShutdown = 1053,      // 08S01
-  kConnectionKilled = 1927,    // 70100
-  kNetReadInterrupted = 1159,  // 08S01
-  kMalformedPacket = 1835,     // HY000
-  kUnknownError = 1105,        // HY000
-  kCantConnect = 1429,         // 08S01; ER_CONNECT_TO_FOREIGN_DATA_SOURCE: no server behind us
+  kTooManyConnections = 1040,       // 08004
+  kHandshakeError = 1043,           // 08S01
+  kAccessDenied = 1045,             // 28000
+  kHostNotAllowed = 1130,           // HY000
+  kSecureTransportRequired = 3159,  // HY000
+  kServerShutdown = 1053,           // 08S01
+  kConnectionKilled = 1927,         // 70100
+  kNetReadInterrupted = 1159,       // 08S01
+  kMalformedPacket = 1835,          // HY000
+  kUnknownError = 1105,             // HY000
+  kCantConnect = 1429,              // 08S01; ER_CONNECT_TO_FOREIGN_DATA_SOURCE: no server behind us
 };
 
 }  // namespace sluice::mysql

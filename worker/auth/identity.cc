@@ -2,43 +2,100 @@
 
 #include <fmt/format.h>
 
-#include "common/accounts/match.h"
+#include "common/mysql/packets.h"
+#include "worker/auth/native.h"
 
 namespace sluice::worker {
 namespace {
+
+using Verdict = Judgement::Verdict;
+
+constexpr std::string_view kNative = "mysql_native_password";
 
 bool is_loopback(std::string_view ip) {
   return ip.empty() || ip.starts_with("127.") || ip == "::1" || ip.starts_with("::ffff:127.");
 }
 
-accounts::Peer peer_of(std::string_view ip) {
-  return ip.empty() ? accounts::Peer{"", "localhost"} : accounts::Peer{std::string(ip), ""};
+bool same_peer(const accounts::Peer& a, const accounts::Peer& b) {
+  return a.ip == b.ip && a.name == b.name;
+}
+
+std::optional<std::string> native_hash_of(const accounts::Account& account) {
+  for (const auto& proof : account.proofs)
+    if (proof.plugin == kNative) return std::string(proof.text);
+  return std::nullopt;
+}
+
+std::string or_localhost(const std::string& ip) {
+  return ip.empty() ? "localhost" : ip;
+}
+
+/// Why the server would not give what it would give to the client itself; empty if it would.
+std::string difference(const accounts::Table& table, const ClientIdentity& client,
+                       const accounts::Account& own) {
+  const auto picked = accounts::find(table, client.user, client.as_seen);
+  const auto own_name = quoted_account(own.user, own.host);
+  if (!picked || picked->user != own.user || picked->host != own.host)
+    return fmt::format(
+        "the account of this client is {}, but the server sees the proxy's address {} and would "
+        "take {}",
+        own_name, or_localhost(client.as_seen.ip),
+        picked ? quoted_account(picked->user, picked->host) : "none");
+  if (!accounts::same_grants(table, client.user, client.as_itself, client.as_seen))
+    return fmt::format(
+        "the account of this client is {}, but the server sees the proxy's address {}, for which "
+        "other privileges are granted",
+        own_name, or_localhost(client.as_seen.ip));
+  return {};
 }
 
 }  // namespace
 
-bool needs_judging(const config::Service& service, std::string_view client_ip) {
+bool judged_by_own_address(const config::Service& service, std::string_view client_ip) {
   return service.identity == config::IdentityMode::as_connected || !is_loopback(client_ip);
+}
+
+accounts::ClientTls client_tls_of(const SessionState& s) {
+  accounts::ClientTls tls{.unix_socket = s.client_ip.empty()};
+  if (!s.client_tls) return tls;
+  tls.encrypted = true;
+  tls.verified_certificate = s.client_tls->peer_verified;
+  tls.subject = s.client_tls->peer_subject;
+  tls.issuer = s.client_tls->peer_issuer;
+  tls.cipher = s.client_tls->cipher;
+  return tls;
 }
 
 std::string quoted_account(std::string_view user, std::string_view host) {
   return fmt::format("'{}'@'{}'", user, host.empty() ? "localhost" : host);
 }
 
-Judgement judge(const accounts::Table& table, std::string_view user, std::string_view client_ip,
-                std::string_view outgoing_ip) {
-  using Verdict = Judgement::Verdict;
-  const auto own = accounts::find(table, user, peer_of(client_ip));
-  if (!own)
-    return {Verdict::unknown, fmt::format("no account covers {}", quoted_account(user, client_ip))};
-  const auto picked = accounts::find(table, user, peer_of(outgoing_ip));
-  if (picked && picked->user == own->user && picked->host == own->host) return {Verdict::same, {}};
-  return {Verdict::other,
-          fmt::format(
-              "the account of this client is {}, but the server sees the proxy's address {} and "
-              "would take {}",
-              quoted_account(own->user, own->host), outgoing_ip.empty() ? "localhost" : outgoing_ip,
-              picked ? quoted_account(picked->user, picked->host) : "none")};
+Judgement judge(const accounts::Table& table, const ClientIdentity& client) {
+  const bool differs = !same_peer(client.as_itself, client.as_seen);
+  const auto own = accounts::find(table, client.user, client.as_itself);
+  if (!own) {
+    if (!differs) return {Verdict::absent, "no account is known"};
+    const bool host = accounts::host_allowed(table, client.as_itself);
+    return {host ? Verdict::unknown : Verdict::no_host,
+            fmt::format("no account covers {}", quoted_account(client.user, client.as_itself.ip))};
+  }
+  if (differs)
+    if (auto why = difference(table, client, *own); !why.empty())
+      return {Verdict::other, std::move(why), native_hash_of(*own)};
+  if (!accounts::tls_satisfied(*own, client.tls))
+    return {Verdict::tls, fmt::format("account {} demands TLS that the client's connection has not",
+                                      quoted_account(own->user, own->host))};
+  return {};
+}
+
+bool proves_account(const SessionState& s, const Judgement& judgement) {
+  const auto& login = *s.login;
+  const bool native = login.plugin.empty() || login.plugin == kNative;
+  if (!judgement.own_hash || login.change_user || !native) return false;
+  if (judgement.own_hash->empty()) return !login.with_password;
+  const auto hash = native_hash(*judgement.own_hash);
+  const auto answer = mysql::parse_handshake_response(login.answer);
+  return hash && answer && native_proof(*hash, login.scramble, answer->auth_response);
 }
 
 }  // namespace sluice::worker

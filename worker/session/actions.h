@@ -17,8 +17,11 @@ struct Action {
     connect,           ///< to the server named `text`; answered by connect_failed() or its bytes
     close,             ///< `side`, at once
     finish_client,     ///< close our half of the client's connection once all is sent
+    start_tls,         ///< with `side`; answered by on_secured() or on_tls_failed()
     refresh_accounts,  ///< ask for the tables to be read again
+    resolve,           ///< ask for the name of the address `text`
     log,               ///< one line about this session; `text` is why
+    warn,              ///< the same, for somebody who ought to know
   };
   Kind kind;
   Side side = Side::client;
@@ -37,11 +40,11 @@ class Actions {
   }
   void close(Side side) { list_.push_back({Action::Kind::close, side, {}, {}}); }
   void finish_client() { list_.push_back({Action::Kind::finish_client, {}, {}, {}}); }
+  void start_tls(Side side) { list_.push_back({Action::Kind::start_tls, side, {}, {}}); }
+  void resolve(std::string_view ip) { list_.push_back({Action::Kind::resolve, {}, {}, ip}); }
   void refresh_accounts() { list_.push_back({Action::Kind::refresh_accounts, {}, {}, {}}); }
-  void log(std::string text) {
-    const auto& kept = texts_.emplace_back(std::move(text));
-    list_.push_back({Action::Kind::log, {}, {}, kept});
-  }
+  void log(std::string text) { say(Action::Kind::log, std::move(text)); }
+  void warn(std::string text) { say(Action::Kind::warn, std::move(text)); }
 
   /// Held while the list is carried out: what is done then must not come back to another session,
   /// whose bytes would mix with these.
@@ -60,11 +63,17 @@ class Actions {
   const std::vector<Action>& list() const { return list_; }
   void clear() {
     list_.clear();
+    for (Bytes& bytes : made_) wipe(bytes);  // a password may be in them
     made_.clear();
     texts_.clear();
   }
 
  private:
+  void say(Action::Kind kind, std::string text) {
+    const auto& kept = texts_.emplace_back(std::move(text));
+    list_.push_back({kind, {}, {}, kept});
+  }
+
   std::vector<Action> list_;
   std::list<Bytes> made_;
   std::list<std::string> texts_;

@@ -5,13 +5,20 @@
 // the server's scramble and connection id; what the client answers goes to that server. So the
 // server judges every proof, whatever the plugin, its errors are its own, KILL takes the id that
 // the client knows, and the client's OK is the server's OK.
+//
+// What happens in which phase stands in one table (engine.cc, kPhases). The functions are in
+// arrival.cc (up to the greeting), answer.cc (the client's answer and its account), proof.cc (what
+// client and server settle) and relay.cc.
 #pragma once
 
 #include <span>
 
 #include "common/accounts/table.h"
+#include "common/base/networks.h"
+#include "worker/auth/names.h"
 #include "worker/routers/router.h"
 #include "worker/session/actions.h"
+#include "worker/tls/rsa.h"
 
 namespace sluice::worker {
 
@@ -19,12 +26,19 @@ namespace sluice::worker {
 struct Surroundings {
   const config::Service& service;
   const Router& router;
-  bool known = false;  ///< whether the monitor has told about the cluster yet
+  const Networks& announced_from;  ///< whose connections begin with a PROXY header
+  bool known = false;              ///< whether the monitor has told about the cluster yet
   std::span<const ServerView> servers;
   std::span<const config::Server> configured;
   const accounts::Table* accounts = nullptr;  ///< null until the first were loaded
-  uint64_t accounts_version = 0;
+  int64_t accounts_began_ns = 0;  ///< when the last load of them began; 0: none was asked
+  const Names& names;
+  const tls::RsaKey* own_key =
+      nullptr;  ///< for passwords of clients without TLS; null: there is none
   int64_t now_ns = 0;
+
+  /// The settings of a server; null when it is not configured any more.
+  const config::Server* server(std::string_view name) const;
 };
 
 /// Bytes that a peer may send before the login is done, at most; of one packet.
@@ -38,6 +52,11 @@ void on_limit(SessionState& s, const Surroundings& w, Actions& out);
 /// The server's first bytes are about to come; it sees us at this address (empty: Unix socket).
 void on_connected(SessionState& s, std::string outgoing_ip);
 void on_connect_failed(SessionState& s, const Surroundings& w, std::string why, Actions& out);
+/// The handshake that start_tls asked for is over; what `side` sends from here on is encrypted.
+void on_secured(SessionState& s, const Surroundings& w, Side side, tls::Info info, Actions& out);
+/// It failed, or what came later was no TLS. What there was to say to the peer has been said.
+void on_tls_failed(SessionState& s, const Surroundings& w, Side side, std::string why,
+                   Actions& out);
 void on_bytes(SessionState& s, const Surroundings& w, Side from, ByteSpan bytes, Actions& out);
 void on_closed(SessionState& s, const Surroundings& w, Side side, Actions& out);
 /// All bytes that waited for `side` were sent.
@@ -46,10 +65,11 @@ void on_sent(SessionState& s, Side side, Actions& out);
 void on_deadline(SessionState& s, const Surroundings& w, Actions& out);
 /// The cluster's state has changed.
 void on_view(SessionState& s, const Surroundings& w, Actions& out);
-/// The accounts were read again (or could not be).
+/// The accounts were read again (or could not be), or a name became known.
 void on_accounts(SessionState& s, const Surroundings& w, Actions& out);
 /// To be ended at the next command boundary, and cut at `deadline_ns`.
-void on_order_to_end(SessionState& s, End end, int64_t now_ns, int64_t deadline_ns, Actions& out);
+void on_order_to_end(SessionState& s, const Surroundings& w, End end, int64_t deadline_ns,
+                     Actions& out);
 
 // What the runtime waits for: a function of the state alone.
 

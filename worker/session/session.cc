@@ -10,7 +10,6 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
-#include "worker/auth/identity.h"
 #include "worker/sessions_table.h"
 #include "worker/worker.h"
 
@@ -84,7 +83,8 @@ std::string local_ip(int fd) {
 }  // namespace
 
 Session::Session(Worker& worker, ServiceEntry& service, SessionState state, UniqueFd client)
-    : worker_(worker), service_(service), state_(std::move(state)), client_(std::move(client)) {
+    : worker_(worker), service_(service), state_(std::move(state)) {
+  leg(Side::client).fd = std::move(client);
   stats::add(service_.counters->open);
 }
 
@@ -94,14 +94,18 @@ Session::~Session() {
 }
 
 Result<> Session::restore() {
-  SLUICE_TRY((client_watch_.start<&Session::on_client>(worker_.loop(), client_.get(), 0, this)));
-  if (server_)
-    SLUICE_TRY((server_watch_.start<&Session::on_server>(worker_.loop(), server_.get(), 0, this)));
+  auto& client = leg(Side::client);
+  auto& server = leg(Side::server);
+  SLUICE_TRY((client.watch.start<&Session::on_client>(worker_.loop(), client.fd.get(), 0, this)));
+  if (server.fd)
+    SLUICE_TRY((server.watch.start<&Session::on_server>(worker_.loop(), server.fd.get(), 0, this)));
   update_interest();
   return {};
 }
 
-Surroundings Session::surroundings() const {
+/// Before the login more is looked at, and times of other processes are compared with.
+const Surroundings& Session::surroundings() {
+  if (state_.phase < Phase::relaying) worker_.read_exact_clock();
   const bool choosing = state_.phase <= Phase::connecting;
   return worker_.surroundings(service_,
                               choosing ? Worker::Servers::with_load : Worker::Servers::none);
@@ -128,7 +132,7 @@ void Session::deadline_passed() {
 }
 
 void Session::order_to_end(const End& end, int64_t deadline_ns) {
-  on_order_to_end(state_, end, worker_.now_ns(), deadline_ns, worker_.actions());
+  on_order_to_end(state_, surroundings(), end, deadline_ns, worker_.actions());
   carry_out();
 }
 
@@ -137,7 +141,7 @@ void Session::on_ready(Side side, short what) {
   const auto phase = state_.phase;
   const auto commands = state_.conversation.commands;
   if (what & EV_WRITE) flush(side);
-  if ((what & EV_READ) && fd(side)) read(side);
+  if ((what & EV_READ) && leg(side).fd) read(side);
   count(phase, commands);
   carry_out();
 }
@@ -152,7 +156,7 @@ void Session::count(Phase before, uint64_t commands_before) {
 
 void Session::read(Side side) {
   const auto scratch = worker_.scratch();
-  const ssize_t n = ::recv(fd(side).get(), scratch.data(), scratch.size(), 0);
+  const ssize_t n = ::recv(leg(side).fd.get(), scratch.data(), scratch.size(), 0);
   if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (n <= 0) {
     if (state_.phase == Phase::connecting && side == Side::server && n < 0)
@@ -163,20 +167,38 @@ void Session::read(Side side) {
   }
   if (fresh_ && side == Side::server) {
     fresh_ = false;
-    if (needs_judging(service_.config, state_.client_ip))
-      on_connected(state_, local_ip(server_.get()));
+    if (service_.needs_outgoing_address(state_))
+      on_connected(state_, local_ip(leg(Side::server).fd.get()));
   }
   auto& counters = *service_.counters;
   stats::add(side == Side::client ? counters.bytes_in : counters.bytes_out,
              static_cast<uint64_t>(n));
-  on_bytes(state_, surroundings(), side, scratch.first(static_cast<std::size_t>(n)),
-           worker_.actions());
+  const auto bytes = scratch.first(static_cast<std::size_t>(n));
+  if (leg(side).tls) return take_records(side, bytes);
+  on_bytes(state_, surroundings(), side, bytes, worker_.actions());
+  if (state_.phase < Phase::relaying) ::explicit_bzero(bytes.data(), bytes.size());
+}
+
+void Session::take_records(Side side, ByteSpan bytes) {
+  auto& tls = *leg(side).tls;
+  auto& [plain, cipher] = worker_.tls_buffers();
+  const bool was_established = tls.established();
+  const auto taken = tls.receive(bytes, plain, cipher);
+  write(side, cipher);
+  if (!was_established && tls.established())
+    on_secured(state_, surroundings(), side, tls.info(), worker_.actions());
+  if (!plain.empty()) on_bytes(state_, surroundings(), side, plain, worker_.actions());
+  if (state_.phase < Phase::relaying) wipe(plain);
+  if (!taken)
+    on_tls_failed(state_, surroundings(), side, taken.error().message, worker_.actions());
+  else if (tls.peer_closed())
+    on_closed(state_, surroundings(), side, worker_.actions());
 }
 
 void Session::flush(Side side) {
   auto& bytes = unsent(state_, side);
   if (bytes.empty()) return;
-  const ssize_t n = ::send(fd(side).get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+  const ssize_t n = ::send(leg(side).fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
   if (n < 0) {
     // A peer that is gone may have said why: that, and its end, come by reading from it.
     if (errno != EAGAIN && errno != EINTR) bytes = {};
@@ -192,40 +214,48 @@ void Session::carry_out() {
   // Carrying out one thing can bring the next (a connect that fails at once), so by index.
   auto& actions = worker_.actions();
   const Actions::InUse use(actions);
-  for (std::size_t i = 0; i < actions.list().size(); ++i) {
-    const Action action = actions.list()[i];
-    switch (action.kind) {
-      case Action::Kind::send:
-        send(action.side, action.bytes);
-        break;
-      case Action::Kind::connect:
-        connect(action.text);
-        break;
-      case Action::Kind::close:
-        close(action.side);
-        break;
-      case Action::Kind::finish_client:
-        finish_client();
-        break;
-      case Action::Kind::refresh_accounts:
-        worker_.refresh_accounts(*service_.cluster);
-        break;
-      case Action::Kind::log:
-        log(action.text);
-        break;
-    }
-  }
+  for (std::size_t i = 0; i < actions.list().size(); ++i) carry_out(Action(actions.list()[i]));
   actions.clear();
   if (state_.phase == Phase::over) return worker_.forget(*this);
   update_interest();
   if (state_.deadline_ns != 0) worker_.watch_deadline(*this);
 }
 
+void Session::carry_out(const Action& action) {
+  switch (action.kind) {
+    case Action::Kind::send:
+      return send(action.side, action.bytes);
+    case Action::Kind::connect:
+      return connect(action.text);
+    case Action::Kind::close:
+      return close(action.side);
+    case Action::Kind::finish_client:
+      return finish_client();
+    case Action::Kind::start_tls:
+      return start_tls(action.side);
+    case Action::Kind::refresh_accounts:
+      return worker_.refresh_accounts(*service_.cluster);
+    case Action::Kind::resolve:
+      return worker_.resolve(action.text);
+    case Action::Kind::log:
+      return log(log::Level::info, action.text);
+    case Action::Kind::warn:
+      return log(log::Level::warning, action.text);
+  }
+}
+
 void Session::send(Side side, ByteSpan bytes) {
-  if (!fd(side)) return;
+  auto& tls = leg(side).tls;
+  if (!tls) return write(side, bytes);
+  auto& cipher = worker_.records();
+  if (tls->send(bytes, cipher)) write(side, cipher);  // else it has failed, and reading says so
+}
+
+void Session::write(Side side, ByteSpan bytes) {
+  if (!leg(side).fd || bytes.empty()) return;
   auto& waiting = unsent(state_, side);
   if (waiting.empty()) {
-    const ssize_t n = ::send(fd(side).get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    const ssize_t n = ::send(leg(side).fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
     if (n > 0) bytes = bytes.subspan(static_cast<std::size_t>(n));
     if (n < 0 && errno != EAGAIN && errno != EINTR)
       return;  // the peer is gone: reading from it says so, in its turn
@@ -245,43 +275,75 @@ void Session::connect(std::string_view server) {
         continue;
       }
       close(Side::server);
-      server_ = std::move(*connecting);
+      auto& to = leg(Side::server);
+      to.fd = std::move(*connecting);
       server_row_ = cluster.server_row(server);
       stats::add(worker_.lane().servers[server_row_].open);
       stats::add(worker_.lane().servers[server_row_].connected);
       fresh_ = true;
-      if (server_watch_.start<&Session::on_server>(worker_.loop(), server_.get(), EV_READ, this))
-        return;
+      if (to.watch.start<&Session::on_server>(worker_.loop(), to.fd.get(), EV_READ, this)) return;
       why = "no memory";
     }
   }
   on_connect_failed(state_, surroundings(), why, worker_.actions());
 }
 
+/// A client begins its handshake by receiving nothing.
+void Session::start_tls(Side side) {
+  auto layer =
+      side == Side::client ? service_.tls->start() : service_.cluster->start_tls(state_.server);
+  if (!layer)
+    return on_tls_failed(state_, surroundings(), side, layer.error().message, worker_.actions());
+  leg(side).tls = std::move(*layer);
+  if (side == Side::server) take_records(side, {});
+}
+
 void Session::close(Side side) {
-  if (!fd(side)) return;
+  auto& closing = leg(side);
+  if (!closing.fd) return;
+  if (closing.tls && closing.tls->established()) {
+    auto& cipher = worker_.records();
+    closing.tls->close(cipher);
+    write(side, cipher);
+  }
   if (side == Side::server) stats::subtract(worker_.lane().servers[server_row_].open);
-  watch(side).stop();
-  fd(side).reset();
+  closing.watch.stop();
+  closing.fd.reset();
+  closing.tls.reset();
   unsent(state_, side) = {};
 }
 
 void Session::finish_client() {
-  if (client_ && state_.unsent_to_client.empty()) ::shutdown(client_.get(), SHUT_WR);
+  auto& client = leg(Side::client);
+  if (!client.fd || !state_.unsent_to_client.empty()) return;
+  if (client.tls && client.tls->established()) {
+    auto& cipher = worker_.records();
+    client.tls->close(cipher);
+    write(Side::client, cipher);
+    if (!state_.unsent_to_client.empty()) return;
+  }
+  ::shutdown(client.fd.get(), SHUT_WR);
 }
 
-void Session::log(std::string_view why) {
-  if (log::level() < log::Level::info) return;
-  log::info("session", why, log::kv("session", session_name(state_.id)),
-            log::kv("service", state_.service), log::kv("client", client_name(state_)),
-            log::kv("user", state_.user), log::kv("server", state_.server));
+void Session::log(log::Level level, std::string_view why) {
+  if (log::level() < level) return;
+  log::write(level, "session", why,
+             {log::kv("session", session_name(state_.id)), log::kv("service", state_.service),
+              log::kv("client", client_name(state_)), log::kv("user", state_.user),
+              log::kv("server", state_.server)});
 }
 
 void Session::update_interest() {
+  const auto reads = [this](Side side) { return leg(side).watch.interest() == EV_READ; };
+  // The usual case by far, told without asking each side.
+  if (state_.phase == Phase::relaying && reads(Side::client) && reads(Side::server) &&
+      state_.unsent_to_client.empty() && state_.unsent_to_server.empty() && state_.held.empty())
+    return;
   for (const Side side : {Side::client, Side::server}) {
-    if (!fd(side)) continue;
-    watch(side).want(static_cast<short>((wants_read(state_, side) ? EV_READ : 0) |
-                                        (unsent(state_, side).empty() ? 0 : EV_WRITE)));
+    auto& one = leg(side);
+    if (!one.fd) continue;
+    one.watch.want(static_cast<short>((wants_read(state_, side) ? EV_READ : 0) |
+                                      (unsent(state_, side).empty() ? 0 : EV_WRITE)));
   }
 }
 

@@ -1,10 +1,14 @@
-// The runtime of one session: its two sockets, what the loop watches, and the carrying out of what
-// the engine wants. Decides nothing.
+// The runtime of one session: its two sockets with their TLS, what the loop watches, and the
+// carrying out of what the engine wants. Decides nothing.
 #pragma once
 
+#include <array>
+
+#include "common/base/log.h"
 #include "common/base/unique_fd.h"
 #include "common/event/event.h"
 #include "worker/session/engine.h"
+#include "worker/tls/layer.h"
 
 namespace sluice::worker {
 
@@ -32,31 +36,40 @@ class Session {
 
  private:
   friend class Worker;
+  /// One side's connection.
+  struct Leg {
+    UniqueFd fd;
+    event::IoWatch watch;
+    std::unique_ptr<tls::Layer> tls;  ///< where it is encrypted
+  };
   void on_client(short what) { on_ready(Side::client, what); }
   void on_server(short what) { on_ready(Side::server, what); }
   void on_ready(Side side, short what);
   void read(Side side);
+  /// Bytes that came encrypted.
+  void take_records(Side side, ByteSpan bytes);
   void flush(Side side);
   /// Carries out what the engine asked for, until nothing is left; then this may be deleted.
   void carry_out();
+  void carry_out(const Action& action);
   void send(Side side, ByteSpan bytes);
+  void write(Side side, ByteSpan bytes);
   void connect(std::string_view server);
+  void start_tls(Side side);
   void close(Side side);
   void finish_client();
-  void log(std::string_view why);
+  void log(log::Level level, std::string_view why);
   /// Adds what an event has changed to the statistics.
   void count(Phase before, uint64_t commands_before);
   void update_interest();
 
-  UniqueFd& fd(Side side) { return side == Side::client ? client_ : server_; }
-  event::IoWatch& watch(Side side) { return side == Side::client ? client_watch_ : server_watch_; }
-  Surroundings surroundings() const;
+  Leg& leg(Side side) { return legs_[static_cast<std::size_t>(side)]; }
+  const Surroundings& surroundings();
 
   Worker& worker_;
   ServiceEntry& service_;
   SessionState state_;
-  UniqueFd client_, server_;
-  event::IoWatch client_watch_, server_watch_;
+  std::array<Leg, 2> legs_;
   uint32_t server_row_ = 0;  ///< of the statistics page, while connected
   bool fresh_ = false;       ///< connected, and nothing was read from the server yet
 };

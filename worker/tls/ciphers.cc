@@ -23,14 +23,14 @@ CipherList split_ciphers(std::string_view list) {
 }
 
 Result<> use_versions_and_ciphers(SSL_CTX* context, const config::Tls& tls) {
-  const auto list = split_ciphers(tls.ciphers);
-  const bool only_suites = !list.suites.empty() && list.ciphers.empty();
+  const auto [suites, ciphers] = split_ciphers(tls.ciphers);
   ERR_clear_error();
-  if ((!tls.ciphers.empty() && list.suites.empty() && list.ciphers.empty()) ||
-      (!list.suites.empty() && SSL_CTX_set_ciphersuites(context, list.suites.c_str()) != 1) ||
-      (!list.ciphers.empty() && SSL_CTX_set_cipher_list(context, list.ciphers.c_str()) != 1))
-    return fail(Errc::config,
-                fmt::format("ciphers \"{}\" give none: {}", tls.ciphers, take_reason()));
+  if (!tls.ciphers.empty() && suites.empty() && ciphers.empty())
+    return fail(Errc::config, fmt::format("ciphers \"{}\" name none", tls.ciphers));
+  if ((!suites.empty() && SSL_CTX_set_ciphersuites(context, suites.c_str()) != 1) ||
+      (!ciphers.empty() && SSL_CTX_set_cipher_list(context, ciphers.c_str()) != 1))
+    return fail(Errc::config, fmt::format("ciphers \"{}\": {}", tls.ciphers, take_reason()));
+  const bool only_suites = !suites.empty() && ciphers.empty();
   const int oldest = tls.min_version == "1.3" || only_suites ? TLS1_3_VERSION : TLS1_2_VERSION;
   if (SSL_CTX_set_min_proto_version(context, oldest) != 1 ||
       SSL_CTX_set_max_proto_version(context, TLS1_3_VERSION) != 1)

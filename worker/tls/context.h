@@ -19,8 +19,8 @@ class Context {
  public:
   /// Towards the clients of a service. Without a certificate of its own it shows that of `keys`.
   /// With `ca`, a client is asked for a certificate; it may have none, but one that it shows must
-  /// verify. Clients resume sessions with any worker that has the same ticket keys. Errc::config
-  /// when the configuration can't be used.
+  /// verify. Clients resume sessions with any worker that has the same ticket keys. An error
+  /// says what of the configuration can't be used.
   static Result<Context> towards_clients(const config::Service& service,
                                          const ipc::KeyMaterial& keys);
 
@@ -32,7 +32,7 @@ class Context {
   Result<std::unique_ptr<Layer>> start() const;
 
   /// SHA-256 of the certificate that is shown (DER), empty if none is: what MariaDB 11.4 and its
-  /// clients prove to each other instead of a `ca` (reference: MDEV-31855).
+  /// clients prove to each other where there is no `ca` (MDEV-31855).
   const Bytes& fingerprint() const;
 
  private:

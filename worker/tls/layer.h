@@ -35,7 +35,8 @@ struct Info {
 };
 
 /// One connection, either role. Every call appends to its outputs. After an error the layer is of
-/// no use any more, but `cipher_out` may hold the alert that tells the peer why.
+/// no use any more; what came before it is in `plain_out`, and `cipher_out` may hold the alert that
+/// tells the peer why.
 class Layer {
  public:
   virtual ~Layer() = default;
@@ -52,7 +53,8 @@ class Layer {
   /// Tells the peer that nothing more will be sent. The other direction stays open.
   virtual void close(Bytes& cipher_out) = 0;
 
-  /// The handshake is over, and both sides have proved what they had to.
+  /// The handshake is over, and nothing has failed since. A client in TLS 1.3 gets there before the
+  /// server has looked at its certificate: a refusal is an error of a later receive().
   virtual bool established() const = 0;
 
   /// The peer has said that nothing more will come. The end of a connection without that is a

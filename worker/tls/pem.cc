@@ -20,7 +20,7 @@ int no_passphrase(char*, int, int, void*) noexcept {
 }
 
 tl::unexpected<Error> unreadable(std::string_view name, std::string_view what) {
-  return fail(Errc::config, fmt::format("{}: no {} can be read: {}", name, what, take_reason()));
+  return fail(Errc::bad_input, fmt::format("{}: no {} can be read: {}", name, what, take_reason()));
 }
 
 }  // namespace

@@ -186,19 +186,6 @@ TEST_F(ConversationTest, FieldList) {
   answer({kColumn, kColumn, kEof});
 }
 
-TEST_F(ConversationTest, ChangeUserGoesOnUntilOkOrError) {
-  command(Command::change_user, "other");
-  server(text({0xFE}) + "mysql_native_password");
-  EXPECT_FALSE(talk.at_boundary());
-  EXPECT_TRUE(talk.client_owes());
-  client("proof of twenty bytes");
-  EXPECT_FALSE(talk.at_boundary());
-  server(kOk);
-  EXPECT_TRUE(talk.at_boundary());
-  command(Command::change_user, "other");
-  answer({kErr});
-}
-
 TEST_F(ConversationTest, LocalInfile) {
   command(Command::query, "LOAD DATA LOCAL");
   server(text({0xFB}) + "file");
@@ -233,7 +220,7 @@ TEST_F(ConversationTest, ChangeUserBehindAFileIsSeen) {
   server(text({0xFB}) + "file");
   client("row"), client("");
   const auto change = packet(0, "\x11other and a proof that is long");
-  EXPECT_EQ(talk.from_client(change, Command::change_user), 0u);
+  EXPECT_EQ(talk.from_client(change), 0u);
 }
 
 TEST_F(ConversationTest, CommandsOf16MiBAndMore) {
@@ -308,16 +295,16 @@ TEST_F(ConversationTest, UnsolicitedWordsOfTheServerChangeNothing) {
   EXPECT_TRUE(talk.at_boundary());
 }
 
-TEST_F(ConversationTest, StopsInFrontOfTheCommandAskedFor) {
+TEST_F(ConversationTest, StopsInFrontOfAChangeUser) {
   auto bytes = packet(0, "\3DO 1 and more than a head of it is long");
   const auto before = bytes.size();
   const auto change = packet(0, "\x11other");
   bytes.insert(bytes.end(), change.begin(), change.end());
   for (std::size_t n = 0; n <= bytes.size(); ++n) {
     Conversation cut{.capabilities = kProtocol41};
-    EXPECT_LE(cut.from_client(ByteSpan(bytes).first(n), Command::change_user), before) << n;
+    EXPECT_LE(cut.from_client(ByteSpan(bytes).first(n)), before) << n;
   }
-  EXPECT_EQ(talk.from_client(bytes, Command::change_user), before);
+  EXPECT_EQ(talk.from_client(bytes), before);
 }
 
 TEST_F(ConversationTest, TravelsAtEveryByte) {

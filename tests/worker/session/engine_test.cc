@@ -49,6 +49,13 @@ Bytes login(std::string_view user = "app", uint64_t extra = 0) {
   return packet(1, as_text(payload));
 }
 
+const std::vector<std::string> kLoopback{"127.0.0.0/8"};
+
+Bytes ssl_request() {
+  const auto answer = login("", mysql::kSsl);
+  return packet(1, as_text(ByteSpan(answer).subspan(4, 32)));
+}
+
 Bytes change_user(std::string_view user) {
   Bytes payload;
   ByteWriter w(payload);
@@ -74,11 +81,14 @@ class EngineTest : public testing::Test {
   Bytes to_client, to_server;
   std::vector<std::string> connects;
   bool closed_client = false, closed_server = false, finished = false, refresh = false;
-  std::string logged;
+  bool tls_client = false, tls_server = false;
+  std::vector<std::string> resolved;
+  std::string logged, warned;
 
   void note(Actions& actions) {
     to_client.clear(), to_server.clear(), connects.clear(), logged.clear();
-    closed_client = closed_server = finished = refresh = false;
+    closed_client = closed_server = finished = refresh = tls_client = tls_server = false;
+    resolved.clear(), warned.clear();
     for (const auto& a : actions.list()) {
       auto& target = a.side == Side::client ? to_client : to_server;
       switch (a.kind) {
@@ -94,11 +104,20 @@ class EngineTest : public testing::Test {
         case Kind::finish_client:
           finished = true;
           break;
+        case Kind::start_tls:
+          (a.side == Side::client ? tls_client : tls_server) = true;
+          break;
         case Kind::refresh_accounts:
           refresh = true;
           break;
+        case Kind::resolve:
+          resolved.emplace_back(a.text);
+          break;
         case Kind::log:
           logged = a.text;
+          break;
+        case Kind::warn:
+          warned = a.text;
           break;
       }
     }
@@ -127,7 +146,9 @@ class EngineTest : public testing::Test {
   void view() {
     event([&](Actions& out) { on_view(s, world.surroundings(), out); });
   }
+  /// The load that was asked for is over.
   void accounts() {
+    world.accounts_began_ns = world.now_ns;
     event([&](Actions& out) { on_accounts(s, world.surroundings(), out); });
   }
   void failed(std::string why) {
@@ -135,15 +156,21 @@ class EngineTest : public testing::Test {
   }
   void order(int64_t deadline_ns = 1'000 * kSecondNs) {
     event([&](Actions& out) {
-      on_order_to_end(s, {1053, "08S01", "going"}, world.now_ns, deadline_ns, out);
+      on_order_to_end(s, world.surroundings(), {1053, "08S01", "going"}, deadline_ns, out);
     });
   }
 
+  /// A new session on its way to the phase, by whatever leads there.
   void reach(Phase phase) {
     world.known = phase != Phase::waiting;
+    if (phase == Phase::announced) world.announced_from = *Networks::from(kLoopback);
+    if (phase == Phase::securing_client) world.service.tls.mode = config::TlsMode::preferred;
+    if (phase == Phase::securing_server) world.configured[0].tls.mode = config::TlsMode::preferred;
     accept();
     if (phase >= Phase::greeted) server(greeting());
+    if (phase == Phase::securing_client) return client(ssl_request());
     if (phase >= Phase::judging) client(login());
+    if (phase == Phase::refusing) return server(error_packet(2, 1045, "Access denied"));
     if (phase >= Phase::relaying) server(packet(2, kOk));
     if (phase == Phase::ending) client(packet(0, "\3SELECT 1")), order();
     if (phase == Phase::closing) order();
@@ -366,14 +393,16 @@ TEST_F(EngineTest, ALoginThatTakesTooLongIsRefusedWithTheRightNumber) {
   }
 }
 
-TEST_F(EngineTest, CommandsBehindTheAnswerGoOnAndAreAnsweredAfterTheLogin) {
+TEST_F(EngineTest, CommandsBehindTheAnswerWaitForTheEndOfTheLogin) {
   reach(Phase::greeted);
   const auto query = packet(0, "\3SELECT 1");
   client(joined({login(), query}));
-  EXPECT_EQ(to_server, joined({login(), query}));
-  server(joined({packet(2, kOk), packet(1, kOk)}));
+  EXPECT_EQ(to_server, login());
+  server(packet(2, kOk));
   EXPECT_EQ(s.phase, Phase::relaying);
-  EXPECT_EQ(to_client, joined({packet(2, kOk), packet(1, kOk)}));
+  EXPECT_EQ(to_client, packet(2, kOk));
+  EXPECT_EQ(to_server, query);
+  server(packet(1, kOk));
   EXPECT_TRUE(s.conversation.at_boundary());
   EXPECT_EQ(s.conversation.commands, 1u);
 }
@@ -457,18 +486,53 @@ TEST_F(JudgedTest, ChangeUserToAnAccountOfItsOwnGoesOn) {
   reach(Phase::relaying);
   client(change_user("other"));
   EXPECT_EQ(to_server, change_user("other"));
-  EXPECT_FALSE(s.conversation.at_boundary());
+  EXPECT_EQ(s.phase, Phase::proving);
+  server(packet(1, std::string("\xFE") + "client_ed25519"));
+  client(packet(2, "a proof"));
+  server(packet(3, kOk));
+  EXPECT_EQ(to_client, packet(3, kOk));
+  EXPECT_EQ(s.phase, Phase::relaying);
 }
 
-TEST_F(JudgedTest, ChangeUserToAnotherAccountIsRefused) {
+/// Who does not prove the password of the account learns nothing of it; the server judges a proof
+/// that can't be right, and whatever it says is a refusal.
+TEST_F(JudgedTest, ChangeUserToAnotherAccountIsRefusedAsAWrongPasswordIs) {
   reach(Phase::relaying);
   client(change_user("split"));
   EXPECT_TRUE(to_server.empty());
   EXPECT_TRUE(refresh);
   accounts();
-  EXPECT_TRUE(to_server.empty());
-  EXPECT_THAT(error(1), testing::StartsWith("1045 "));
+  EXPECT_FALSE(to_server.empty());
+  EXPECT_NE(to_server, change_user("split"));
+  EXPECT_THAT(logged, HasSubstr("will be refused"));
+  server(packet(1, kOk));
+  EXPECT_THAT(error(1),
+              testing::StartsWith("1045 Access denied for user 'split'@'10.1.2.3' (using"));
   EXPECT_TRUE(closed_server);
+}
+
+TEST_F(JudgedTest, AnUnknownUserIsRefusedAsAWrongPasswordIs) {
+  reach(Phase::greeted);
+  client(login("nobody"));
+  accounts();
+  server(error_packet(2, 1045, "Access denied for user 'nobody'@'10.9.9.9' (using password: YES)"));
+  const auto unknown = error(2);
+  s = {.id = 1, .service = "shop", .client_ip = "127.0.0.1"};
+  come_from_elsewhere();
+  reach(Phase::refusing);
+  EXPECT_TRUE(refresh) << "it takes as long as that of a user who is not known";
+  EXPECT_TRUE(to_client.empty());
+  accounts();
+  EXPECT_EQ(unknown, "1045 Access denied for user 'nobody'@'10.1.2.3' (using password: NO)");
+  EXPECT_EQ(error(2), "1045 Access denied for user 'app'@'10.1.2.3' (using password: NO)");
+}
+
+TEST_F(JudgedTest, AHostThatNoAccountCoversIsToldSo) {
+  world.load_accounts({{"app", "10.9.%"}});
+  reach(Phase::greeted);
+  client(login());
+  accounts();
+  EXPECT_THAT(error(2), testing::StartsWith("1130 "));
 }
 
 TEST_F(JudgedTest, ChangeUserInPiecesIsJudgedWhole) {
@@ -483,12 +547,16 @@ TEST_F(JudgedTest, ChangeUserInPiecesIsJudgedWhole) {
   EXPECT_EQ(got, whole);
 }
 
-TEST_F(JudgedTest, OtherCommandsArePassedAroundAChangeUser) {
+TEST_F(JudgedTest, CommandsAroundAChangeUserTakeTheirTurns) {
   reach(Phase::relaying);
   const auto ping = packet(0, "\x0E");
-  const auto all = joined({ping, change_user("other"), ping});
-  client(all);
-  EXPECT_EQ(to_server, all);
+  client(joined({ping, change_user("other"), ping}));
+  EXPECT_EQ(to_server, ping);
+  server(packet(1, kOk));
+  EXPECT_EQ(to_server, change_user("other"));
+  server(packet(1, kOk));
+  EXPECT_EQ(to_server, ping);
+  EXPECT_EQ(s.user, "other");
 }
 
 TEST_F(JudgedTest, ChangeUserBehindTheAnswerToTheGreetingIsJudgedToo) {
@@ -496,27 +564,22 @@ TEST_F(JudgedTest, ChangeUserBehindTheAnswerToTheGreetingIsJudgedToo) {
   client(joined({login(), change_user("split")}));
   EXPECT_EQ(to_server, login()) << "nothing that was not judged";
   server(packet(2, kOk));
-  EXPECT_EQ(s.phase, Phase::relaying);
+  EXPECT_EQ(s.phase, Phase::judging);
   EXPECT_TRUE(to_server.empty());
   EXPECT_TRUE(refresh);
   accounts();
-  EXPECT_TRUE(to_server.empty());
+  EXPECT_NE(to_server, change_user("split")) << "its proof was spoiled";
+  server(packet(1, kOk));
   EXPECT_THAT(error(1), testing::StartsWith("1045 "));
 }
 
-TEST_F(JudgedTest, ChangeUserDuringTheProofIsJudgedToo) {
+TEST_F(JudgedTest, MuchAheadOfTheLoginIsNotRead) {
   reach(Phase::proving);
-  client(joined({packet(0, "\x0E"), change_user("other")}));
-  EXPECT_EQ(to_server, packet(0, "\x0E"));
-  server(packet(2, kOk));
-  EXPECT_EQ(to_server, change_user("other"));
-}
-
-TEST_F(JudgedTest, TooMuchAheadOfTheLoginIsRefused) {
-  reach(Phase::proving);
-  client(change_user(std::string(1000, 'x')));
-  for (int i = 0; i < 5 && s.phase == Phase::proving; ++i) client(Bytes(30'000));
-  EXPECT_EQ(s.phase, Phase::closing);
+  for (int i = 0; i < 5 && wants_read(s, Side::client); ++i)
+    client(packet(0, std::string(30'000, 'x')));
+  EXPECT_EQ(s.phase, Phase::proving);
+  EXPECT_FALSE(wants_read(s, Side::client));
+  EXPECT_LT(s.held.size(), 2 * kMaxLoginPacket);
 }
 
 TEST_F(JudgedTest, AChangeUserWithoutEndIsRefused) {
@@ -681,19 +744,18 @@ TEST_F(EngineTest, AClientThatDoesNotCloseIsClosed) {
 
 /// No pair of them does harm: the session goes on or ends, and has always something to wait for.
 TEST_F(EngineTest, EveryPhaseTakesEveryEvent) {
-  for (auto p = Phase::waiting; p <= Phase::closing;
-       p = static_cast<Phase>(static_cast<int>(p) + 1)) {
-    for (int what = 0; what < 10; ++what) {
+  for (std::size_t i = 0; i < kEnumNames<Phase>.size(); ++i) {
+    const auto p = static_cast<Phase>(i);
+    if (p == Phase::over) continue;
+    for (int what = 0; what < 11; ++what) {
       s = {.id = 1, .service = "shop", .client_ip = "127.0.0.1"};
-      if (p == Phase::judging) {
-        world.load_accounts({});
-        come_from_elsewhere();
-        reach(Phase::greeted);
-        client(login());
-        ASSERT_EQ(s.phase, p);
-      } else {
-        reach(p);
-      }
+      world.announced_from = {};
+      world.service.tls.mode = world.configured[0].tls.mode = config::TlsMode::off;
+      world.load_accounts({{"app", "%"}});
+      if (p == Phase::judging || p == Phase::refusing) come_from_elsewhere();
+      if (p == Phase::judging) world.load_accounts({{"other", "%"}});
+      reach(p);
+      ASSERT_EQ(s.phase, p);
       switch (what) {
         case 0:
           client(Bytes(50, std::byte{7}));
@@ -721,6 +783,11 @@ TEST_F(EngineTest, EveryPhaseTakesEveryEvent) {
           break;
         case 8:
           failed("x");
+          break;
+        case 9:
+          event([&](Actions& out) {
+            on_tls_failed(s, world.surroundings(), Side::server, "no TLS", out);
+          });
           break;
         default:
           event([&](Actions& out) { on_sent(s, Side::client, out); });

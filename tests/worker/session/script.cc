@@ -79,9 +79,11 @@ void Script::find_boundaries() {
     }
   }
   if (turns.size() < 3 || turns.back().from != Side::server) return;
-  const auto last = packet_ends[1].lower_bound(sent[1].size());
-  const bool refused = byte_at(sent[1], *std::prev(last) + kHeader) == 0xFF;
-  if (!refused) boundaries.insert({sent[0].size(), sent[1].size()});
+  const auto last = *std::prev(packet_ends[1].lower_bound(sent[1].size()));
+  if (byte_at(sent[1], last + kHeader) == 0xFF)
+    refusal_begin = last;
+  else
+    boundaries.insert({sent[0].size(), sent[1].size()});
 }
 
 std::size_t Script::may_write(Side side, std::size_t read) const {

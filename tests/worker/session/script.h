@@ -33,6 +33,7 @@ struct Script {
   std::vector<Turn> turns;
   std::size_t greeting_end = 0;   ///< in the server's stream
   std::size_t answer_end = 0;     ///< of the handshake response, in the client's stream
+  std::size_t refusal_begin = 0;  ///< of an ERR packet that ends the server's stream; 0: none does
   std::set<Position> boundaries;  ///< everything that was asked is answered
   std::array<std::set<std::size_t>, 2> packet_ends;
 

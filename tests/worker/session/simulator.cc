@@ -23,6 +23,12 @@ void forget_unused_bytes(mysql::PacketCutter& cutter) {
   std::fill(cutter.head.begin() + cutter.head_size, cutter.head.end(), std::byte{0});
 }
 
+/// A COM_CHANGE_USER, or too little to tell.
+bool may_be_held(ByteSpan bytes) {
+  return bytes.size() <= mysql::kHeaderSize ||
+         static_cast<mysql::Command>(bytes[mysql::kHeaderSize]) == mysql::Command::change_user;
+}
+
 Bytes full_server() {
   Bytes packet;
   mysql::append_packet(packet, 0, mysql::encode_error(1040, "08004", "Too many connections"));
@@ -119,6 +125,7 @@ void Simulator::happen(Choice choice) {
     case Event::accounts:
       accounts_asked_ = false;
       world_.load_accounts({{"app", "%"}, {"other", "%"}, {"curve", "%"}});
+      world_.accounts_began_ns = world_.now_ns;
       on_accounts(state_, world_.surroundings(), actions_);
       return carry_out();
   }
@@ -149,7 +156,7 @@ void Simulator::make_trouble() {
   };
   const auto end_by = [this](int64_t deadline_ns) {
     ordered_ = logged_in_ && state_.phase == Phase::relaying;
-    on_order_to_end(state_, End{1053, "08S01", "sluice: ends"}, world_.now_ns, deadline_ns,
+    on_order_to_end(state_, world_.surroundings(), End{1053, "08S01", "sluice: ends"}, deadline_ns,
                     actions_);
     carry_out();
     return true;
@@ -254,7 +261,7 @@ void Simulator::restore(const Snapshot& from) {
                   .present = true};
     sent_[index(side)] = from.arrived[index(side)];
   }
-  logged_in_ = state_.phase == Phase::relaying;
+  logged_in_ = state_.phase == Phase::relaying || (state_.login && state_.login->change_user);
   connects_ = 1;
   server_closes_ = events_ = own_arrived_ = 0;
   own_.clear();
@@ -318,7 +325,12 @@ void Simulator::carry_out() {
       case Action::Kind::refresh_accounts:
         accounts_asked_ = true;
         break;
+      case Action::Kind::start_tls:
+      case Action::Kind::resolve:
+        fail("asks for what no recording has");
+        break;
       case Action::Kind::log:
+      case Action::Kind::warn:
         break;
     }
   }
@@ -437,11 +449,11 @@ void Simulator::check_after_event() {
   for (const Side side : kSides)
     if (unsent(state_, side).size() > 3 * kScratch) fail("keeps too many bytes");
   if (state_.phase != Phase::relaying && state_.phase != Phase::ending) return;
-  // Everything goes on at once; only the start of a command that may have to be judged is kept.
+  // Everything goes on at once; only a command that has to be judged is kept, and what follows it.
   if (peers_[1].read != sent_[0]) return fail("keeps bytes of the server back");
   if (peers_[0].read != sent_[1] + state_.held.size())
     return fail("keeps bytes of the client back");
-  if (!state_.judged && !state_.held.empty()) return fail("holds bytes for nothing");
+  if (!state_.held.empty() && !may_be_held(state_.held)) return fail("holds bytes for nothing");
   if (state_.phase == Phase::ending && state_.conversation.at_boundary())
     return fail("ought to have ended");
   if (state_.conversation.at_boundary() != script_.is_boundary({sent_[1], sent_[0]}))
@@ -476,6 +488,10 @@ void Simulator::check_at_end() {
 }
 
 void Simulator::check_complete() {
+  // A refusal names the address of the client, not the one that the server sees.
+  const bool reworded = plan_.judged && !own_.empty() && script_.refusal_begin != 0 &&
+                        peers_[0].arrived == script_.refusal_begin;
+  if (reworded) return;
   if (peers_[0].arrived != script_.sent[1].size()) return fail("the client did not get everything");
   if (peers_[1].arrived != script_.sent[0].size()) return fail("the server did not get everything");
   if (!own_.empty()) fail("an error though nothing was wrong");

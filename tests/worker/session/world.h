@@ -11,7 +11,9 @@ struct World {
   cluster::ClusterState cluster{.name = "c1"};
   std::vector<config::Server> configured{{.name = "db1"}, {.name = "db2"}};
   bool known = true;
-  uint64_t accounts_version = 1;
+  int64_t accounts_began_ns = 0;
+  Names names;
+  Networks announced_from;
   int64_t now_ns = 1'000'000'000;
 
   World() {
@@ -37,19 +39,20 @@ struct World {
     encoded_ = accounts::encode(contents);
     table_ = *accounts::Table::open(encoded_);
     loaded_ = true;
-    ++accounts_version;
   }
 
   cluster::ServerState& server(std::size_t i) { return cluster.servers[i]; }
   Surroundings surroundings() const {
-    return {service,
-            router_of(service.router),
-            known,
-            views_,
-            configured,
-            loaded_ ? &table_ : nullptr,
-            accounts_version,
-            now_ns};
+    return {.service = service,
+            .router = router_of(service.router),
+            .announced_from = announced_from,
+            .known = known,
+            .servers = views_,
+            .configured = configured,
+            .accounts = loaded_ ? &table_ : nullptr,
+            .accounts_began_ns = accounts_began_ns,
+            .names = names,
+            .now_ns = now_ns};
   }
 
  private:

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <openssl/core_names.h>
 #include <openssl/params.h>
+#include <openssl/rsa.h>
 
 #include "tests/worker/tls/samples.h"
 #include "worker/tls/pem.h"
@@ -51,6 +52,26 @@ TEST_F(Rsa, PasswordsComeBack) {
     ASSERT_TRUE(back) << back.error().message;
     EXPECT_EQ(back->reveal(), password);
   }
+}
+
+/// RSA_private_decrypt() with RSA_PKCS1_OAEP_PADDING, as MySQL's server has it.
+TEST(RsaWire, IsOaepOverSha1OfThePasswordAndItsNulMixed) {
+  const auto key =
+      must(read_private_key(Secret(test::make_key_pem(test::KeyKind::rsa2048)), "key"));
+  const auto encrypted =
+      must(encrypt_password(must(write_public_key(key)), Secret("abc"), scramble()));
+  const KeyOperation decrypting(EVP_PKEY_CTX_new(key.get(), nullptr));
+  EVP_PKEY_decrypt_init(decrypting.get());
+  EVP_PKEY_CTX_set_rsa_padding(decrypting.get(), RSA_PKCS1_OAEP_PADDING);
+  EVP_PKEY_CTX_set_rsa_oaep_md(decrypting.get(), EVP_sha1());
+  unsigned char plain[256];
+  std::size_t size = sizeof plain;
+  ASSERT_EQ(
+      EVP_PKEY_decrypt(decrypting.get(), plain, &size,
+                       reinterpret_cast<const unsigned char*>(encrypted.data()), encrypted.size()),
+      1);
+  const std::string mixed(reinterpret_cast<char*>(plain), size);
+  EXPECT_EQ(mixed, (std::string{'a' ^ 'A', 'b' ^ 'B', 'c' ^ 'C', 'D'}));
 }
 
 TEST_F(Rsa, PasswordLongerThanTheKeyIsAnError) {

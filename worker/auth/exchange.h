@@ -1,0 +1,52 @@
+// The proof that client and server settle between them, packet by packet. The server judges; what
+// passes here is mostly handed on as it is. Where it can't be, because one leg is encrypted and the
+// other is not, the password that the client gave is put into the form that the server expects on
+// its leg. A plugin that sends passwords as they are gets no further than an unencrypted leg.
+//
+// Pure: payloads without headers in, one payload out.
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+#include "common/base/secret.h"
+#include "worker/session/state.h"
+#include "worker/tls/rsa.h"
+
+namespace sluice::worker {
+
+/// What the exchange has to know of the two legs.
+struct Legs {
+  bool client_encrypted = false;  ///< by TLS
+  bool client_local = false;      ///< a Unix socket: nobody can listen in
+  bool server_encrypted = false;  ///< by TLS
+  bool client_may_be_clear = false, server_may_be_clear = false;  ///< clear_passwords = "anywhere"
+  bool believes_server_key = false;                               ///< public_key_retrieval
+  const tls::RsaKey* own_key = nullptr;  ///< for clients that encrypt their password themselves
+
+  /// Whether a password may come, and go on, as it is.
+  bool clear_to_us() const { return client_encrypted || client_local || client_may_be_clear; }
+  bool clear_to_server() const { return server_encrypted || server_may_be_clear; }
+};
+
+/// What becomes of a payload.
+struct Turn {
+  enum class Verdict : uint8_t { open, accepted, refused };
+  Side to{};
+  Bytes payload;
+  Verdict verdict = Verdict::open;  ///< the server's
+};
+/// Errors are for the client: sluice ends the exchange with them.
+using TurnResult = tl::expected<Turn, End>;
+
+/// The client's first word: `response` in its HandshakeResponse41 or COM_CHANGE_USER is its proof
+/// for `plugin` and the server's `scramble`. A turn to the server is the response that its packet
+/// is to carry. A turn to the client (our key) comes first; then the packet waits for the next one.
+TurnResult begin_exchange(Exchange& x, const Legs& legs, std::string_view plugin, ByteSpan scramble,
+                          ByteSpan response);
+/// `payload` must not be empty.
+TurnResult exchange_from_server(Exchange& x, const Legs& legs, ByteSpan payload);
+/// May be empty: a client without a password.
+TurnResult exchange_from_client(Exchange& x, const Legs& legs, ByteSpan payload);
+
+}  // namespace sluice::worker

@@ -1,0 +1,173 @@
+// The proof that client and server settle between them, at a login and at a COM_CHANGE_USER
+// (auth/exchange.h). The two legs count their packets apart: what passes from one to the other need
+// not be one for one.
+#include <fmt/format.h>
+
+#include "common/mysql/packets.h"
+#include "worker/auth/identity.h"
+#include "worker/session/steps.h"
+
+namespace sluice::worker {
+namespace {
+
+void to_client(SessionState& s, ByteSpan payload, Actions& out) {
+  Bytes packet;
+  mysql::append_packet(packet, ++s.login->client_sequence, payload);
+  s.bytes_out += packet.size();
+  out.send_made(Side::client, std::move(packet));
+}
+
+void to_server(SessionState& s, ByteSpan payload, Actions& out) {
+  auto& login = *s.login;
+  const bool command = login.change_user && !login.answer.empty();  // begins a new count
+  login.server_sequence = command ? uint8_t{0} : static_cast<uint8_t>(login.server_sequence + 1);
+  Bytes packet;
+  mysql::append_packet(packet, login.server_sequence, payload);
+  s.bytes_in += packet.size();
+  out.send_made(Side::server, std::move(packet));
+}
+
+/// The answer that the client gave, with the response that the server gets.
+Bytes answer_with(const SessionState& s, ByteSpan response) {
+  const auto& answer = s.login->answer;
+  if (s.login->change_user) {
+    const auto parsed = mysql::parse_change_user(answer, s.conversation.capabilities);
+    return mysql::with_auth_response(answer, *parsed, response);
+  }
+  const auto parsed = mysql::parse_handshake_response(answer);
+  auto out = mysql::with_auth_response(answer, *parsed, response);
+  if (s.server_tls) out[1] |= static_cast<std::byte>(mysql::kSsl >> 8);
+  return out;
+}
+
+/// What the server says of a login that sluice had to judge by itself names the proxy's address.
+Bytes refusal_of(const SessionState& s, const Surroundings& w, ByteSpan payload) {
+  const auto error = mysql::parse_error(payload);
+  const bool ours = s.login->exchange.doomed || judged_by_own_address(w.service, s.client_ip);
+  if (error && (!ours || error->number != mysql::kAccessDenied))
+    return {payload.begin(), payload.end()};
+  return mysql::encode_error(mysql::kAccessDenied, "28000",
+                             fmt::format("Access denied for user {} (using password: {})",
+                                         quoted_account(s.login->user, s.client_ip),
+                                         s.login->with_password ? "YES" : "NO"));
+}
+
+/// Where the tables were asked about the login, a wrong user had to wait for tables that might know
+/// it. So has a wrong password, else the two could be told apart.
+void refused(SessionState& s, const Surroundings& w, ByteSpan payload, Actions& out) {
+  auto& login = *s.login;
+  login.answer = refusal_of(s, w, payload);
+  out.close(Side::server);
+  const auto error = mysql::parse_error(login.answer);
+  out.log(fmt::format("login refused by {}: {}", s.server, error ? error->message : "?"));
+  s.phase = Phase::refusing;
+  s.deadline_ns = w.now_ns + kLookupNs;
+  deliver_refusal(s, w, out);
+}
+
+/// The server's OK is the client's. What either said ahead of it comes next.
+void accepted(SessionState& s, const Surroundings& w, ByteSpan payload, Actions& out) {
+  to_client(s, payload, out);
+  auto& login = *s.login;
+  out.log(login.change_user ? "changed the user" : "logged in");
+  s.user = login.user;
+  s.database = login.database;
+  if (login.change_user) ++s.conversation.commands;
+  Bytes behind = std::move(login.from_server);
+  s.login.reset();
+  s.phase = s.end ? Phase::ending : Phase::relaying;
+  if (!s.end) s.deadline_ns = 0;
+  if (!behind.empty()) {
+    s.conversation.from_server(behind);
+    s.bytes_out += behind.size();
+    out.send_made(Side::client, std::move(behind));
+  }
+  if (s.phase == Phase::ending) return end_now(s, w, out);
+  if (!s.held.empty()) relay_from_client(s, w, {}, out);
+}
+
+void take_turn(SessionState& s, const Surroundings& w, TurnResult turn, Actions& out) {
+  if (!turn) return refuse(s, w, std::move(turn.error()), out);
+  if (turn->verdict == Turn::Verdict::refused) return refused(s, w, turn->payload, out);
+  if (turn->verdict == Turn::Verdict::accepted) return accepted(s, w, turn->payload, out);
+  auto& login = *s.login;
+  if (turn->to == Side::client) {
+    to_client(s, turn->payload, out);
+  } else if (!login.answer.empty()) {
+    to_server(s, answer_with(s, turn->payload), out);
+    wipe(login.answer);
+  } else {
+    to_server(s, turn->payload, out);
+  }
+  wipe(turn->payload);
+}
+
+}  // namespace
+
+void deliver_refusal(SessionState& s, const Surroundings& w, Actions& out) {
+  if (needs_lookup(s, w) && !tables_are_fresh(s, w, out)) return;
+  to_client(s, s.login->answer, out);
+  begin_closing(s, w, out);
+}
+
+Legs legs_of(const SessionState& s, const Surroundings& w) {
+  using config::ClearPasswords;
+  const auto* server = w.server(s.server);
+  return {.client_encrypted = s.client_tls != nullptr,
+          .client_local = s.client_ip.empty(),
+          .server_encrypted = s.server_tls != nullptr,
+          .client_may_be_clear = w.service.clear_passwords == ClearPasswords::anywhere,
+          .server_may_be_clear = server && server->clear_passwords == ClearPasswords::anywhere,
+          .believes_server_key = server && server->public_key_retrieval,
+          .own_key = w.own_key};
+}
+
+void start_proof(SessionState& s, const Surroundings& w, Actions& out) {
+  s.phase = Phase::proving;
+  auto& login = *s.login;
+  const auto legs = legs_of(s, w);
+  const auto begin = [&](const auto& answer) {
+    // A client that names none speaks for the one that all know.
+    const bool named = !answer->plugin.empty();
+    return begin_exchange(login.exchange, legs, named ? answer->plugin : "mysql_native_password",
+                          login.scramble, answer->auth_response);
+  };
+  take_turn(s, w,
+            login.change_user
+                ? begin(mysql::parse_change_user(login.answer, s.conversation.capabilities))
+                : begin(mysql::parse_handshake_response(login.answer)),
+            out);
+}
+
+void proof_from_client(SessionState& s, const Surroundings& w, ByteSpan bytes, Actions& out) {
+  s.held.insert(s.held.end(), bytes.begin(), bytes.end());
+  const auto packet = first_packet(s.held);
+  // A command ahead of the login's end waits for it, and so does what is not whole yet. No more is
+  // read than wants_read() allows.
+  if (!packet || packet->sequence != s.login->client_sequence + 1) return;
+  s.login->client_sequence = packet->sequence;
+  Bytes said(packet->payload.begin(), packet->payload.end());
+  s.held.erase(s.held.begin(), s.held.begin() + static_cast<std::ptrdiff_t>(packet->size));
+  take_turn(s, w, exchange_from_client(s.login->exchange, legs_of(s, w), said), out);
+  wipe(said);
+}
+
+void proof_from_server(SessionState& s, const Surroundings& w, ByteSpan bytes, Actions& out) {
+  auto& buffered = s.login->from_server;
+  buffered.insert(buffered.end(), bytes.begin(), bytes.end());
+  while (s.login) {
+    const auto packet = first_packet(s.login->from_server);
+    if (!packet || packet->payload.empty()) {
+      if (packet || s.login->from_server.size() > kMaxLoginPacket)
+        refuse(s, w, handshake_error("malformed packet from the server"), out);
+      return;
+    }
+    s.login->server_sequence = packet->sequence;
+    const Bytes said(packet->payload.begin(), packet->payload.end());
+    auto& rest = s.login->from_server;
+    rest.erase(rest.begin(), rest.begin() + static_cast<std::ptrdiff_t>(packet->size));
+    take_turn(s, w, exchange_from_server(s.login->exchange, legs_of(s, w), said), out);
+  }
+}
+
+}  // namespace sluice::worker

@@ -1,0 +1,79 @@
+// Bytes of a session that is logged in: followed where they lie, and sent on.
+#include "common/mysql/packets.h"
+#include "worker/session/steps.h"
+
+namespace sluice::worker {
+namespace {
+
+void forward(SessionState& s, Side from, ByteSpan bytes, Actions& out) {
+  (from == Side::client ? s.bytes_in : s.bytes_out) += bytes.size();
+  out.send(other(from), bytes);
+}
+
+void malformed_change_user(SessionState& s, const Surroundings& w, Actions& out) {
+  s.end = std::make_unique<End>(
+      End{mysql::kMalformedPacket, "HY000", "sluice: malformed COM_CHANGE_USER"});
+  end_now(s, w, out);
+}
+
+/// The COM_CHANGE_USER in `held`, once everything before it was answered: a login anew, judged and
+/// proved like the first.
+void change_user(SessionState& s, const Surroundings& w, Actions& out) {
+  const auto packet = first_packet(s.held);
+  if (!packet) {
+    if (s.held.size() > kMaxLoginPacket) malformed_change_user(s, w, out);
+    return;
+  }
+  const auto change = mysql::parse_change_user(packet->payload, s.conversation.capabilities);
+  if (!change) return malformed_change_user(s, w, out);
+  auto login = std::make_unique<Login>();
+  login->change_user = true;
+  login->user = change->user;
+  login->database = change->database;
+  login->plugin = change->plugin;
+  login->with_password = !change->auth_response.empty();
+  login->answer.assign(packet->payload.begin(), packet->payload.end());
+  s.login = std::move(login);
+  s.held.erase(s.held.begin(), s.held.begin() + static_cast<std::ptrdiff_t>(packet->size));
+  judge_login(s, w, out);
+}
+
+bool holds_command(const SessionState& s) {
+  constexpr auto kChangeUser = static_cast<std::byte>(mysql::Command::change_user);
+  return s.held.size() > mysql::kHeaderSize && s.held[mysql::kHeaderSize] == kChangeUser;
+}
+
+/// After anything that could have been the last answer.
+void look_for_boundary(SessionState& s, const Surroundings& w, Actions& out) {
+  if (!s.conversation.at_boundary()) return;
+  if (s.phase == Phase::ending) return end_now(s, w, out);
+  if (holds_command(s)) change_user(s, w, out);
+}
+
+}  // namespace
+
+void relay_from_client(SessionState& s, const Surroundings& w, ByteSpan bytes, Actions& out) {
+  Bytes joined;
+  if (!s.held.empty()) {  // what it began with stopped us, or was too short to tell
+    joined = std::exchange(s.held, {});
+    joined.insert(joined.end(), bytes.begin(), bytes.end());
+    bytes = joined;
+  }
+  const auto taken = s.conversation.from_client(bytes);
+  s.held.assign(bytes.begin() + static_cast<std::ptrdiff_t>(taken), bytes.end());
+  if (taken > 0 && joined.empty()) forward(s, Side::client, bytes.first(taken), out);
+  if (taken > 0 && !joined.empty()) {
+    s.bytes_in += taken;
+    joined.resize(taken);
+    out.send_made(Side::server, std::move(joined));
+  }
+  look_for_boundary(s, w, out);
+}
+
+void relay_from_server(SessionState& s, const Surroundings& w, ByteSpan bytes, Actions& out) {
+  s.conversation.from_server(bytes);
+  forward(s, Side::server, bytes, out);
+  if (s.phase == Phase::ending || !s.held.empty()) look_for_boundary(s, w, out);
+}
+
+}  // namespace sluice::worker

@@ -1,0 +1,87 @@
+// The steps of a session between the sources of the engine (engine.h): who calls whom across them.
+#pragma once
+
+#include <optional>
+
+#include "common/base/clock.h"
+#include "worker/auth/exchange.h"
+#include "worker/session/engine.h"
+
+namespace sluice::worker {
+
+/// A whole packet at the start of `bytes`.
+struct PacketView {
+  uint8_t sequence = 0;
+  ByteSpan payload;
+  std::size_t size = 0;  ///< with its header
+};
+std::optional<PacketView> first_packet(ByteSpan bytes);
+
+/// Capabilities of the server that sluice can't carry, and TLS, which ends here on both legs.
+inline constexpr uint64_t kNotOffered = mysql::kSsl | mysql::kCompress | mysql::kZstd;
+
+/// How long a client waits for what may be known in a moment: tables that are read again (at most
+/// once a second), the name of its address.
+inline constexpr int64_t kLookupNs = 3 * kSecondNs;
+
+// arrival.cc
+
+void header_bytes(SessionState& s, const Surroundings& w, ByteSpan bytes, Actions& out);
+/// Asks the router, and connects to what it says or refuses the client with its reason.
+void choose_server(SessionState& s, const Surroundings& w, Actions& out);
+void greeting_bytes(SessionState& s, const Surroundings& w, ByteSpan bytes, Actions& out);
+void greeting_cut(SessionState& s, const Surroundings& w, Actions& out);
+void greeting_late(SessionState& s, const Surroundings& w, Actions& out);
+void cluster_unknown(SessionState& s, const Surroundings& w, Actions& out);
+void header_late(SessionState& s, const Surroundings& w, Actions& out);
+
+// answer.cc
+
+void answer_bytes(SessionState& s, const Surroundings& w, ByteSpan bytes, Actions& out);
+/// What is in login->from_client: the answer to the greeting, if it is whole.
+void take_answer(SessionState& s, const Surroundings& w, Actions& out);
+/// The account of login->answer: lets it go on, waits for what is not known yet, or refuses.
+void judge_login(SessionState& s, const Surroundings& w, Actions& out);
+/// Whether the tables have to say anything about this login at all.
+bool needs_lookup(const SessionState& s, const Surroundings& w);
+/// Whether tables that were read after this login asked for them are here, or not to be had. Asks
+/// for them when it is called first.
+bool tables_are_fresh(SessionState& s, const Surroundings& w, Actions& out);
+/// A server that speaks before it was told anything: its last words.
+void bytes_out_of_turn(SessionState& s, const Surroundings& w, ByteSpan bytes, Actions& out);
+/// The client has left without an answer to the greeting (a health check, most likely). A server
+/// that resolves names would count that against this host, and block it after `max_connect_errors`
+/// in a row; a login that it can refuse does not count (MariaDB sql/hostname.cc, Host_errors).
+void excuse_absent_client(Actions& out);
+
+// proof.cc
+
+Legs legs_of(const SessionState& s, const Surroundings& w);
+/// The answer goes to the server, and the two settle the proof.
+void start_proof(SessionState& s, const Surroundings& w, Actions& out);
+/// Says what `login->answer` holds by now, once it may be said.
+void deliver_refusal(SessionState& s, const Surroundings& w, Actions& out);
+void proof_from_client(SessionState& s, const Surroundings& w, ByteSpan bytes, Actions& out);
+void proof_from_server(SessionState& s, const Surroundings& w, ByteSpan bytes, Actions& out);
+
+// relay.cc
+
+void relay_from_client(SessionState& s, const Surroundings& w, ByteSpan bytes, Actions& out);
+void relay_from_server(SessionState& s, const Surroundings& w, ByteSpan bytes, Actions& out);
+
+// ends.cc
+
+End access_denied(const SessionState& s, std::string_view why);
+End handshake_error(std::string why);
+/// Ends a session that is not logged in, with an error for the client.
+void refuse(SessionState& s, const Surroundings& w, End end, Actions& out);
+/// Ends a session with the error that it was ordered to end with, if a packet can stand here.
+void end_now(SessionState& s, const Surroundings& w, Actions& out);
+/// The last step of every end that the client was told about: our half is closed, the client's
+/// close is awaited for a moment.
+void begin_closing(SessionState& s, const Surroundings& w, Actions& out);
+void over(SessionState& s, Actions& out);
+void login_cut(SessionState& s, const Surroundings& w, Actions& out);
+void login_late(SessionState& s, const Surroundings& w, Actions& out);
+
+}  // namespace sluice::worker
