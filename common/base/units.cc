@@ -1,6 +1,7 @@
 #include "common/base/units.h"
 
 #include <fmt/format.h>
+#include <time.h>
 
 #include <algorithm>
 #include <charconv>
@@ -68,6 +69,14 @@ std::string format_duration(std::chrono::milliseconds duration) {
 
 std::string format_size(uint64_t bytes) {
   return format(bytes, kSizes, "0B");
+}
+
+std::string format_date(int64_t seconds) {
+  const time_t time = seconds;
+  tm parts{};
+  if (::gmtime_r(&time, &parts) == nullptr) return "?";
+  return fmt::format("{:04}-{:02}-{:02}", int64_t{parts.tm_year} + 1900, parts.tm_mon + 1,
+                     parts.tm_mday);
 }
 
 }  // namespace sluice

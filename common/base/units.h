@@ -1,4 +1,5 @@
-// Durations and sizes as people write them: a whole number and its unit, "250ms", "5m", "64KiB".
+// Durations and sizes as people write them: a whole number and its unit, "250ms", "5m", "64KiB";
+// and dates.
 #pragma once
 
 #include <chrono>
@@ -22,5 +23,9 @@ std::string format_duration(std::chrono::milliseconds duration);
 
 /// In the largest unit that divides it: "64KiB", "1000B", "0B". What parse_size() reads back.
 std::string format_size(uint64_t bytes);
+
+/// The day of a time in seconds since the epoch, UTC: "2027-01-31" (RFC 3339, full-date). "?" for a
+/// time that no calendar has.
+std::string format_date(int64_t seconds);
 
 }  // namespace sluice

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "common/base/units.h"
 #include "master/config/schema.h"
 
 namespace sluice::config {
@@ -39,6 +40,24 @@ void compare_keys(Scope scope, const ConstObjects& before, const ConstObjects& a
   }
 }
 
+/// What the files of TLS hold, where it differs although their names do not.
+void compare_tls_files(const Tls& before, const Tls& after, std::string_view what,
+                       const std::string& name, Changes& changes) {
+  const auto add = [&](std::string_view key, bool was_read, bool is_read, std::string_view more) {
+    const auto how = !was_read ? "now read" : is_read ? "changed content" : "no longer read";
+    changes.push_back({Kind::changed, std::string(what), name,
+                       fmt::format("tls.{}: {}{}", key, how, is_read ? more : "")});
+  };
+  if (before.ca == after.ca && before.ca_pem != after.ca_pem)
+    add("ca", !before.ca_pem.empty(), !after.ca_pem.empty(), "");
+  if (before.certificate == after.certificate &&
+      (before.certificate_pem != after.certificate_pem || before.not_after_s != after.not_after_s))
+    add("certificate", !before.certificate_pem.empty(), !after.certificate_pem.empty(),
+        fmt::format(", expires {}", format_date(after.not_after_s)));
+  if (before.key == after.key && before.key_pem != after.key_pem)
+    add("key", !before.key_pem.empty(), !after.key_pem.empty(), "");
+}
+
 /// Pairs the elements of two lists by `key`, and calls removed(x), added(y) or both(x, y).
 template <class T, class Projection, class Removed, class Added, class Both>
 void pair_up(const std::vector<T>& before, const std::vector<T>& after, Projection key,
@@ -65,6 +84,7 @@ void compare_servers(const Cluster& before, const Cluster& after, Changes& chang
       [&](const Server& old_one, const Server& new_one) {
         compare_keys(Scope::server, {nullptr, nullptr, &old_one, nullptr},
                      {nullptr, nullptr, &new_one, nullptr}, "server", name(new_one), changes);
+        compare_tls_files(old_one.tls, new_one.tls, "server", name(new_one), changes);
       });
 }
 
@@ -112,6 +132,7 @@ void compare_cluster(const Cluster& before, const Cluster& after, Changes& chang
 void compare_service(const Service& before, const Service& after, Changes& changes) {
   compare_keys(Scope::service, {nullptr, nullptr, nullptr, &before},
                {nullptr, nullptr, nullptr, &after}, "service", after.name, changes);
+  compare_tls_files(before.tls, after.tls, "service", after.name, changes);
   compare_listeners(before, after, changes);
   if (only_order_differs(before.listen, after.listen))
     changes.push_back({Kind::changed, "service", after.name, "order of the listeners"});

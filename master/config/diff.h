@@ -17,8 +17,8 @@ struct Change {
   bool operator==(const Change&) const = default;
 };
 
-/// One Change for each key that differs, and for each thing that appeared or went. Empty if and
-/// only if both are equal.
+/// One Change for each key that differs, for each file of TLS whose content does, and for each
+/// thing that appeared or went. Empty if and only if both are equal.
 std::vector<Change> diff(const Config& before, const Config& after);
 
 }  // namespace sluice::config

@@ -16,10 +16,6 @@ constexpr uint16_t kServerPort = 3306;
 constexpr std::size_t kMaxHostName = 253;  // RFC 1035
 constexpr std::size_t kMaxUnixPath = sizeof(sockaddr_un::sun_path) - 1;
 
-tl::unexpected<Refusal> refuse(std::string text, std::string hint = {}) {
-  return tl::unexpected(Refusal{std::move(text), std::move(hint)});
-}
-
 bool is_host_name(std::string_view text) {
   const auto legal = [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||

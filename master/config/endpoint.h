@@ -3,18 +3,11 @@
 
 #include <string>
 #include <string_view>
-#include <tl/expected.hpp>
 
 #include "common/config/config.h"
+#include "master/config/refusal.h"
 
 namespace sluice::config {
-
-/// Why a text was not taken, and what to write instead (may be empty).
-struct Refusal {
-  std::string text, hint;
-};
-template <class T>
-using Taken = tl::expected<T, Refusal>;
 
 /// Where a server is: "10.0.0.11:3306", "[fd00::1]:3306", "db1.example.org"; port 3306 if none is
 /// given. No Unix socket: workers live in an empty root directory.

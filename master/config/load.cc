@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "common/base/clock.h"
 #include "common/base/unique_fd.h"
 #include "master/config/parse.h"
 
@@ -94,6 +95,8 @@ ipc::ParsedConfig load(const std::string& path) {
   inputs.directory = directory;
   if (const char* credentials = ::getenv("CREDENTIALS_DIRECTORY")) inputs.credentials = credentials;
   inputs.read_secret = read_secret_file;
+  inputs.read_pem = read_pem_file;
+  inputs.now_s = wall_clock_s();
   return parse(inputs);
 }
 

@@ -3,6 +3,7 @@
 #include "master/config/document.h"
 #include "master/config/problems.h"
 #include "master/config/read.h"
+#include "master/config/tls.h"
 #include "master/config/validate.h"
 
 namespace sluice::config {
@@ -40,6 +41,7 @@ ipc::ParsedConfig parse(const Inputs& inputs) {
   Places places;
   ipc::ParsedConfig parsed;
   parsed.config = read(root, inputs, places, problems);
+  read_tls(parsed.config, inputs, places, problems);
   validate(parsed.config, places, whole ? Completeness::whole : Completeness::partial, problems);
   parsed.problems = problems.sorted();
   return parsed;

@@ -23,6 +23,8 @@ struct Inputs {
   std::string directory;        ///< where relative paths begin
   std::string credentials;      ///< $CREDENTIALS_DIRECTORY; empty: systemd gave none
   ReadSecret read_secret;
+  ReadSecret read_pem;
+  int64_t now_s = 0;  ///< seconds since the epoch: certificates expire
 };
 
 /// Merges the files, fills the structs and checks them. Never fails otherwise than by problems;

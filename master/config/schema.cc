@@ -84,9 +84,6 @@ constexpr Binding at = {
     names_of<typename Path<Pointers...>::Member>(),
 };
 
-constexpr std::string_view kNoTls = "this release does not speak TLS yet";
-constexpr std::string_view kNoProxyProtocol = "this release does not speak the PROXY protocol yet";
-
 constexpr auto kTlsVersions = names("1.2", "1.3");
 constexpr auto kFacilities = names("daemon", "user", "auth", "authpriv", "local0", "local1",
                                    "local2", "local3", "local4", "local5", "local6", "local7");
@@ -115,11 +112,6 @@ struct Row : Key {
   constexpr Row one_of(std::span<const std::string_view> words) const {
     Row row = *this;
     row.names = words;
-    return row;
-  }
-  constexpr Row later(std::string_view reason) const {
-    Row row = *this;
-    row.not_yet = reason;
     return row;
   }
 };
@@ -187,10 +179,14 @@ constexpr Key kSchema[] = {
     row("cluster.*.servers.*", "connect_timeout", Type::duration, at<&Server::connect_timeout_ms>,
         "3s", "how long a connection to the server may take").between(10ms, 5min).for_all_servers(),
     row("cluster.*.servers.*", "proxy_protocol", Type::boolean, at<&Server::proxy_protocol>,
-        "false", "send the client's address in a PROXY header").for_all_servers()
-        .later(kNoProxyProtocol),
+        "false", "send the client's address in a PROXY header").for_all_servers(),
+    row("cluster.*.servers.*", "clear_passwords", Type::choice, at<&Server::clear_passwords>,
+        "encrypted", "where the server may be sent passwords as they are").for_all_servers(),
+    row("cluster.*.servers.*", "public_key_retrieval", Type::boolean,
+        at<&Server::public_key_retrieval>, "false",
+        "believe the RSA key that the server sends without TLS").for_all_servers(),
     row("cluster.*.servers.*.tls", "mode", Type::choice, at<&Server::tls, &Tls::mode>, "off",
-        "TLS towards the server").for_all_servers().later(kNoTls),
+        "TLS towards the server").for_all_servers(),
     row("cluster.*.servers.*.tls", "verify", Type::choice, at<&Server::tls, &Tls::verify>, "none",
         "what of the server's certificate is checked").for_all_servers(),
     row("cluster.*.servers.*.tls", "ca", Type::file, at<&Server::tls, &Tls::ca>, "",
@@ -199,6 +195,11 @@ constexpr Key kSchema[] = {
         "", "sluice's own certificate towards the server").for_all_servers(),
     row("cluster.*.servers.*.tls", "key", Type::file, at<&Server::tls, &Tls::key>, "",
         "its key").for_all_servers(),
+    row("cluster.*.servers.*.tls", "min_version", Type::choice,
+        at<&Server::tls, &Tls::min_version>, "1.2",
+        "the oldest version of TLS").one_of(kTlsVersions).for_all_servers(),
+    row("cluster.*.servers.*.tls", "ciphers", Type::text, at<&Server::tls, &Tls::ciphers>, "",
+        "ciphers in the syntax of OpenSSL").for_all_servers(),
 
     row("service.*", "cluster", Type::text, at<&Service::cluster>, "",
         "cluster that serves").is_required(),
@@ -221,9 +222,11 @@ constexpr Key kSchema[] = {
     row("service.*", "socket_mode", Type::mode, at<&Service::socket_mode>, "0777",
         "mode of the Unix sockets").between(0, 0777),
     row("service.*", "proxy_protocol_from", Type::networks, at<&Service::proxy_protocol_from>, "",
-        "networks whose PROXY headers are believed").later(kNoProxyProtocol),
+        "networks whose PROXY headers are believed"),
+    row("service.*", "clear_passwords", Type::choice, at<&Service::clear_passwords>, "encrypted",
+        "where clients may send passwords as they are"),
     row("service.*.tls", "mode", Type::choice, at<&Service::tls, &Tls::mode>, "off",
-        "TLS towards clients").later(kNoTls),
+        "TLS towards clients"),
     row("service.*.tls", "certificate", Type::file, at<&Service::tls, &Tls::certificate>, "",
         "certificate shown to clients"),
     row("service.*.tls", "key", Type::file, at<&Service::tls, &Tls::key>, "", "its key"),

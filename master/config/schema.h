@@ -66,7 +66,6 @@ struct Key {
   bool inherited = false;  ///< of a server; in the cluster's table it holds for all of them
   uint64_t min = 0, max = UINT32_MAX;         ///< integer; duration in milliseconds
   std::span<const std::string_view> names{};  ///< choice
-  std::string_view not_yet{};                 ///< why only the default is accepted in this release
 
   /// "tls.mode": the name within its server, service, cluster; with "sluice." for the process.
   std::string local_name() const;

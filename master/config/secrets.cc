@@ -11,11 +11,12 @@
 #include <memory>
 
 #include "common/base/unique_fd.h"
+#include "common/base/units.h"
 
 namespace sluice::config {
 namespace {
 
-constexpr std::size_t kMaxFile = 64 << 10;
+constexpr std::size_t kMaxSecret = 64 << 10, kMaxPem = 1 << 20;
 constexpr std::size_t kKeySize = 32, kNonceSize = 12, kTagSize = 16;
 constexpr char kFormat = 1;
 constexpr std::string_view kPurpose = "sluice configuration value";  // bound in as associated data
@@ -46,7 +47,7 @@ std::string to_base64(std::string_view raw) {
 /// The bytes of canonical Base64, or nothing.
 Result<Secret> from_base64(std::string_view text) {
   const auto bad = [] { return fail(Errc::bad_input, "not valid Base64"); };
-  if (text.empty() || text.size() % 4 != 0 || text.size() > kMaxFile) return bad();
+  if (text.empty() || text.size() % 4 != 0 || text.size() > kMaxSecret) return bad();
   Secret raw(std::string(text.size() / 4 * 3, '\0'));
   const int n = EVP_DecodeBlock(bytes(raw.reveal()), bytes(text), static_cast<int>(text.size()));
   if (n < 0) return bad();
@@ -91,9 +92,7 @@ Result<> make_key_file(const std::string& path) {
   return written;
 }
 
-}  // namespace
-
-Result<SecretFile> read_secret_file(const std::string& path) {
+Result<SecretFile> read_file(const std::string& path, std::size_t most) {
   const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (!fd) return fail_errno(path);
   struct stat status {};
@@ -102,7 +101,7 @@ Result<SecretFile> read_secret_file(const std::string& path) {
     return fail(Errc::bad_input, fmt::format("{}: not a regular file", path));
   SecretFile file;
   file.others_can_read = (status.st_mode & S_IROTH) != 0;
-  Secret buffer(std::string(kMaxFile + 1, '\0'));  // one piece: growing would leave copies behind
+  Secret buffer(std::string(most + 1, '\0'));  // one piece: growing would leave copies behind
   std::size_t size = 0;
   while (size < buffer.reveal().size()) {
     const auto n = ::read(fd.get(), buffer.reveal().data() + size, buffer.reveal().size() - size);
@@ -111,9 +110,20 @@ Result<SecretFile> read_secret_file(const std::string& path) {
     if (n == 0) break;
     size += static_cast<std::size_t>(n);
   }
-  if (size > kMaxFile) return fail(Errc::bad_input, fmt::format("{}: larger than 64 KiB", path));
+  if (size > most)
+    return fail(Errc::bad_input, fmt::format("{}: larger than {}", path, format_size(most)));
   file.text = Secret(buffer.reveal().substr(0, size));
   return file;
+}
+
+}  // namespace
+
+Result<SecretFile> read_secret_file(const std::string& path) {
+  return read_file(path, kMaxSecret);
+}
+
+Result<SecretFile> read_pem_file(const std::string& path) {
+  return read_file(path, kMaxPem);
 }
 
 Result<Secret> password_of(const Secret& text) {

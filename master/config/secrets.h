@@ -26,6 +26,8 @@ using ReadSecret = std::function<Result<SecretFile>(const std::string& path)>;
 
 /// Reads a regular file of at most 64 KiB; never waits (a FIFO is refused).
 Result<SecretFile> read_secret_file(const std::string& path);
+/// The same for PEM files, of at most 1 MiB: a machine's list of authorities has its size.
+Result<SecretFile> read_pem_file(const std::string& path);
 
 /// The password in the text of a file: one line, without its newline. Errors: empty, several lines.
 Result<Secret> password_of(const Secret& text);

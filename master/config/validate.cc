@@ -44,6 +44,7 @@ class Validator {
   void check_addresses(const Cluster& cluster, const std::string& path);
   void check(const Service& service);
   void check_fallback(const Service& service, const std::string& path);
+  void check_proxies(const Service& service, const std::string& path);
   void check_listeners();
 
   const Config& config_;
@@ -115,6 +116,7 @@ void Validator::check_addresses(const Cluster& cluster, const std::string& path)
 void Validator::check(const Service& service) {
   const auto path = join("service", service.name);
   check_fallback(service, path);
+  check_proxies(service, path);
   if (!whole_ || service.cluster.empty() || config_.cluster(service.cluster) != nullptr) return;
   std::vector<std::string_view> names;
   for (const Cluster& cluster : config_.clusters) names.push_back(cluster.name);
@@ -129,6 +131,15 @@ void Validator::check_fallback(const Service& service, const std::string& path) 
     warning(join(path, "fallback"), "is never used: target \"any\" has every server already");
   else if (enum_name(service.target) == enum_name(service.fallback))
     warning(join(path, "fallback"), "is never used: it is the target itself");
+}
+
+void Validator::check_proxies(const Service& service, const std::string& path) {
+  const auto& networks = service.proxy_protocol_from;
+  for (std::size_t i = 0; i < networks.size(); ++i)
+    if (networks[i].ends_with("/0"))
+      warning(fmt::format("{}[{}]", join(path, "proxy_protocol_from"), i),
+              "whoever can connect may claim any address",
+              "name the proxies alone, such as \"10.0.0.5\"");
 }
 
 void Validator::check_listeners() {

@@ -79,10 +79,6 @@ std::optional<Value> ValueReader::read(const Key& key, const Node& node, const s
     }
     return std::nullopt;
   }();
-  if (value && !key.not_yet.empty() && to_text(key, *value) != key.default_text)
-    return refuse(subject, std::string(key.not_yet),
-                  key.default_text.empty() ? "remove the key"
-                                           : fmt::format("only {} is possible", key.default_text));
   if (value && key.type == Type::file)
     return Value(beside_configuration(std::get<std::string>(*value)));
   return value;

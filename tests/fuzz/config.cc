@@ -1,5 +1,5 @@
 // The configuration parser, on any bytes: problems or a configuration, and nothing else. A NUL byte
-// separates files.
+// separates files; the last of them is also what every PEM file holds.
 #include <cstdlib>
 
 #include "common/base/units.h"
@@ -32,7 +32,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
   std::string_view text(reinterpret_cast<const char*>(data), size);
   check_units(text);
 
-  config::Inputs inputs{{}, "/etc/sluice", "/run/credentials", read_secret};
+  config::Inputs inputs{.directory = "/etc/sluice",
+                        .credentials = "/run/credentials",
+                        .read_secret = read_secret,
+                        .now_s = 1'800'000'000};
+  inputs.read_pem = [&inputs](const std::string&) -> Result<config::SecretFile> {
+    return config::SecretFile{Secret(inputs.sources.back().text), true};
+  };
   for (bool more = true; more && inputs.sources.size() < 4;) {
     const auto end = text.find('\0');
     more = end != std::string_view::npos;

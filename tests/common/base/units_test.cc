@@ -81,5 +81,14 @@ TEST(Units, FormatIsReadBackAsTheSame) {
     EXPECT_EQ(parse_size(format_size(bytes)).value(), bytes);
 }
 
+TEST(Units, DatesAreThoseOfUtc) {
+  EXPECT_EQ(format_date(0), "1970-01-01");
+  EXPECT_EQ(format_date(-1), "1969-12-31");
+  EXPECT_EQ(format_date(1'801'353'599), "2027-01-30");
+  EXPECT_EQ(format_date(1'801'353'600), "2027-01-31");
+  EXPECT_EQ(format_date(253'402'300'799), "9999-12-31");
+  EXPECT_EQ(format_date(INT64_MAX), "?");
+}
+
 }  // namespace
 }  // namespace sluice

@@ -9,6 +9,7 @@
 #include <fstream>
 
 #include "master/config/parse.h"
+#include "tests/master/config/certificates.h"
 
 namespace sluice::config {
 namespace {
@@ -125,6 +126,32 @@ account = { user = "sluice", password_credential = "shop.password" }
   ::unsetenv("CREDENTIALS_DIRECTORY");
   EXPECT_EQ(said(parsed), "");
   EXPECT_EQ(parsed.config.cluster("shop")->password.reveal(), "s3cret");
+}
+
+TEST_F(Load, ReadsTheFilesOfTls) {
+  const auto made = test::make_certificate(0, 253'402'300'799);
+  put("shop.pem", made.certificate);
+  put("shop.key", made.key);
+  put("ca.pem", std::string(100'000, '#') + "\n" + made.certificate);  // larger than a password's
+  ::chmod((directory_ / "shop.key").c_str(), 0600);
+  put("sluice.toml", std::string(kCluster) + std::string(kService) + R"(
+[service.shop.tls]
+mode = "required"
+certificate = "shop.pem"
+key = "shop.key"
+ca = "ca.pem"
+)");
+  const auto parsed = load(path());
+  EXPECT_EQ(said(parsed), "");
+  const Tls& tls = parsed.config.service("shop")->tls;
+  EXPECT_EQ(tls.certificate_pem, made.certificate);
+  EXPECT_EQ(tls.ca_pem, made.certificate);
+  EXPECT_EQ(tls.key_pem.reveal(), made.key);
+
+  ::chmod((directory_ / "shop.key").c_str(), 0644);
+  const auto warned = load(path());
+  EXPECT_TRUE(usable(warned));
+  EXPECT_NE(said(warned).find("every user can read"), std::string::npos) << said(warned);
 }
 
 TEST_F(Load, ReadsEncryptedValues) {

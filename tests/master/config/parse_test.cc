@@ -43,14 +43,29 @@ TEST(Parse, EveryKeyIsStored) {
                   .secrets_key = "/etc/sluice/other.key"};
   EXPECT_EQ(parsed.config.sluice, process);
 
-  const Tls of_cluster{.verify = TlsVerify::identity,
-                       .ca = "/etc/sluice/ca.pem",
-                       .certificate = "/etc/ssl/sluice.pem",
-                       .key = "/etc/ssl/sluice.key"};
-  const Tls of_db2{.verify = TlsVerify::ca,
-                   .ca = "/etc/ssl/db2.pem",
-                   .certificate = "/etc/sluice/c.pem",
-                   .key = "/etc/sluice/k.pem"};
+  const auto& pem = test::pem_files();
+  const int64_t not_after_s = test::kNow + 1000 * test::kDay;
+  const Tls of_cluster{.mode = TlsMode::required,
+                       .verify = TlsVerify::identity,
+                       .ca = "/etc/sluice/chain.pem",
+                       .certificate = "/etc/sluice/other.pem",
+                       .key = "/etc/sluice/other.key",
+                       .min_version = "1.3",
+                       .ciphers = "TLS_AES_256_GCM_SHA384",
+                       .ca_pem = pem.at("/etc/sluice/chain.pem"),
+                       .certificate_pem = pem.at("/etc/sluice/other.pem"),
+                       .key_pem = Secret(pem.at("/etc/sluice/other.key")),
+                       .not_after_s = not_after_s};
+  const Tls of_db2{.mode = TlsMode::preferred,
+                   .verify = TlsVerify::ca,
+                   .ca = "/etc/sluice/other.pem",
+                   .certificate = "/etc/sluice/shop.pem",
+                   .key = "/etc/sluice/shop.key",
+                   .ciphers = "HIGH",
+                   .ca_pem = pem.at("/etc/sluice/other.pem"),
+                   .certificate_pem = pem.at("/etc/sluice/shop.pem"),
+                   .key_pem = Secret(pem.at("/etc/sluice/shop.key")),
+                   .not_after_s = not_after_s};
   Cluster cluster{.name = "shop",
                   .topology = Topology::galera,
                   .user = "watcher",
@@ -59,7 +74,9 @@ TEST(Parse, EveryKeyIsStored) {
   cluster.max_lag_ms = 10'000;
   cluster.accounts_interval_ms = 300'000;
   cluster.servers = {{"db2", {"db2.example.org", 3307, ""}, 2, 50, false, 500, of_db2},
-                     {"db1", {"fd00::11", 3306, ""}, 1, 100, false, 2000, of_cluster}};
+                     {"db1", {"fd00::11", 3306, ""}, 1, 100, true, 2000, of_cluster}};
+  cluster.servers[1].clear_passwords = ClearPasswords::anywhere;
+  cluster.servers[1].public_key_retrieval = true;
   ASSERT_EQ(parsed.config.clusters.size(), 1u);
   EXPECT_EQ(parsed.config.clusters[0], cluster);
 
@@ -71,13 +88,61 @@ TEST(Parse, EveryKeyIsStored) {
   service.max_connections = 500;
   service.login_timeout_ms = 30'000;
   service.socket_mode = 0660;
-  service.tls = {.ca = "/etc/sluice/clients.pem",
-                 .certificate = "/etc/sluice/shop.pem",
-                 .key = "/etc/sluice/shop.key",
+  service.proxy_protocol_from = {"10.0.0.5", "fd00::/64"};
+  service.clear_passwords = ClearPasswords::anywhere;
+  service.tls = {.mode = TlsMode::preferred,
+                 .ca = "/etc/sluice/other.pem",
+                 .certificate = "/etc/sluice/both.pem",
+                 .key = "/etc/sluice/both.pem",
                  .min_version = "1.3",
-                 .ciphers = "HIGH"};
+                 .ciphers = "HIGH",
+                 .ca_pem = pem.at("/etc/sluice/other.pem"),
+                 .certificate_pem = pem.at("/etc/sluice/shop.pem"),
+                 .key_pem = Secret(pem.at("/etc/sluice/shop.key")),
+                 .not_after_s = not_after_s};
   ASSERT_EQ(parsed.config.services.size(), 1u);
   EXPECT_EQ(parsed.config.services[0], service);
+}
+
+/// One TLS of a whole configuration: `[service.shop.tls]` with these lines.
+Tls service_tls(const std::string& lines, int64_t now_s = test::kNow) {
+  auto inputs = test::inputs_of(
+      "sluice.toml", std::string(kMinimalConfiguration) + "\n[service.shop.tls]\n" + lines);
+  inputs.now_s = now_s;
+  return parse(inputs).config.service("shop")->tls;
+}
+
+TEST(ParseTls, WhereItIsOffNoFileIsRead) {
+  const auto tls = service_tls("certificate = \"shop.pem\"\nkey = \"shop.key\"\n");
+  EXPECT_EQ(tls.certificate, "/etc/sluice/shop.pem");
+  EXPECT_EQ(tls.certificate_pem, "");
+  EXPECT_TRUE(tls.key_pem.empty());
+  EXPECT_EQ(tls.not_after_s, 0);
+}
+
+TEST(ParseTls, WithoutACertificateThereIsNothingToRead) {
+  const auto tls = service_tls("mode = \"required\"\n");
+  EXPECT_EQ(tls, (Tls{.mode = TlsMode::required}));
+}
+
+TEST(ParseTls, WarningsBeginThirtyDaysBeforeTheEnd) {
+  const std::string text = std::string(kMinimalConfiguration) +
+                           "\n[service.shop.tls]\nmode = \"required\"\n"
+                           "certificate = \"shop.pem\"\nkey = \"shop.key\"\n";
+  auto inputs = test::inputs_of("sluice.toml", text);
+  const auto end = test::kNow + 1000 * test::kDay;
+  inputs.now_s = end - 30 * test::kDay;
+  EXPECT_TRUE(parse(inputs).problems.empty());
+  inputs.now_s = end - 30 * test::kDay + 1;
+  const auto soon = parse(inputs);
+  ASSERT_EQ(soon.problems.size(), 1u);
+  EXPECT_TRUE(usable(soon));
+  EXPECT_EQ(soon.problems[0].text,
+            "/etc/sluice/shop.pem expires soon: 2029-08-20, 29 days from now");
+  inputs.now_s = end + 1;
+  const auto over = parse(inputs);
+  EXPECT_TRUE(usable(over));
+  EXPECT_EQ(over.problems[0].text, "/etc/sluice/shop.pem has expired: 2029-08-20");
 }
 
 TEST(Parse, TablesMayBeSpreadOverFiles) {

@@ -79,6 +79,8 @@ TEST(Schema, WhatAClusterSaysForItsServers) {
   EXPECT_TRUE(find_key("cluster.*.tls", "ca"));
   EXPECT_FALSE(find_key("cluster.*", "weight"));
   EXPECT_FALSE(find_key("cluster.*", "mode"));
+  EXPECT_TRUE(find_key("cluster.*", "public_key_retrieval"));
+  EXPECT_TRUE(find_key("cluster.*.tls", "ciphers"));
   EXPECT_TRUE(is_table("cluster.*.tls"));
   EXPECT_TRUE(is_table("cluster.*.servers.*.tls"));
   EXPECT_FALSE(is_table("cluster.*.server"));
@@ -190,6 +192,68 @@ TEST(Diff, SaysFromWhatToWhat) {
   EXPECT_EQ(changes[2].name, "shop/db1");
   EXPECT_EQ(changes[2].detail, "connect_timeout: 3s -> 500ms");
   EXPECT_EQ(changes[3].detail, "target: primary -> replica");
+}
+
+TEST(Diff, NamesFilesWhoseContentChanged) {
+  const Tls tls{.mode = TlsMode::required,
+                .ca = "/ca.pem",
+                .certificate = "/c.pem",
+                .key = "/k.pem",
+                .ca_pem = "old ca",
+                .certificate_pem = "old certificate",
+                .key_pem = Secret("old s3cret"),
+                .not_after_s = 1'700'000'000};
+  Tls renewed = tls;
+  renewed.ca_pem = "new ca";
+  renewed.certificate_pem = "new certificate";
+  renewed.key_pem = Secret("new s3cret");
+  renewed.not_after_s = 1'801'353'600;
+  Config before = sample(), after = sample();
+  before.services[0].tls = before.clusters[0].servers[0].tls = tls;
+  after.services[0].tls = after.clusters[0].servers[0].tls = renewed;
+  using Kind = Change::Kind;
+  const std::vector<Change> expected = {
+      {Kind::changed, "server", "shop/db1", "tls.ca: changed content"},
+      {Kind::changed, "server", "shop/db1", "tls.certificate: changed content, expires 2027-01-31"},
+      {Kind::changed, "server", "shop/db1", "tls.key: changed content"},
+      {Kind::changed, "service", "shop", "tls.ca: changed content"},
+      {Kind::changed, "service", "shop", "tls.certificate: changed content, expires 2027-01-31"},
+      {Kind::changed, "service", "shop", "tls.key: changed content"},
+  };
+  EXPECT_EQ(diff(before, after), expected);
+}
+
+TEST(Diff, OfTlsThatIsTurnedOnNamesWhatIsReadNow) {
+  Config before = sample(), after = sample();
+  before.services[0].tls = {.certificate = "/c.pem", .key = "/k.pem"};
+  after.services[0].tls = {.mode = TlsMode::preferred,
+                           .certificate = "/c.pem",
+                           .key = "/k.pem",
+                           .certificate_pem = "certificate",
+                           .key_pem = Secret("s3cret"),
+                           .not_after_s = 1'801'353'600};
+  const auto details = [](const std::vector<Change>& changes) {
+    std::vector<std::string> out;
+    for (const Change& change : changes) out.push_back(change.detail);
+    return out;
+  };
+  EXPECT_EQ(details(diff(before, after)),
+            (std::vector<std::string>{"tls.mode: off -> preferred",
+                                      "tls.certificate: now read, expires 2027-01-31",
+                                      "tls.key: now read"}));
+  EXPECT_EQ(
+      details(diff(after, before)),
+      (std::vector<std::string>{"tls.mode: preferred -> off", "tls.certificate: no longer read",
+                                "tls.key: no longer read"}));
+}
+
+TEST(Diff, OfAnotherFileNamesTheFileAlone) {
+  Config before = sample(), after = sample();
+  before.services[0].tls = {.certificate = "/a.pem", .certificate_pem = "a"};
+  after.services[0].tls = {.certificate = "/b.pem", .certificate_pem = "b"};
+  const auto changes = diff(before, after);
+  ASSERT_EQ(changes.size(), 1u);
+  EXPECT_EQ(changes[0].detail, "tls.certificate: /a.pem -> /b.pem");
 }
 
 TEST(Diff, IsNotEmptyWhenOnlyTheOrderDiffers) {

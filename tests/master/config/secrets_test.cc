@@ -101,6 +101,12 @@ TEST_F(Secrets, ReadsRegularFilesOnly) {
             65'536u);
 }
 
+TEST_F(Secrets, PemFilesMayBeLarger) {
+  EXPECT_TRUE(read_pem_file(put("fits", std::string(1 << 20, 'x'))));
+  EXPECT_EQ(read_pem_file(put("large", std::string((1 << 20) + 1, 'x'))).error().message,
+            path("large") + ": larger than 1MiB");
+}
+
 TEST_F(Secrets, NoticesThatOthersCanRead) {
   const auto file = put("file", "s3cret\n");
   ::chmod(file.c_str(), 0640);
