@@ -2,12 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <atomic>
-#include <filesystem>
-
-#include "tests/support/free_port.h"
-#include "tests/support/mariadb_template.h"
+#include "tests/support/server_template.h"
 #include "tests/support/test_error.h"
 
 namespace sluice::test {
@@ -15,7 +10,6 @@ namespace {
 
 /// Small and quick to start. What a commit wrote is with the kernel, so it outlives kill -9.
 constexpr const char* kFixedArgs[] = {
-    "--no-defaults",
     "--log-bin=binlog",
     "--log-slave-updates=1",
     "--gtid-strict-mode=0",
@@ -32,66 +26,84 @@ constexpr const char* kFixedArgs[] = {
     "--innodb-buffer-pool-load-at-startup=0",
 };
 
-uint32_t next_server_id() {
-  static std::atomic<uint32_t> last{0};
-  return ++last;
+/// Options that decide how the files in a data directory look: the same for the template and for
+/// every server that starts from a copy of it.
+constexpr const char* kStorageArgs[] = {"--innodb-log-file-size=4M", "--innodb-undo-tablespaces=0",
+                                        "--innodb-data-file-path=ibdata1:5M:autoextend",
+                                        "--innodb-temp-data-file-path=ibtmp1:4M:autoextend",
+                                        "--aria-log-file-size=8M"};
+
+/// Run by the installer after the system tables exist; `sluice` holds what the manual tells an
+/// administrator to grant to the watching account.
+constexpr std::string_view kAccounts = R"sql(
+DELETE FROM mysql.global_priv WHERE User = '' OR (User = 'root' AND Host <> 'localhost');
+DELETE FROM mysql.db;
+FLUSH PRIVILEGES;
+CREATE DATABASE IF NOT EXISTS test;
+CREATE USER sluice@'%' IDENTIFIED BY 'sluice-secret';
+CREATE USER sluice@localhost IDENTIFIED BY 'sluice-secret';
+GRANT SELECT, PROCESS, RELOAD, SHOW DATABASES, BINLOG MONITOR, SLAVE MONITOR ON *.* TO sluice@'%';
+GRANT SELECT, PROCESS, RELOAD, SHOW DATABASES, BINLOG MONITOR, SLAVE MONITOR ON *.*
+  TO sluice@localhost;
+CREATE USER repl@'%' IDENTIFIED BY 'repl-secret', repl@localhost IDENTIFIED BY 'repl-secret';
+GRANT REPLICATION SLAVE ON *.* TO repl@'%';
+GRANT REPLICATION SLAVE ON *.* TO repl@localhost;
+CREATE USER app@'%' IDENTIFIED BY 'app-secret', app@localhost IDENTIFIED BY 'app-secret';
+GRANT ALL ON test.* TO app@'%';
+GRANT ALL ON test.* TO app@localhost;
+)sql";
+
+const FetchedServer& newer() {
+  static const FetchedServer server("mariadb");
+  return server;
+}
+
+/// `program` and where it finds the rest of itself.
+std::vector<std::string> command(MariadbRelease release, const std::string& program) {
+  if (release == MariadbRelease::Installed)
+    return {program.substr(program.rfind('/') + 1), "--no-defaults"};
+  return {newer() / program, "--no-defaults", "--basedir=" + newer() / "usr"};
+}
+
+void install(MariadbRelease release, const std::filesystem::path& directory) {
+  const auto accounts = directory / "accounts.sql";
+  write_file(accounts, kAccounts);
+  auto argv = command(release, "usr/bin/mariadb-install-db");
+  for (std::string option :
+       {"--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve"})
+    argv.push_back(std::move(option));
+  argv.push_back(fmt::format("--datadir={}", (directory / "data").string()));
+  argv.push_back(fmt::format("--tmpdir={}", directory.string()));
+  argv.push_back(fmt::format("--extra-file={}", accounts.string()));
+  if (server_account()) argv.push_back("--user=mysql");
+  argv.insert(argv.end(), std::begin(kStorageArgs), std::end(kStorageArgs));
+  const auto result = run_command(argv, 120s);
+  if (result.exit_code != 0)
+    throw TestError(fmt::format("mariadb-install-db: {}{}", result.out, result.err));
 }
 
 }  // namespace
 
-MariadbServer::MariadbServer(MariadbOptions options, Start start)
-    : options_(std::move(options)), port_(free_port()) {
-  if (options_.server_id == 0) options_.server_id = next_server_id();
-  give_to_mariadb(dir_.path());
-  copy_template_datadir(dir_ / "data");
-  if (start != Start::Stopped) launch();
-  if (start == Start::Ready) wait_ready();
+MariadbServer::MariadbServer(MariadbOptions options, Start start, MariadbRelease release)
+    : DatabaseServer(std::move(options)), release_(release) {
+  if (const auto can = available(release); !can) throw TestError(can.error());
+  copy_template(
+      release == MariadbRelease::Installed ? "mariadb" : "mariadb-newer",
+      [&](const std::filesystem::path& directory) { install(release, directory); },
+      data_directory());
+  begin(start);
 }
 
-MariadbServer::~MariadbServer() = default;  // ~Process kills; nobody reads the data again
-
-std::string MariadbServer::address() const {
-  return fmt::format("{}:{}", options_.host, port_);
-}
-
-ClientOptions MariadbServer::endpoint(std::string user, std::string password) const {
-  ClientOptions options;
-  options.host = options_.host;
-  options.port = port_;
-  options.user = std::move(user);
-  options.password = std::move(password);
-  return options;
-}
-
-Client& MariadbServer::root() {
-  if (!root_) {
-    ClientOptions options;
-    options.socket = socket_path();
-    options.user = "root";
-    options.password = {};
-    root_ = std::make_unique<Client>(options);
-  }
-  return *root_;
+Available MariadbServer::available(MariadbRelease release) {
+  if (release == MariadbRelease::Installed) return {};
+  return newer().available();
 }
 
 std::string MariadbServer::replica_status(std::string_view column) {
-  MYSQL* handle = root().handle();
-  if (::mysql_query(handle, "SHOW SLAVE STATUS") != 0) throw TestError(::mysql_error(handle));
-  MYSQL_RES* result = ::mysql_store_result(handle);
-  std::string found;
-  const MYSQL_ROW row = ::mysql_fetch_row(result);
-  const MYSQL_FIELD* fields = ::mysql_fetch_fields(result);
-  for (unsigned i = 0; row != nullptr && i < ::mysql_num_fields(result); ++i)
-    if (column == fields[i].name && row[i] != nullptr) found = row[i];
-  ::mysql_free_result(result);
-  return found;
+  return column_of("SHOW SLAVE STATUS", column);
 }
 
-void MariadbServer::set_read_only(bool on) {
-  exec(fmt::format("SET GLOBAL read_only = {}", on ? 1 : 0));
-}
-
-void MariadbServer::replicate_from(const MariadbServer& primary) {
+void MariadbServer::replicate_from(const DatabaseServer& primary) {
   exec(
       fmt::format("STOP SLAVE; CHANGE MASTER TO master_host = '127.0.0.1', master_port = {}, "
                   "master_user = 'repl', master_password = 'repl-secret', "
@@ -106,7 +118,7 @@ void MariadbServer::replicate_from(const MariadbServer& primary) {
                                 replica_status("Last_IO_Error"), replica_status("Last_SQL_Error")));
 }
 
-void MariadbServer::catch_up_with(MariadbServer& primary, Milliseconds deadline) {
+void MariadbServer::catch_up_with(DatabaseServer& primary, Milliseconds deadline) {
   const auto position = primary.value("SELECT @@gtid_binlog_pos");
   const auto seconds = static_cast<double>(deadline.count()) / 1000;
   if (value(fmt::format("SELECT MASTER_GTID_WAIT('{}', {})", position, seconds)) != "0")
@@ -114,57 +126,11 @@ void MariadbServer::catch_up_with(MariadbServer& primary, Milliseconds deadline)
                                 replica_status("Last_SQL_Error")));
 }
 
-std::vector<std::string> MariadbServer::arguments() const {
-  std::vector<std::string> args{"mariadbd"};
-  args.insert(args.end(), std::begin(kFixedArgs), std::end(kFixedArgs));
-  args.insert(args.end(), mariadb_storage_args().begin(), mariadb_storage_args().end());
-  args.push_back(fmt::format("--datadir={}", dir_ / "data"));
-  args.push_back(fmt::format("--tmpdir={}", dir_.path().string()));
-  args.push_back(fmt::format("--socket={}", socket_path()));
-  args.push_back(fmt::format("--pid-file={}", dir_ / "pid"));
-  args.push_back(fmt::format("--port={}", port_));
-  args.push_back(fmt::format("--bind-address={}", options_.bind_address));
-  args.push_back(fmt::format("--server-id={}", options_.server_id));
-  args.insert(args.end(), options_.extra_args.begin(), options_.extra_args.end());
-  return args;
-}
-
-void MariadbServer::launch(const std::vector<std::string>& once) {
-  root_.reset();
-  auto argv = arguments();
-  argv.insert(argv.end(), once.begin(), once.end());
-  process_ = Process({.argv = std::move(argv),
-                      .output = dir_ / "error.log",
-                      .account = mariadb_account(),
-                      .environment = options_.environment});
-}
-
-void MariadbServer::wait_ready(Milliseconds deadline) {
-  ClientOptions options = endpoint("root", "");
-  options.socket = socket_path();
-  bool ended = false;
-  const bool done = eventually(deadline, [&] {
-    ended = !process_.running();
-    return ended || Client::connect(options).has_value();
-  });
-  if (!done || ended)
-    throw TestError(fmt::format("server {} {}:\n{}", name(), ended ? "ended" : "is not ready",
-                                tail(log(), 30)));
-}
-
-int MariadbServer::stop(Milliseconds deadline) {
-  root_.reset();
-  return process_.terminate(deadline);
-}
-
-void MariadbServer::kill9() {
-  process_.kill9();
-  root_.reset();
-}
-
-void MariadbServer::lose_data() {
-  for (const auto& entry : std::filesystem::directory_iterator(dir_ / "data"))
-    std::filesystem::remove_all(entry);
+std::vector<std::string> MariadbServer::program() const {
+  auto argv = command(release_, "usr/sbin/mariadbd");
+  argv.insert(argv.end(), std::begin(kFixedArgs), std::end(kFixedArgs));
+  argv.insert(argv.end(), std::begin(kStorageArgs), std::end(kStorageArgs));
+  return argv;
 }
 
 }  // namespace sluice::test

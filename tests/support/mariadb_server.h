@@ -1,101 +1,40 @@
 #pragma once
 
-#include <cstdint>
-#include <memory>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
-#include "tests/support/client.h"
-#include "tests/support/process.h"
-#include "tests/support/temp_dir.h"
+#include "tests/support/database_server.h"
+#include "tests/support/fetched.h"
 
 namespace sluice::test {
 
-/// The accounts that every MariadbServer has from the start, for '%' and 'localhost':
-///   sluice / sluice-secret   what sluice watches with (SELECT, the monitoring privileges)
-///   repl / repl-secret       replication
-///   app / app-secret         everything in the (empty) database `test`
-/// root has no password and comes in by the Unix socket only. There are no anonymous accounts.
-inline constexpr const char* kWatchUser = "sluice";
-inline constexpr const char* kWatchPassword = "sluice-secret";
+using MariadbOptions = ServerOptions;
 
-struct MariadbOptions {
-  std::string name = "db1";                ///< as in the configuration's `servers`
-  uint32_t server_id = 0;                  ///< 0: the next number of this process
-  std::string host = "127.0.0.1";          ///< where others find it
-  std::string bind_address = "127.0.0.1";  ///< may be a list: "127.0.0.1,::1"
-  std::vector<std::string> extra_args{};   ///< appended, so they win
-  std::vector<std::pair<std::string, std::string>> environment{};  ///< set on top of ours
+/// Which MariaDB a MariadbServer runs.
+enum class MariadbRelease {
+  Installed,  ///< the machine's own: Debian 12's 10.11
+  Newer,      ///< the one that tests/support/fetch_servers got: 11.8
 };
 
-/// A real mariadbd with its own data directory, socket and port. The data directory is a copy of
-/// a template that is installed once a test run ($SLUICE_TEST_CACHE, made by tests/run) or once a
-/// process. Binary log on; `log_slave_updates`; durability is given up for speed, except that what
-/// was committed survives kill9(). Everything is gone with the object.
-class MariadbServer {
+/// A real mariadbd. The accounts of the fixtures exist for 'localhost' too; `sluice` has SELECT and
+/// the monitoring privileges on everything.
+class MariadbServer : public DatabaseServer {
  public:
-  enum class Start { Ready, Launched, Stopped };
+  explicit MariadbServer(MariadbOptions options = {}, Start start = Start::Ready,
+                         MariadbRelease release = MariadbRelease::Installed);
 
-  /// Starts and waits until the server answers, unless told otherwise. Throws TestError with the
-  /// end of the error log when it does not.
-  explicit MariadbServer(MariadbOptions options = {}, Start start = Start::Ready);
-  ~MariadbServer();
-  MariadbServer(const MariadbServer&) = delete;
-  MariadbServer& operator=(const MariadbServer&) = delete;
+  static Available available(MariadbRelease release);
 
-  const std::string& name() const { return options_.name; }
-  uint32_t server_id() const { return options_.server_id; }
-  uint16_t port() const { return port_; }
-  /// "HOST:PORT", as it is written in the configuration.
-  std::string address() const;
-  std::string socket_path() const { return dir_ / "sock"; }
-  pid_t pid() const { return process_.pid(); }
-  bool running() { return process_.running(); }
-  /// The server's error log and what it printed.
-  std::string log() const { return read_file(dir_ / "error.log"); }
-
-  /// Where `user` connects to this server directly.
-  ClientOptions endpoint(std::string user = "app", std::string password = "app-secret") const;
-  /// As root over the Unix socket, in one session that is opened on first use.
-  void exec(std::string_view sql) { root().exec(sql); }
-  std::string value(std::string_view sql) { return root().value(sql); }
-  Rows query(std::string_view sql) { return root().rows(sql); }
-  Client& root();
-  /// One line of SHOW SLAVE STATUS ("Slave_IO_Running"); empty when it is not a replica.
-  std::string replica_status(std::string_view column);
-  void set_read_only(bool on);
-
-  /// Follows `primary` by GTID from what this server has applied; waits until both threads run.
-  void replicate_from(const MariadbServer& primary);
-  /// Waits until everything that `primary` has logged is applied here. Throws after the deadline.
-  void catch_up_with(MariadbServer& primary, Milliseconds deadline = 20s);
-
-  /// launch() only starts the process, wait_ready() waits for it: several servers start at once.
-  void launch(const std::vector<std::string>& once = {});
-  void wait_ready(Milliseconds deadline = 60s);
-  void start() { launch(), wait_ready(); }
-  /// An orderly shutdown; the exit code.
-  int stop(Milliseconds deadline = 60s);
-  void kill9();
-  /// Takes everything out of the data directory of a server that does not run.
-  void lose_data();
-  void suspend() { process_.suspend(); }
-  void resume() { process_.resume(); }
-  void restart() { stop(), start(); }
-
-  /// The options that the next start() uses after the fixed ones.
-  std::vector<std::string>& extra_args() { return options_.extra_args; }
+  /// A column of SHOW SLAVE STATUS ("Slave_IO_Running").
+  std::string replica_status(std::string_view column) override;
+  void replicate_from(const DatabaseServer& primary) override;
+  void catch_up_with(DatabaseServer& primary, Milliseconds deadline = 20s) override;
 
  private:
-  std::vector<std::string> arguments() const;
+  std::vector<std::string> program() const override;
 
-  MariadbOptions options_;
-  TempDir dir_;
-  uint16_t port_;
-  Process process_;
-  std::unique_ptr<Client> root_;
+  MariadbRelease release_;
 };
 
 }  // namespace sluice::test

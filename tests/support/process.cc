@@ -5,8 +5,10 @@
 #include <grp.h>
 #include <poll.h>
 #include <pwd.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -65,17 +67,30 @@ std::vector<char*> pointers(std::vector<std::string>& strings) {
 struct Prepared {
   int in, out, err;
   const Account* account;
+  const std::vector<Mount>* mounts;
   char** argv;
   char** environment;
   pid_t parent;
 };
+
+/// In a namespace where nothing comes back to ours.
+bool mount_all(const std::vector<Mount>& mounts) {
+  if (mounts.empty()) return true;
+  if (::unshare(CLONE_NEWNS) != 0 ||
+      ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
+    return false;
+  for (const auto& [what, where] : mounts)
+    if (::mount(what.c_str(), where.c_str(), nullptr, MS_BIND, nullptr) != 0) return false;
+  return true;
+}
 
 [[noreturn]] void become(const Prepared& child) {
   sigset_t none;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
   ::signal(SIGPIPE, SIG_DFL);
-  bool ok = ::dup2(child.in, 0) == 0 && ::dup2(child.out, 1) == 1 && ::dup2(child.err, 2) == 2;
+  bool ok = ::dup2(child.in, 0) == 0 && ::dup2(child.out, 1) == 1 && ::dup2(child.err, 2) == 2 &&
+            mount_all(*child.mounts);
   if (const Account* who = child.account)
     ok = ok && ::setgroups(1, &who->gid) == 0 && ::setresgid(who->gid, who->gid, who->gid) == 0 &&
          ::setresuid(who->uid, who->uid, who->uid) == 0;
@@ -122,6 +137,7 @@ Process::Process(const ProcessSpec& spec) {
                        .out = spec.stdout_fd >= 0 ? spec.stdout_fd : output.get(),
                        .err = spec.stderr_fd >= 0 ? spec.stderr_fd : output.get(),
                        .account = spec.account ? &*spec.account : nullptr,
+                       .mounts = &spec.mounts,
                        .argv = const_cast<char**>(argv.data()),
                        .environment = const_cast<char**>(environment.data()),
                        .parent = ::getpid()};

@@ -33,6 +33,12 @@ std::optional<ProcessStat> read_stat(pid_t pid);
 /// Whether the process runs. A zombie does not: an orphan stays one where init reaps nothing.
 bool is_alive(pid_t pid);
 
+/// A file or directory `what` that is seen at `where`, which must exist, instead of what is there.
+struct Mount {
+  std::string what;
+  std::string where;
+};
+
 /// What to start, and as whom.
 struct ProcessSpec {
   std::vector<std::string> argv;   ///< argv[0] is searched in $PATH
@@ -42,6 +48,8 @@ struct ProcessSpec {
   int stdout_fd = -1;  ///< instead of `output`; stays the caller's
   int stderr_fd = -1;  ///< instead of `output`; stays the caller's
   int stdin_fd = -1;   ///< default: /dev/null
+  /// Made in a mount namespace of the process's own, so nobody else sees them; for root only.
+  std::vector<Mount> mounts{};
 };
 
 /// A child process. It dies with the thread that started it (PR_SET_PDEATHSIG), so a crashed test

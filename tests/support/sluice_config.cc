@@ -68,10 +68,10 @@ ServiceSpec& SluiceConfig::add_service(const std::string& name, const std::strin
 }
 
 ClusterSpec& SluiceConfig::add_cluster(const std::string& name, const std::string& topology,
-                                       const std::vector<MariadbServer*>& servers) {
+                                       std::vector<const DatabaseServer*> servers) {
   auto& cluster = clusters[name];
   cluster.topology = topology;
-  cluster.servers.assign(servers.begin(), servers.end());
+  cluster.servers = std::move(servers);
   return cluster;
 }
 

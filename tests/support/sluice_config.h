@@ -5,14 +5,14 @@
 #include <string>
 #include <vector>
 
-#include "tests/support/mariadb_server.h"
+#include "tests/support/database_server.h"
 
 namespace sluice::test {
 
-/// `[cluster.NAME]`. The account is the one that every MariadbServer has.
+/// `[cluster.NAME]`. The account is the one that every DatabaseServer has.
 struct ClusterSpec {
   std::string topology = "replication";
-  std::vector<const MariadbServer*> servers{};
+  std::vector<const DatabaseServer*> servers{};
   std::string user = kWatchUser;
   std::string password = kWatchPassword;
   std::string interval = "200ms";
@@ -46,7 +46,13 @@ struct SluiceConfig {
   ServiceSpec& add_service(const std::string& name, const std::string& cluster,
                            const std::string& target = "primary");
   ClusterSpec& add_cluster(const std::string& name, const std::string& topology,
-                           const std::vector<MariadbServer*>& servers);
+                           std::vector<const DatabaseServer*> servers);
+  template <class Server>
+  ClusterSpec& add_cluster(const std::string& name, const std::string& topology,
+                           const std::vector<Server*>& servers) {
+    return add_cluster(name, topology,
+                       std::vector<const DatabaseServer*>(servers.begin(), servers.end()));
+  }
 
   std::string text() const;
 };

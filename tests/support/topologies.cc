@@ -52,7 +52,15 @@ std::vector<std::string> galera_args(int index, const std::vector<std::string>& 
 
 }  // namespace
 
-ReplicationPair::ReplicationPair(std::vector<std::string> extra_args)
+ReplicationPair::ReplicationPair(std::vector<std::string> extra_args, MariadbRelease release)
+    : primary(options("db1", extra_args), kLaunched, release),
+      replica(options("db2", extra_args, {"--read-only=1"}), kLaunched, release) {
+  primary.wait_ready();
+  replica.wait_ready();
+  replica.replicate_from(primary);
+}
+
+MysqlReplicationPair::MysqlReplicationPair(std::vector<std::string> extra_args)
     : primary(options("db1", extra_args), kLaunched),
       replica(options("db2", extra_args, {"--read-only=1"}), kLaunched) {
   primary.wait_ready();

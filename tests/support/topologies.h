@@ -4,16 +4,27 @@
 #include <vector>
 
 #include "tests/support/mariadb_server.h"
+#include "tests/support/mysql_server.h"
 
 namespace sluice::test {
 
 /// db1 is the primary; db2 follows it and has read_only = 1.
 struct ReplicationPair {
-  explicit ReplicationPair(std::vector<std::string> extra_args = {});
+  explicit ReplicationPair(std::vector<std::string> extra_args = {},
+                           MariadbRelease release = MariadbRelease::Installed);
 
   MariadbServer primary;
   MariadbServer replica;
   std::vector<MariadbServer*> servers() { return {&primary, &replica}; }
+};
+
+/// The same of MySQL.
+struct MysqlReplicationPair {
+  explicit MysqlReplicationPair(std::vector<std::string> extra_args = {});
+
+  MysqlServer primary;
+  MysqlServer replica;
+  std::vector<MysqlServer*> servers() { return {&primary, &replica}; }
 };
 
 /// Two servers that replicate from each other, each with its own GTID domain; db2 has
