@@ -6,6 +6,8 @@
 
 #include <filesystem>
 
+#include "tests/support/test_error.h"
+
 namespace sluice::test {
 namespace {
 
@@ -38,6 +40,12 @@ Available FetchedServer::available() const {
     return tl::unexpected(fmt::format(
         "the servers' user can't reach {}: set SLUICE_TEST_CACHE_DIR to another directory", root_));
   return {};
+}
+
+std::string FetchedServer::library(const std::string& path) const {
+  for (const auto& entry : fs::directory_iterator(root_ + "/usr/lib"))
+    if (const auto file = entry.path() / path; fs::exists(file)) return file;
+  throw TestError(fmt::format("{} has no library {}", root_, path));
 }
 
 }  // namespace sluice::test

@@ -18,6 +18,8 @@ class FetchedServer {
   Available available() const;
   /// A path below the server's own root: "usr/sbin/mysqld".
   std::string operator/(const std::string& path) const { return root_ + "/" + path; }
+  /// The same below its directory of libraries ("usr/lib/x86_64-linux-gnu").
+  std::string library(const std::string& path) const;
 
  private:
   std::string name_;

@@ -99,6 +99,13 @@ Available MariadbServer::available(MariadbRelease release) {
   return newer().available();
 }
 
+CommandResult MariadbServer::run_newer_client(std::vector<std::string> args,
+                                              Milliseconds deadline) {
+  args.insert(args.begin(), {newer() / "usr/bin/mariadb", "--no-defaults",
+                             "--plugin-dir=" + newer().library("libmariadb3/plugin")});
+  return run_command(args, deadline);
+}
+
 std::string MariadbServer::replica_status(std::string_view column) {
   return column_of("SHOW SLAVE STATUS", column);
 }

@@ -25,6 +25,8 @@ class MariadbServer : public DatabaseServer {
                          MariadbRelease release = MariadbRelease::Installed);
 
   static Available available(MariadbRelease release);
+  /// The command line client of MariadbRelease::Newer to its end, with its own client plugins.
+  static CommandResult run_newer_client(std::vector<std::string> args, Milliseconds deadline = 30s);
 
   /// A column of SHOW SLAVE STATUS ("Slave_IO_Running").
   std::string replica_status(std::string_view column) override;

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/support/database_server.h"
+#include "tests/support/mariadb_server.h"
 
 namespace sluice::test {
 
