@@ -31,7 +31,7 @@ struct Options {
 };
 
 int check(const std::string& path) {
-  const auto parsed = read_configuration(path);
+  const auto parsed = read_configuration(path, config::Purpose::judge);
   for (const auto& problem : parsed.problems) fmt::print(stderr, "{}\n", config::render(problem));
   if (!config::usable(parsed)) return EX_CONFIG;
   fmt::print("{}: good: {} services, {} clusters\n", path, parsed.config.services.size(),

@@ -14,8 +14,8 @@
 
 namespace sluice::master {
 
-ipc::ParsedConfig read_configuration(const std::string& path) {
-  auto parsed = config::load(path);
+ipc::ParsedConfig read_configuration(const std::string& path, config::Purpose purpose) {
+  auto parsed = config::load(path, purpose);
   if (::geteuid() != 0 || !config::usable(parsed)) return parsed;  // nobody to drop to
   const auto& process = parsed.config.sluice;
   const auto missing = [&](const char* key, const char* what, const std::string& name,
@@ -42,7 +42,7 @@ int parse_for_master(const std::string& path) {
   ipc::Channel channel{UniqueFd(process::kChannelFd)};
   if (!channel.send(ipc::Hello{.role = ipc::Role::parser, .release = std::string(kRelease)}))
     return 1;
-  if (!channel.send(read_configuration(path))) return 1;
+  if (!channel.send(read_configuration(path, config::Purpose::use))) return 1;
   while (channel.wants_write()) {
     pollfd ready{channel.fd(), POLLOUT, 0};
     ::poll(&ready, 1, 1000);

@@ -5,12 +5,13 @@
 #include <string>
 
 #include "common/ipc/messages.h"
+#include "master/config/parse.h"
 
 namespace sluice::master {
 
 /// Reads the configuration, and looks up the user and group that children are to run as. In the
-/// calling process: for `--check`, and for the child.
-ipc::ParsedConfig read_configuration(const std::string& path);
+/// calling process: for `--check` (to judge), and for the child.
+ipc::ParsedConfig read_configuration(const std::string& path, config::Purpose purpose);
 
 /// The child's whole life: sends what it read over fd 3. Returns the exit code.
 int parse_for_master(const std::string& path);

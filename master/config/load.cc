@@ -80,7 +80,7 @@ ipc::Problem no_configuration(const std::string& path, const std::string& parts)
 
 }  // namespace
 
-ipc::ParsedConfig load(const std::string& path) {
+ipc::ParsedConfig load(const std::string& path, Purpose purpose) {
   const auto slash = path.rfind('/');
   const std::string directory = slash == std::string::npos ? "."
                                 : slash == 0               ? "/"
@@ -97,6 +97,7 @@ ipc::ParsedConfig load(const std::string& path) {
   inputs.read_secret = read_secret_file;
   inputs.read_pem = read_pem_file;
   inputs.now_s = wall_clock_s();
+  inputs.purpose = purpose;
   return parse(inputs);
 }
 

@@ -4,13 +4,14 @@
 #include <string>
 
 #include "common/ipc/messages.h"
+#include "master/config/parse.h"
 
 namespace sluice::config {
 
 /// Reads the file and conf.d/*.toml beside it, in the order of their names; hidden files and
 /// backups of editors are left out. Relative paths in them begin beside the file. Never fails
 /// otherwise than by problems.
-ipc::ParsedConfig load(const std::string& path);
+ipc::ParsedConfig load(const std::string& path, Purpose purpose = Purpose::use);
 
 /// No problem is more than a warning.
 bool usable(const ipc::ParsedConfig& parsed);

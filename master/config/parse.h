@@ -1,6 +1,7 @@
 // From texts to a checked configuration. Pure: what it needs from outside is in Inputs.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,6 +19,11 @@ struct Source {
   std::string error{};           ///< why it could not be read; then there is no text
 };
 
+/// What a configuration is read for. Credentials of systemd exist for the service's own processes
+/// alone (not even for what ExecReload= runs, up to systemd 252 at least): who only judges goes
+/// without them.
+enum class Purpose : uint8_t { use, judge };
+
 struct Inputs {
   std::vector<Source> sources;  ///< at least one; the main file first
   std::string directory;        ///< where relative paths begin
@@ -25,6 +31,7 @@ struct Inputs {
   ReadSecret read_secret;
   ReadSecret read_pem;
   int64_t now_s = 0;  ///< seconds since the epoch: certificates expire
+  Purpose purpose = Purpose::use;
 };
 
 /// Merges the files, fills the structs and checks them. Never fails otherwise than by problems;

@@ -230,10 +230,18 @@ ValueReader::Read ValueReader::credential(const Subject& subject) {
   if (!string_value(subject)) return std::nullopt;
   if (name.find('/') != std::string::npos || name.starts_with('.'))
     return refuse(subject, fmt::format("\"{}\" is not the name of a credential", name));
+  const auto file = fmt::format("{}/{}", inputs_.credentials, name);
+  if (inputs_.purpose == Purpose::judge &&
+      (inputs_.credentials.empty() || !inputs_.read_secret(file))) {
+    problems_.warning(
+        subject.node.at, subject.path,
+        fmt::format("credential \"{}\" is not judged: only the service has it", name));
+    return std::nullopt;
+  }
   if (inputs_.credentials.empty())
     return refuse(subject, "systemd passed no credentials ($CREDENTIALS_DIRECTORY is not set)",
                   fmt::format("add LoadCredential={}:/PATH to the unit", name));
-  return from_file(subject, fmt::format("{}/{}", inputs_.credentials, name));
+  return from_file(subject, file);
 }
 
 ValueReader::Read ValueReader::from_file(const Subject& subject, const std::string& file) {

@@ -121,6 +121,13 @@ account = { user = "sluice", password_credential = "shop.password" }
 )");
   ::unsetenv("CREDENTIALS_DIRECTORY");
   EXPECT_FALSE(usable(load(path())));
+  // In an administrator's shell there are none, and `systemctl reload` can't read them either.
+  const auto judged = load(path(), Purpose::judge);
+  EXPECT_TRUE(usable(judged)) << said(judged);
+  EXPECT_NE(said(judged).find("warning"), std::string::npos) << said(judged);
+  ::setenv("CREDENTIALS_DIRECTORY", "/nonexistent", 1);
+  EXPECT_FALSE(usable(load(path())));
+  EXPECT_TRUE(usable(load(path(), Purpose::judge)));
   ::setenv("CREDENTIALS_DIRECTORY", directory_.c_str(), 1);
   const auto parsed = load(path());
   ::unsetenv("CREDENTIALS_DIRECTORY");
