@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -68,7 +67,7 @@ void Master::on_outcome(const Outcome& outcome, const std::vector<uint64_t>& req
     tell_starter(outcome.text + "\n", outcome.config_error ? EX_CONFIG : EX_UNAVAILABLE);
     return leave(outcome.config_error ? EX_CONFIG : EX_UNAVAILABLE);
   }
-  if (leaving_) return;
+  if (leaving_ || rollout_.kind() == Rollout::Kind::dry_run) return;
   notify_service_manager(fmt::format("READY=1\nSTATUS=generation {}: {}", state_.generation,
                                      outcome.done ? "serving" : "serving; the last reload failed"));
   tell_starter("", 0);
@@ -139,7 +138,7 @@ void Master::on_tick() {
   supervisor_.tick();
   rollout_.tick();
   control_.tick();
-  static const bool watched = ::getenv("WATCHDOG_USEC") != nullptr;
+  static const bool watched = is_watched();
   if (watched) notify_service_manager("WATCHDOG=1");
 }
 

@@ -3,9 +3,11 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include <cstddef>
 #include <cstring>
+#include <string>
 
 #include "common/base/unique_fd.h"
 
@@ -22,6 +24,12 @@ void notify_service_manager(std::string_view state) {
   const UniqueFd fd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   ::sendto(fd.get(), state.data(), state.size(), MSG_NOSIGNAL | MSG_DONTWAIT,
            reinterpret_cast<const sockaddr*>(&address), size);
+}
+
+bool is_watched() {
+  const char* pid = ::getenv("WATCHDOG_PID");
+  return ::getenv("WATCHDOG_USEC") != nullptr &&
+         (pid == nullptr || pid == std::to_string(::getpid()));
 }
 
 }  // namespace sluice::master

@@ -54,6 +54,7 @@ class Rollout final : public ChildOwner {
   void request(Kind kind, uint64_t request);
   bool busy() const { return step_ != Step::idle; }
   Step step() const { return step_; }
+  Kind kind() const { return kind_; }
   /// Gives up what is under way; the master is to end.
   void stop();
 

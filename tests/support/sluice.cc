@@ -82,7 +82,10 @@ void Sluice::launch() {
   argv.insert(argv.end(), arguments.begin(), arguments.end());
   if (account && ::chown(dir_.path().c_str(), account->uid, account->gid) != 0)
     throw TestError(fmt::format("cannot give {} away", dir_.path().string()));
-  process_ = Process({.argv = std::move(argv), .output = dir_ / "printed", .account = account});
+  process_ = Process({.argv = std::move(argv),
+                      .output = dir_ / "printed",
+                      .account = account,
+                      .environment = environment});
 }
 
 void Sluice::wait_ready(Milliseconds deadline) {

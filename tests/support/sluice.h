@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/support/client.h"
@@ -38,6 +39,8 @@ class Sluice {
   /// What launch() gives sluiced beside the configuration.
   std::vector<std::string> arguments{"--foreground"};
 
+  /// What launch() sets on top of our environment.
+  std::vector<std::pair<std::string, std::string>> environment{};
   /// The program that launch() starts: another one beside children of the test's choosing.
   std::string daemon = program("sluiced");
 
