@@ -66,7 +66,8 @@ bool names_known(SessionState& s, const Surroundings& w, Actions& out) {
   if (!accounts::names_matter(*w.accounts, s.login->user)) return true;
   bool known = true;
   for (const auto* ip : {&s.client_ip, &s.outgoing_ip}) {
-    if (ip->empty() || w.names.find(*ip, w.now_ns)) continue;
+    const bool localhost = ip->empty() || *ip == "127.0.0.1" || *ip == "::1";
+    if (localhost || w.names.find(*ip, w.now_ns)) continue;
     known = false;
     out.resolve(*ip);
   }
@@ -119,7 +120,7 @@ void conclude(SessionState& s, const Surroundings& w, const Judgement& judgement
       }
       if (proves_account(s, judgement))
         return refuse(s, w, access_denied(s, judgement.reason), out);
-      return doom(s, w, judgement.reason, out);
+      return doom(s, w, judgement, out);
     case V::no_host:
       return refuse(s, w,
                     {mysql::kHostNotAllowed, "HY000",
@@ -129,7 +130,7 @@ void conclude(SessionState& s, const Surroundings& w, const Judgement& judgement
                     out);
     case V::unknown:
     case V::tls:
-      return doom(s, w, judgement.reason, out);
+      return doom(s, w, judgement, out);
   }
 }
 

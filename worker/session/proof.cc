@@ -10,6 +10,8 @@
 namespace sluice::worker {
 namespace {
 
+constexpr uint8_t kErr = 0xFF;
+
 void to_client(SessionState& s, ByteSpan payload, Actions& out) {
   Bytes packet;
   mysql::append_packet(packet, ++s.login->client_sequence, payload);
@@ -40,6 +42,25 @@ Bytes answer_with(const SessionState& s, ByteSpan response) {
   return out;
 }
 
+/// After the exchange: what was held behind it comes next, unless the session is to end.
+void go_on_relaying(SessionState& s, const Surroundings& w, Actions& out) {
+  if (s.end) {
+    s.phase = Phase::ending;
+    return end_now(s, w, out);
+  }
+  s.phase = Phase::relaying;
+  s.deadline_ns = 0;
+  if (!s.held.empty()) relay_from_client(s, w, {}, out);
+}
+
+/// The client as the server would name it, were it connected directly.
+std::string client_host(const SessionState& s, const Surroundings& w) {
+  if (w.accounts == nullptr) return s.client_ip;
+  const std::string name(w.names.find(s.client_ip, w.now_ns).value_or(""));
+  const auto seen = accounts::as_seen_by(*w.accounts, {s.client_ip, name});
+  return seen.name.empty() ? seen.ip : seen.name;
+}
+
 /// What the server says of a login that sluice had to judge by itself names the proxy's address.
 Bytes refusal_of(const SessionState& s, const Surroundings& w, ByteSpan payload) {
   const auto error = mysql::parse_error(payload);
@@ -48,7 +69,7 @@ Bytes refusal_of(const SessionState& s, const Surroundings& w, ByteSpan payload)
     return {payload.begin(), payload.end()};
   return mysql::encode_error(mysql::kAccessDenied, "28000",
                              fmt::format("Access denied for user {} (using password: {})",
-                                         quoted_account(s.login->user, s.client_ip),
+                                         quoted_account(s.login->user, client_host(s, w)),
                                          s.login->with_password ? "YES" : "NO"));
 }
 
@@ -56,10 +77,15 @@ Bytes refusal_of(const SessionState& s, const Surroundings& w, ByteSpan payload)
 /// it. So has a wrong password, else the two could be told apart.
 void refused(SessionState& s, const Surroundings& w, ByteSpan payload, Actions& out) {
   auto& login = *s.login;
+  const bool by_server = static_cast<uint8_t>(payload[0]) == kErr;
+  const auto error = mysql::parse_error(payload);
   login.answer = refusal_of(s, w, payload);
-  out.close(Side::server);
-  const auto error = mysql::parse_error(login.answer);
-  out.log(fmt::format("login refused by {}: {}", s.server, error ? error->message : "?"));
+  out.log(
+      fmt::format("login refused by {}: {}", s.server, error ? error->message : "(it was not)"));
+  // The server leaves a session whose COM_CHANGE_USER it refused as it was, or closes it. One that
+  // it did not refuse, and we do, has to end.
+  login.change_user = login.change_user && by_server;
+  if (!login.change_user) out.close(Side::server);
   s.phase = Phase::refusing;
   s.deadline_ns = w.now_ns + kLookupNs;
   deliver_refusal(s, w, out);
@@ -75,15 +101,12 @@ void accepted(SessionState& s, const Surroundings& w, ByteSpan payload, Actions&
   if (login.change_user) ++s.conversation.commands;
   Bytes behind = std::move(login.from_server);
   s.login.reset();
-  s.phase = s.end ? Phase::ending : Phase::relaying;
-  if (!s.end) s.deadline_ns = 0;
   if (!behind.empty()) {
     s.conversation.from_server(behind);
     s.bytes_out += behind.size();
     out.send_made(Side::client, std::move(behind));
   }
-  if (s.phase == Phase::ending) return end_now(s, w, out);
-  if (!s.held.empty()) relay_from_client(s, w, {}, out);
+  go_on_relaying(s, w, out);
 }
 
 void take_turn(SessionState& s, const Surroundings& w, TurnResult turn, Actions& out) {
@@ -107,7 +130,9 @@ void take_turn(SessionState& s, const Surroundings& w, TurnResult turn, Actions&
 void deliver_refusal(SessionState& s, const Surroundings& w, Actions& out) {
   if (needs_lookup(s, w) && !tables_are_fresh(s, w, out)) return;
   to_client(s, s.login->answer, out);
-  begin_closing(s, w, out);
+  if (!s.login->change_user) return begin_closing(s, w, out);
+  s.login.reset();
+  go_on_relaying(s, w, out);
 }
 
 Legs legs_of(const SessionState& s, const Surroundings& w) {

@@ -111,47 +111,52 @@ const Surroundings& Session::surroundings() {
                               choosing ? Worker::Servers::with_load : Worker::Servers::none);
 }
 
-void Session::accepted(bool over_limit) {
-  (over_limit ? on_limit : on_accepted)(state_, surroundings(), worker_.actions());
+/// Everything that happens to a session ends in what the engine wants done, and is counted.
+template <class Event>
+void Session::happen(Event event) {
+  const auto phase = state_.phase;
+  const auto commands = state_.conversation.commands;
+  event();
+  auto& counters = *service_.counters;
+  const auto new_commands = state_.conversation.commands - commands;
+  stats::add(counters.commands, new_commands);
+  if (phase != state_.phase) {
+    const bool changed_user = new_commands > 0;
+    if (phase == Phase::proving && state_.phase == Phase::relaying && !changed_user)
+      stats::add(counters.logins);
+    if (phase < Phase::relaying && state_.phase == Phase::closing) stats::add(counters.refused);
+  }
   carry_out();
+}
+
+void Session::accepted(bool over_limit) {
+  happen([&] { (over_limit ? on_limit : on_accepted)(state_, surroundings(), worker_.actions()); });
 }
 
 void Session::view_changed() {
-  on_view(state_, worker_.surroundings(service_, Worker::Servers::with_load), worker_.actions());
-  carry_out();
+  happen([&] {
+    on_view(state_, worker_.surroundings(service_, Worker::Servers::with_load), worker_.actions());
+  });
 }
 
 void Session::accounts_changed() {
-  on_accounts(state_, surroundings(), worker_.actions());
-  carry_out();
+  happen([&] { on_accounts(state_, surroundings(), worker_.actions()); });
 }
 
 void Session::deadline_passed() {
-  on_deadline(state_, surroundings(), worker_.actions());
-  carry_out();
+  happen([&] { on_deadline(state_, surroundings(), worker_.actions()); });
 }
 
 void Session::order_to_end(const End& end, int64_t deadline_ns) {
-  on_order_to_end(state_, surroundings(), end, deadline_ns, worker_.actions());
-  carry_out();
+  happen([&] { on_order_to_end(state_, surroundings(), end, deadline_ns, worker_.actions()); });
 }
 
 void Session::on_ready(Side side, short what) {
   worker_.read_clock();
-  const auto phase = state_.phase;
-  const auto commands = state_.conversation.commands;
-  if (what & EV_WRITE) flush(side);
-  if ((what & EV_READ) && leg(side).fd) read(side);
-  count(phase, commands);
-  carry_out();
-}
-
-void Session::count(Phase before, uint64_t commands_before) {
-  auto& counters = *service_.counters;
-  stats::add(counters.commands, state_.conversation.commands - commands_before);
-  if (state_.phase == before) return;
-  if (before == Phase::proving && state_.phase == Phase::relaying) stats::add(counters.logins);
-  if (before < Phase::relaying && state_.phase == Phase::closing) stats::add(counters.refused);
+  happen([&] {
+    if (what & EV_WRITE) flush(side);
+    if ((what & EV_READ) && leg(side).fd) read(side);
+  });
 }
 
 void Session::read(Side side) {

@@ -45,6 +45,8 @@ class Session {
   void on_client(short what) { on_ready(Side::client, what); }
   void on_server(short what) { on_ready(Side::server, what); }
   void on_ready(Side side, short what);
+  template <class Event>
+  void happen(Event event);
   void read(Side side);
   /// Bytes that came encrypted.
   void take_records(Side side, ByteSpan bytes);
@@ -59,8 +61,6 @@ class Session {
   void close(Side side);
   void finish_client();
   void log(log::Level level, std::string_view why);
-  /// Adds what an event has changed to the statistics.
-  void count(Phase before, uint64_t commands_before);
   void update_interest();
 
   Leg& leg(Side side) { return legs_[static_cast<std::size_t>(side)]; }

@@ -504,7 +504,7 @@ TEST_F(JudgedTest, ChangeUserToAnotherAccountIsRefusedAsAWrongPasswordIs) {
   accounts();
   EXPECT_FALSE(to_server.empty());
   EXPECT_NE(to_server, change_user("split"));
-  EXPECT_THAT(logged, HasSubstr("will be refused"));
+  EXPECT_THAT(warned, HasSubstr("is refused"));
   server(packet(1, kOk));
   EXPECT_THAT(error(1),
               testing::StartsWith("1045 Access denied for user 'split'@'10.1.2.3' (using"));
