@@ -27,7 +27,9 @@ struct Options {
   std::string config = "/etc/sluice/sluice.toml";
   std::string key = config::Process{}.secrets_key;
   bool check = false, foreground = false, encrypt = false;
-  std::string parse_config;  // only for the child that the master starts
+  // Only for the child that the master starts.
+  std::string parse_config;
+  config::KeyKinds make_keys;
 };
 
 int check(const std::string& path) {
@@ -163,13 +165,17 @@ int run(int argc, char** argv) {
   app.add_option("--key", options.key, "Key file of --encrypt, made if missing")
       ->capture_default_str();
   app.add_option("--parse-config", options.parse_config)->group("");
+  app.add_flag("--make-ticket-key", options.make_keys.ticket)->group("");
+  app.add_flag("--make-rsa-key", options.make_keys.rsa)->group("");
+  app.add_flag("--make-certificate", options.make_keys.certificate)->group("");
   app.set_version_flag("--version", std::string(kRelease));
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? EX_OK : 2;
   }
-  if (!options.parse_config.empty()) return parse_for_master(options.parse_config);
+  if (!options.parse_config.empty())
+    return parse_for_master(options.parse_config, options.make_keys);
   if (options.check) return check(options.config);
   if (options.encrypt) return encrypt(options.key);
   return serve(options);

@@ -48,6 +48,7 @@ Result<> Master::on_first_config(const config::Config& config) {
 
 void Master::on_commit(const config::Config& before) {
   const auto& now = state_.config.sluice;
+  expiry_.put_off(monotonic_ns());
   if (state_.generation > 1 && before.sluice.log != now.log) {
     if (auto ok = state_.log.open(now.log); !ok)
       log::error("log", "the old target stays", log::kv("error", ok.error().message));
@@ -138,6 +139,7 @@ void Master::on_tick() {
   supervisor_.tick();
   rollout_.tick();
   control_.tick();
+  expiry_.tick(state_.config, monotonic_ns(), wall_clock_s());
   static const bool watched = is_watched();
   if (watched) notify_service_manager("WATCHDOG=1");
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "master/control/server.h"
+#include "master/expiry_reminder.h"
 #include "master/rollout.h"
 #include "master/supervisor.h"
 
@@ -53,6 +54,7 @@ class Master final : public SupervisorUser, public RolloutUser {
   ControlServer control_;
   event::SignalWatch hangup_, terminate_, interrupt_, quit_, child_;
   event::Timer tick_;
+  ExpiryReminder expiry_;
   int background_fd_;
   int exit_code_ = 0;
   bool leaving_ = false;

@@ -7,12 +7,24 @@
 #include <pwd.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "common/base/version.h"
 #include "common/ipc/channel.h"
 #include "common/process/master_link.h"
 #include "master/config/load.h"
 
 namespace sluice::master {
+namespace {
+
+void add_keys(ipc::ParsedConfig& parsed, const config::KeyKinds& wanted) {
+  auto keys = config::make_keys(parsed.config, wanted, wall_clock_s());
+  if (keys)
+    parsed.keys = std::move(*keys);
+  else
+    parsed.problems.push_back({.text = keys.error().message});
+}
+
+}  // namespace
 
 ipc::ParsedConfig read_configuration(const std::string& path, config::Purpose purpose) {
   auto parsed = config::load(path, purpose);
@@ -38,11 +50,13 @@ ipc::ParsedConfig read_configuration(const std::string& path, config::Purpose pu
   return parsed;
 }
 
-int parse_for_master(const std::string& path) {
+int parse_for_master(const std::string& path, const config::KeyKinds& wanted) {
   ipc::Channel channel{UniqueFd(process::kChannelFd)};
   if (!channel.send(ipc::Hello{.role = ipc::Role::parser, .release = std::string(kRelease)}))
     return 1;
-  if (!channel.send(read_configuration(path, config::Purpose::use))) return 1;
+  auto parsed = read_configuration(path, config::Purpose::use);
+  if (config::usable(parsed)) add_keys(parsed, wanted);
+  if (!channel.send(parsed)) return 1;
   while (channel.wants_write()) {
     pollfd ready{channel.fd(), POLLOUT, 0};
     ::poll(&ready, 1, 1000);

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "common/ipc/messages.h"
+#include "master/config/keys.h"
 #include "master/config/parse.h"
 
 namespace sluice::master {
@@ -13,7 +14,8 @@ namespace sluice::master {
 /// calling process: for `--check` (to judge), and for the child.
 ipc::ParsedConfig read_configuration(const std::string& path, config::Purpose purpose);
 
-/// The child's whole life: sends what it read over fd 3. Returns the exit code.
-int parse_for_master(const std::string& path);
+/// The child's whole life: reads the configuration, makes the keys that are wanted and needed, and
+/// sends both over fd 3. Returns the exit code.
+int parse_for_master(const std::string& path, const config::KeyKinds& wanted);
 
 }  // namespace sluice::master

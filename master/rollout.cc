@@ -77,8 +77,12 @@ void Rollout::begin() {
     log::notice("reload", "reading the configuration", log::kv("file", state_.config_path));
     user_.on_reload();
   }
-  auto child = Child::start(*this, loop_, ipc::Role::parser, state_.programs.self.get(),
-                            {"sluiced", "--parse-config", state_.config_path});
+  std::vector<std::string> words{"sluiced", "--parse-config", state_.config_path};
+  if (kind_ == Kind::roll)
+    for (auto& word : arguments(wanted(state_.keys, monotonic_ns())))
+      words.push_back(std::move(word));
+  auto child =
+      Child::start(*this, loop_, ipc::Role::parser, state_.programs.self.get(), std::move(words));
   if (!child) return end({.text = child.error().message});
   parser_ = std::move(*child);
   parser_->deadline_ns = monotonic_ns() + kParseNs;
@@ -125,6 +129,8 @@ void Rollout::parsed(ipc::ParsedConfig message) {
                 .changes = changes_});
   log_problems(candidate_.problems);
   if (state_.generation > 0 && candidate_.config == state_.config) {
+    take_keys();
+    if (candidate_.keys) supervisor_.share_keys();
     return end({.done = true, .text = "nothing has changed", .changes = changes_});
   }
   if (auto ok = prepare(); !ok) {
@@ -145,9 +151,16 @@ void Rollout::parsed(ipc::ParsedConfig message) {
   }
 }
 
+/// Workers that are started from here on get the keys that were made with the configuration.
+void Rollout::take_keys() {
+  keys_before_ = state_.keys;
+  if (candidate_.keys) state_.keys = joined(state_.keys, *candidate_.keys, monotonic_ns());
+}
+
 /// Everything that can fail, before anything changes.
 Result<> Rollout::prepare() {
   const auto& next = candidate_.config;
+  take_keys();
   uid_before_ = std::exchange(state_.uid, candidate_.uid);
   gid_before_ = std::exchange(state_.gid, candidate_.gid);
   control_socket_ = {};
@@ -167,6 +180,7 @@ Result<> Rollout::prepare() {
 }
 
 void Rollout::undo() {
+  state_.keys = std::move(keys_before_);
   state_.uid = uid_before_;
   state_.gid = gid_before_;
   state_.listeners.undo();
@@ -179,6 +193,7 @@ void Rollout::undo() {
 /// back.
 void Rollout::commit() {
   const auto before = std::exchange(state_.config, std::move(candidate_.config));
+  if (candidate_.keys) supervisor_.share_keys();
   candidate_ = {};
   ++state_.generation;
   state_.listeners.commit();

@@ -72,6 +72,7 @@ class Rollout final : public ChildOwner {
  private:
   Result<> on_parsed_config(ipc::ParsedConfig message);
   void begin();
+  void take_keys();
   void parsed(ipc::ParsedConfig parsed);
   Result<> prepare();
   void commit();
@@ -95,6 +96,7 @@ class Rollout final : public ChildOwner {
   ipc::Table changes_;
   UnixSocket control_socket_;
   uint32_t uid_before_ = 0, gid_before_ = 0;
+  Keys keys_before_;
   std::size_t slot_ = 0;
   int attempts_ = 0;
   int64_t closing_until_ns_ = 0;

@@ -10,6 +10,7 @@
 #include "common/cluster/state.h"
 #include "common/config/config.h"
 #include "common/stats/page.h"
+#include "master/keys.h"
 #include "master/listeners.h"
 #include "master/log_output.h"
 #include "master/programs.h"
@@ -54,6 +55,7 @@ struct State {
   config::Config config;
   uint32_t generation = 0;  ///< 0: nothing is in force yet
   uint32_t uid = 0, gid = 0;
+  Keys keys;
   LogOutput log;
   Listeners listeners;
   std::map<std::string, KnownCluster> clusters;

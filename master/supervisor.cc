@@ -180,6 +180,7 @@ Result<> Supervisor::send_worker_start(Child& child, const config::Config& confi
   for (const auto& service : config.services)
     message.service_ids.push_back(state_.service_rows.of(service.name));
   child.send(message, std::array{state_.stats_file.get()});
+  child.send(state_.keys.material);
   for (const auto& service : config.services)
     for (const auto& endpoint : service.listen)
       for (const int fd : SLUICE_TRY(state_.listeners.sockets_for(endpoint, child.slot, slots)))
@@ -345,6 +346,10 @@ void Supervisor::to_workers(const Message& message, std::span<const int> fds) {
   // Some messages are for those alone that serve; those that start got all there was.
   for (Child* child : workers())
     if (ipc::Declared<Message>::kPhases & child->phase()) child->send(message, fds);
+}
+
+void Supervisor::share_keys() {
+  to_workers(state_.keys.material);
 }
 
 void Supervisor::set_log_level(log::Level level) {

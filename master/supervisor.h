@@ -57,6 +57,9 @@ class Supervisor final : public ChildOwner {
   void set_log_level(log::Level level);
   void set_admin(const std::string& cluster, const std::string& server, cluster::Admin admin);
   void refresh_accounts(const std::string& cluster);
+  /// The workers that serve get the shared keys, which have changed; others got them at their
+  /// start.
+  void share_keys();
 
   /// Every worker stops accepting and ends its sessions; on_all_gone() follows.
   void finish(const std::string& reason, int64_t deadline_ns);

@@ -35,6 +35,7 @@ void drain_and_close(std::vector<std::unique_ptr<Acceptor>>& acceptors) {
 struct Worker::Handlers {
   static constexpr auto kTable = std::to_array<ipc::Handler<Worker>>({
       ipc::on<&Worker::on_worker_config>(),
+      ipc::on<&Worker::on_key_material>(),
       ipc::on<&Worker::on_listener>(),
       ipc::on<&Worker::on_start>(),
       ipc::on<&Worker::on_cluster_update>(),
@@ -119,6 +120,11 @@ Result<> Worker::on_worker_config(ipc::WorkerConfig message, std::vector<UniqueF
     services_[entry->config.name] = std::move(entry);
   }
   look_around();
+  return {};
+}
+
+Result<> Worker::on_key_material(ipc::KeyMaterial message) {
+  keys_ = std::move(message);
   return {};
 }
 

@@ -88,6 +88,7 @@ class Worker final : public process::MasterLinkUser {
  private:
   struct Handlers;
   Result<> on_worker_config(ipc::WorkerConfig message, std::vector<UniqueFd> fds);
+  Result<> on_key_material(ipc::KeyMaterial message);
   Result<> on_listener(ipc::Listener message, std::vector<UniqueFd> fds);
   Result<> on_start(ipc::Start);
   Result<> on_cluster_update(ipc::ClusterUpdate message);
@@ -116,6 +117,7 @@ class Worker final : public process::MasterLinkUser {
   process::MasterLink link_;
   ipc::Phase phase_ = ipc::kStarting;
   ipc::WorkerConfig config_;
+  ipc::KeyMaterial keys_;
   stats::Mapping stats_;
   std::map<std::string, std::unique_ptr<ClusterEntry>, std::less<>> clusters_;
   std::map<std::string, std::unique_ptr<ServiceEntry>, std::less<>> services_;

@@ -289,10 +289,12 @@ struct Problem {
 };
 struct ParsedConfig {
   config::Config config;
-  std::vector<Problem> problems;  ///< usable if none of them is more than a warning
-  uint32_t uid = 0, gid = 0;      ///< of [sluice] user and group, looked up where they matter
+  std::vector<Problem> problems;      ///< usable if none of them is more than a warning
+  uint32_t uid = 0, gid = 0;          ///< of [sluice] user and group, looked up where they matter
+  std::optional<KeyMaterial> keys{};  ///< those that were asked for and are needed
   static auto fields(auto& m) {
-    return std::tuple(tag<1>(m.config), tag<2>(m.problems), tag<3>(m.uid), tag<4>(m.gid));
+    return std::tuple(tag<1>(m.config), tag<2>(m.problems), tag<3>(m.uid), tag<4>(m.gid),
+                      tag<5>(m.keys));
   }
 };
 

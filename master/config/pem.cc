@@ -3,37 +3,18 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
-#include <openssl/x509.h>
 #include <time.h>
 
 #include <algorithm>
 #include <array>
-#include <memory>
-#include <optional>
 #include <vector>
+
+#include "master/config/libcrypto.h"
 
 namespace sluice::config {
 namespace {
 
-template <auto Function>
-struct Free {
-  void operator()(auto* object) const noexcept { Function(object); }
-};
-using Bio = std::unique_ptr<BIO, Free<BIO_free_all>>;
-using X509Ptr = std::unique_ptr<X509, Free<X509_free>>;
-using KeyPtr = std::unique_ptr<EVP_PKEY, Free<EVP_PKEY_free>>;
-
-Bio reader_of(std::string_view text) {
-  return Bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
-}
-
-/// What was written into a memory BIO.
-std::string_view written(const Bio& bio) {
-  char* data = nullptr;
-  const auto size = BIO_get_mem_data(bio.get(), &data);
-  return {data, static_cast<std::size_t>(size)};
-}
+using namespace libcrypto;
 
 /// One "-----BEGIN NAME-----" and what it holds.
 struct Block {
@@ -93,29 +74,28 @@ std::optional<int64_t> seconds_of(const ASN1_TIME* time) {
 /// Adds one certificate; false if it is damaged.
 bool add(const Block& block, Certificates& certificates) {
   const unsigned char* der = der_of(block);
-  const X509Ptr x509(d2i_X509(nullptr, &der, static_cast<long>(block.der.reveal().size())));
+  const Certificate x509(d2i_X509(nullptr, &der, static_cast<long>(block.der.reveal().size())));
   if (!x509) return false;
   const auto from = seconds_of(X509_get0_notBefore(x509.get()));
   const auto until = seconds_of(X509_get0_notAfter(x509.get()));
-  const Bio out(BIO_new(BIO_s_mem()));
-  if (!from || !until || !out || PEM_write_bio_X509(out.get(), x509.get()) != 1) return false;
+  const auto pem = pem_of(x509);
+  if (!from || !until || !pem) return false;
   if (certificates.pem.empty()) {
     certificates.not_before_s = *from;
     certificates.not_after_s = *until;
   }
   certificates.latest_not_after_s = std::max(certificates.latest_not_after_s, *until);
-  certificates.pem += written(out);
+  certificates.pem += *pem;
   return true;
 }
 
 Taken<Secret> pkcs8_of(const Block& block) {
   const unsigned char* der = der_of(block);
-  const KeyPtr key(d2i_AutoPrivateKey(nullptr, &der, static_cast<long>(block.der.reveal().size())));
-  const Bio out(BIO_new(BIO_s_secmem()));  // wiped when it is freed
-  if (!key || !out ||
-      PEM_write_bio_PrivateKey(out.get(), key.get(), nullptr, nullptr, 0, nullptr, nullptr) != 1)
-    return refuse("the private key is damaged or of an unknown kind");
-  return Secret(std::string(written(out)));
+  const libcrypto::Key key(
+      d2i_AutoPrivateKey(nullptr, &der, static_cast<long>(block.der.reveal().size())));
+  auto pem = key ? pem_of(key) : std::nullopt;
+  if (!pem) return refuse("the private key is damaged or of an unknown kind");
+  return std::move(*pem);
 }
 
 }  // namespace
@@ -156,8 +136,8 @@ Taken<Secret> read_private_key(const Secret& text) {
 
 bool key_fits(const Certificates& certificates, const Secret& key_pem) {
   const auto certificate_bio = reader_of(certificates.pem), key_bio = reader_of(key_pem.reveal());
-  const X509Ptr x509(PEM_read_bio_X509(certificate_bio.get(), nullptr, nullptr, nullptr));
-  const KeyPtr key(PEM_read_bio_PrivateKey(key_bio.get(), nullptr, nullptr, nullptr));
+  const Certificate x509(PEM_read_bio_X509(certificate_bio.get(), nullptr, nullptr, nullptr));
+  const libcrypto::Key key(PEM_read_bio_PrivateKey(key_bio.get(), nullptr, nullptr, nullptr));
   const bool fits = x509 && key && X509_check_private_key(x509.get(), key.get()) == 1;
   ERR_clear_error();
   return fits;

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "common/base/clock.h"
+#include "common/base/units.h"
 #include "common/base/version.h"
 
 namespace sluice::master {
@@ -106,6 +107,26 @@ std::string target_text(const config::Service& service) {
   if (service.fallback != config::Fallback::none)
     out += fmt::format(", else {}", enum_name(service.fallback));
   return out;
+}
+
+std::string expiry_text(int64_t not_after_s) {
+  return not_after_s == 0 ? "" : format_date(not_after_s);
+}
+
+/// The mode that all servers of a cluster share.
+std::string tls_mode_text(const config::Cluster& cluster) {
+  for (const auto& server : cluster.servers)
+    if (server.tls.mode != cluster.servers.front().tls.mode) return "mixed";
+  return cluster.servers.empty() ? "" : std::string(enum_name(cluster.servers.front().tls.mode));
+}
+
+/// The first of the certificates towards a cluster's servers to expire; 0: there are none.
+int64_t first_expiry(const config::Cluster& cluster) {
+  int64_t first = 0;
+  for (const auto& server : cluster.servers)
+    if (const auto next = server.tls.not_after_s; next != 0 && (first == 0 || next < first))
+      first = next;
+  return first;
 }
 
 // List.
@@ -282,6 +303,9 @@ Reply show_server(const Invocation& in) {
       .add("admin", std::string(enum_name(s.admin)));
   record.add("lag_s", lag_text(s), Kind::number).add("version", s.version);
   record.add("weight", server->weight).add("priority", server->priority);
+  record.add("tls", std::string(enum_name(server->tls.mode)));
+  record.add("tls_verify", std::string(enum_name(server->tls.verify)));
+  record.add("tls_certificate_expires", expiry_text(server->tls.not_after_s));
   record.add("connections", stats::open_connections(*state.stats, row));
   record.add("connected",
              stats::sum(*state.stats, [row](const stats::Lane& lane) -> const stats::Counter& {
@@ -304,6 +328,9 @@ Reply show_service(const Invocation& in) {
   record.add("listen", listeners_text(*service))
       .add("identity", std::string(enum_name(service->identity)));
   record.add("account_mismatch", std::string(enum_name(service->account_mismatch)));
+  record.add("tls", std::string(enum_name(service->tls.mode)));
+  record.add("tls_certificate_expires", expiry_text(service->tls.not_after_s));
+  record.add("tls_client_ca", yes_no(!service->tls.ca_pem.empty()), Kind::boolean);
   record.add("max_connections", service->max_connections).add("connections", t.open);
   record.add("accepted", t.accepted).add("logins", t.logins).add("refused", t.refused);
   record.add("commands", t.commands).add("bytes_in", t.bytes_in).add("bytes_out", t.bytes_out);
@@ -327,6 +354,8 @@ Reply show_cluster(const Invocation& in) {
       .add("problem", has ? known->second.state.problem : "not asked yet");
   record.add("services", services).add("watched_as", cluster->user);
   record.add("interval_ms", cluster->interval_ms).add("max_lag_ms", cluster->max_lag_ms);
+  record.add("tls", tls_mode_text(*cluster));
+  record.add("tls_certificate_expires", expiry_text(first_expiry(*cluster)));
   record.add("view_version", has ? known->second.state.version : 0);
   record.add("accounts_version", has ? known->second.accounts_version : 0);
   for (const auto& server : cluster->servers) {
