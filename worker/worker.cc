@@ -42,7 +42,6 @@ struct Worker::Handlers {
       ipc::on<&Worker::on_accounts_update>(),
       ipc::on<&Worker::on_accounts_checked>(),
       ipc::on<&Worker::on_name_resolved>(),
-      ipc::on<&Worker::on_key_material>(),
       ipc::on<&Worker::on_log_level>(),
       ipc::on<&Worker::on_stop_accepting>(),
       ipc::on<&Worker::on_close_gone>(),
@@ -120,11 +119,6 @@ Result<> Worker::on_worker_config(ipc::WorkerConfig message, std::vector<UniqueF
     services_[entry->config.name] = std::move(entry);
   }
   look_around();
-  return {};
-}
-
-Result<> Worker::on_key_material(ipc::KeyMaterial message) {
-  keys_ = std::move(message);
   return {};
 }
 

@@ -95,7 +95,6 @@ class Worker final : public process::MasterLinkUser {
   Result<> on_accounts_update(ipc::AccountsUpdate message, std::vector<UniqueFd> fds);
   Result<> on_accounts_checked(ipc::AccountsChecked message);
   Result<> on_name_resolved(ipc::NameResolved message);
-  Result<> on_key_material(ipc::KeyMaterial message);
   Result<> on_log_level(ipc::LogLevel message);
   Result<> on_stop_accepting(ipc::StopAccepting);
   Result<> on_close_gone(ipc::CloseGone);
@@ -133,7 +132,6 @@ class Worker final : public process::MasterLinkUser {
   Actions actions_;
   Names names_;
   std::map<std::string, int64_t, std::less<>> asked_names_;  ///< and when
-  ipc::KeyMaterial keys_;
   std::optional<tls::RsaKey> rsa_key_;
   event::Timer tick_;
   uint32_t next_session_ = 0;

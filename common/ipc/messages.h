@@ -149,8 +149,7 @@ struct NameResolved {
   }
 };
 
-/// Keys that all workers share, made by the master's parsing child. Sent before Start, and when
-/// they change.
+/// Keys that all workers share, made by the master's parsing child. Sent before Start.
 struct KeyMaterial {
   Secret ticket_key, ticket_key_before;  ///< of TLS session tickets; `before` opens older ones
   Secret rsa_key_pem;           ///< for passwords of clients without TLS; empty: not needed
@@ -341,7 +340,7 @@ constexpr uint8_t party(Role role) {
   X( 24, ParsedConfig,    kParser,             kMaster,             kStarting,                         0)   \
   X( 25, ResolveName,     kWorker | kMaster,   kMaster | kMonitor,  kServing | kDraining,              0)   \
   X( 26, NameResolved,    kMonitor | kMaster,  kMaster | kWorker,   kServing | kDraining,              0)   \
-  X( 27, KeyMaterial,     kMaster,             kWorker,             kStarting | kServing,              0)   \
+  X( 27, KeyMaterial,     kMaster,             kWorker,             kStarting,                         0)   \
   X( 28, CloseGone,       kMaster,             kWorker,             kServing,                          0)   \
   X( 29, GoneClosed,      kWorker,             kMaster,             kServing,                          0)
 // clang-format on

@@ -95,9 +95,14 @@ void go_on(SessionState& s, const Surroundings& w, Actions& out) {
 
 /// The login may not succeed. Who does not know the password learns no more than that: the server
 /// judges a proof that can't be right, which looks the same for every reason there is.
-void doom(SessionState& s, const Surroundings& w, std::string_view why, Actions& out) {
-  out.log(fmt::format("login as {} will be refused: {}", quoted_account(s.login->user, s.client_ip),
-                      why));
+void doom(SessionState& s, const Surroundings& w, const Judgement& judgement, Actions& out) {
+  auto text = fmt::format("login as {} is refused: {}", quoted_account(s.login->user, s.client_ip),
+                          judgement.reason);
+  // An account that can't be used this way is a matter for whoever made it.
+  if (judgement.verdict == Judgement::Verdict::unknown)
+    out.log(std::move(text));
+  else
+    out.warn(std::move(text));
   s.login->exchange.doomed = true;
   go_on(s, w, out);
 }
