@@ -99,6 +99,7 @@ Result<> Worker::on_worker_config(ipc::WorkerConfig message, std::vector<UniqueF
   if (config_.lane >= stats::kLanes || config_.services.size() != config_.service_ids.size())
     return fail(Errc::ipc_protocol, "WorkerConfig: inconsistent");
   stats_ = SLUICE_TRY(stats::Mapping::map(fds[0].get()));
+  guard_.emplace(stats_->login_guard);
   log::set_level(config_.log_level);
   for (auto& cluster : config_.clusters) {
     auto entry = std::make_unique<ClusterEntry>();
@@ -321,7 +322,8 @@ void Worker::look_around() {
                      .accounts = cluster.accounts ? &*cluster.accounts : nullptr,
                      .accounts_began_ns = cluster.accounts_began_ns,
                      .names = names_,
-                     .own_key = rsa_key_ ? &*rsa_key_ : nullptr});
+                     .own_key = rsa_key_ ? &*rsa_key_ : nullptr,
+                     .guard = guard_ ? &*guard_ : nullptr});
   }
 }
 

@@ -118,6 +118,7 @@ class Worker final : public process::MasterLinkUser {
   ipc::WorkerConfig config_;
   ipc::KeyMaterial keys_;
   stats::Mapping stats_;
+  std::optional<stats::LoginGuard> guard_;
   std::map<std::string, std::unique_ptr<ClusterEntry>, std::less<>> clusters_;
   std::map<std::string, std::unique_ptr<ServiceEntry>, std::less<>> services_;
   std::vector<std::unique_ptr<Acceptor>> acceptors_;

@@ -117,6 +117,7 @@ struct Service {
   AccountMismatch account_mismatch = AccountMismatch::refuse;
   uint32_t max_connections = 0;       ///< client connections over all workers; 0: no limit
   uint32_t login_timeout_ms = 10000;  ///< from accept to the client's OK
+  uint32_t max_failed_logins = 20;    ///< of one address, till its logins are slowed; 0: never
   uint32_t socket_mode = 0777;        ///< of Unix-socket listeners
   std::vector<std::string> proxy_protocol_from;  ///< networks whose PROXY headers are believed
   Tls tls;
@@ -127,7 +128,8 @@ struct Service {
                       tag<5>(m.target), tag<6>(m.fallback), tag<7>(m.identity),
                       tag<8>(m.account_mismatch), tag<9>(m.max_connections),
                       tag<10>(m.login_timeout_ms), tag<11>(m.socket_mode),
-                      tag<12>(m.proxy_protocol_from), tag<13>(m.tls), tag<14>(m.clear_passwords));
+                      tag<12>(m.proxy_protocol_from), tag<13>(m.tls), tag<14>(m.clear_passwords),
+                      tag<15>(m.max_failed_logins));
   }
   bool operator==(const Service&) const = default;
 };

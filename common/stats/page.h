@@ -10,6 +10,7 @@
 
 #include "common/base/result.h"
 #include "common/base/unique_fd.h"
+#include "common/stats/login_guard.h"
 
 namespace sluice::stats {
 
@@ -45,6 +46,7 @@ struct Page {
   Counter lanes_used;  ///< lanes at or above this were never given out
   std::array<Counter, 7> reserved;
   std::array<Lane, kLanes> lanes;
+  LoginGuardPage login_guard;
 };
 
 /// One more, one less, for a counter with a single writer.

@@ -219,6 +219,9 @@ constexpr Key kSchema[] = {
         "client connections at a time; 0 is no limit").between(0, 10'000'000),
     row("service.*", "login_timeout", Type::duration, at<&Service::login_timeout_ms>, "10s",
         "how long a login may take").between(100ms, 1h),
+    row("service.*", "max_failed_logins", Type::integer, at<&Service::max_failed_logins>, "20",
+        "failed logins of one address before its next ones are slowed; 0 is never")
+        .between(0, 500),
     row("service.*", "socket_mode", Type::mode, at<&Service::socket_mode>, "0777",
         "mode of the Unix sockets").between(0, 0777),
     row("service.*", "proxy_protocol_from", Type::networks, at<&Service::proxy_protocol_from>, "",

@@ -200,7 +200,22 @@ void take_answer(SessionState& s, const Surroundings& w, Actions& out) {
   s.held.assign(login.from_client.begin() + static_cast<std::ptrdiff_t>(packet->size),
                 login.from_client.end());
   wipe(login.from_client);
-  judge_login(s, w, out);
+  await_turn(s, w, out);
+}
+
+void await_turn(SessionState& s, const Surroundings& w, Actions& out) {
+  const auto allowed = w.service.max_failed_logins;
+  if (w.guard == nullptr || allowed == 0) return judge_login(s, w, out);
+  const auto turn = w.guard->admit(s.client_ip, s.login->user, allowed, w.now_ns);
+  if (!turn) {
+    if (!s.login->change_user) excuse_absent_client(out);
+    return refuse(
+        s, w, access_denied(s, "too many logins from this address have failed; try again later"),
+        out);
+  }
+  if (*turn <= w.now_ns) return judge_login(s, w, out);
+  s.phase = Phase::slowed;
+  s.deadline_ns = *turn;
 }
 
 void judge_login(SessionState& s, const Surroundings& w, Actions& out) {

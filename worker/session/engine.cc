@@ -42,6 +42,7 @@ constexpr PhaseRow kPhases[] = {
     {Phase::connecting,      false, true,          nothing,            greeting_bytes,     greeting_cut,  greeting_late},
     {Phase::greeted,         true,  true,          answer_bytes,       bytes_out_of_turn,  login_cut,     login_late},
     {Phase::securing_client, true,  true,          nothing,            bytes_out_of_turn,  login_cut,     login_late},
+    {Phase::slowed,          false, true,          nothing,            bytes_out_of_turn,  login_cut,     judge_login},
     {Phase::judging,         false, true,          nothing,            bytes_out_of_turn,  login_cut,     judge_login},
     {Phase::securing_server, false, true,          nothing,            nothing,            login_cut,     login_late},
     {Phase::proving,         true,  true,          proof_from_client,  proof_from_server,  login_cut,     login_late},

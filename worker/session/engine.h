@@ -15,6 +15,7 @@
 
 #include "common/accounts/table.h"
 #include "common/base/networks.h"
+#include "common/stats/login_guard.h"
 #include "worker/auth/names.h"
 #include "worker/routers/router.h"
 #include "worker/session/actions.h"
@@ -35,6 +36,7 @@ struct Surroundings {
   const Names& names;
   const tls::RsaKey* own_key =
       nullptr;  ///< for passwords of clients without TLS; null: there is none
+  stats::LoginGuard* guard = nullptr;  ///< null: nobody is slowed
   int64_t now_ns = 0;
 
   /// The settings of a server; null when it is not configured any more.

@@ -79,6 +79,8 @@ void refused(SessionState& s, const Surroundings& w, ByteSpan payload, Actions& 
   auto& login = *s.login;
   const bool by_server = static_cast<uint8_t>(payload[0]) == kErr;
   const auto error = mysql::parse_error(payload);
+  const bool denied = !error || error->number == mysql::kAccessDenied;
+  if (w.guard && denied) w.guard->failed(s.client_ip, login.user, w.now_ns);
   login.answer = refusal_of(s, w, payload);
   out.log(
       fmt::format("login refused by {}: {}", s.server, error ? error->message : "(it was not)"));
@@ -96,6 +98,7 @@ void accepted(SessionState& s, const Surroundings& w, ByteSpan payload, Actions&
   to_client(s, payload, out);
   auto& login = *s.login;
   out.log(login.change_user ? "changed the user" : "logged in");
+  if (w.guard) w.guard->succeeded(s.client_ip, login.user, w.now_ns);
   s.user = login.user;
   s.database = login.database;
   if (login.change_user) ++s.conversation.commands;

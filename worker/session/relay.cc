@@ -35,7 +35,7 @@ void change_user(SessionState& s, const Surroundings& w, Actions& out) {
   login->answer.assign(packet->payload.begin(), packet->payload.end());
   s.login = std::move(login);
   s.held.erase(s.held.begin(), s.held.begin() + static_cast<std::ptrdiff_t>(packet->size));
-  judge_login(s, w, out);
+  await_turn(s, w, out);
 }
 
 bool holds_command(const SessionState& s) {

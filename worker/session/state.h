@@ -26,6 +26,7 @@ enum class Phase : uint8_t {
   connecting,       ///< a server was chosen: connecting, up to its greeting
   greeted,          ///< the client has the server's greeting, its answer is awaited
   securing_client,  ///< it asked for TLS
+  slowed,           ///< its address failed to log in often: its turn is awaited
   judging,          ///< its answer is here, its account is looked up; the server has not got it yet
   securing_server,  ///< the server was asked for TLS
   proving,          ///< client and server settle the proof between them; the server decides
@@ -134,9 +135,10 @@ template <>
 inline constexpr auto kEnumNames<worker::Side> = names("client", "server");
 template <>
 inline constexpr auto kEnumNames<worker::Phase> = names("announced", "waiting", "connecting",
-                                                        "greeted", "securing client", "judging",
-                                                        "securing server", "proving", "refusing",
-                                                        "relaying", "ending", "closing", "over");
+                                                        "greeted", "securing client", "slowed",
+                                                        "judging", "securing server", "proving",
+                                                        "refusing", "relaying", "ending", "closing",
+                                                        "over");
 template <>
 inline constexpr auto kEnumNames<worker::ProofStep> = names("relayed", "password due", "key due",
                                                             "own key given");

@@ -40,6 +40,8 @@ void header_late(SessionState& s, const Surroundings& w, Actions& out);
 void answer_bytes(SessionState& s, const Surroundings& w, ByteSpan bytes, Actions& out);
 /// What is in login->from_client: the answer to the greeting, if it is whole.
 void take_answer(SessionState& s, const Surroundings& w, Actions& out);
+/// Where the client's address has failed to log in often, it has to wait for its turn.
+void await_turn(SessionState& s, const Surroundings& w, Actions& out);
 /// The account of login->answer: lets it go on, waits for what is not known yet, or refuses.
 void judge_login(SessionState& s, const Surroundings& w, Actions& out);
 /// Whether the tables have to say anything about this login at all.
