@@ -89,14 +89,15 @@ bool any_name(const Table& table, std::string_view user) {
   return false;
 }
 
-/// Whether each grant host of exactly this user covers both or neither.
-bool grants_agree(const Table& table, std::string_view user, const Peer& a, const Peer& b) {
+/// The first grant host of exactly this user that covers only one of the two.
+std::optional<Table::Grant> difference(const Table& table, std::string_view user, const Peer& a,
+                                       const Peer& b) {
   for (std::size_t i = first_grant_of(table, user); i < table.grant_hosts(); ++i) {
     const auto grant = table.grant_host(i);
     if (!grant || grant->user != user) break;
-    if (covers(table, grant->host, a) != covers(table, grant->host, b)) return false;
+    if (covers(table, grant->host, a) != covers(table, grant->host, b)) return grant;
   }
-  return true;
+  return std::nullopt;
 }
 
 /// "If a name is specified, we compare it": nothing named, nothing compared.
@@ -107,11 +108,11 @@ bool is_or_unnamed(std::string_view demanded, std::string_view actual) {
 }  // namespace
 
 Peer as_seen_by(const Table& table, const Peer& client) {
-  if (client.ip.empty()) return {"", std::string(kLocalhost)};
+  if (client.ip.empty() && client.name.empty()) return {"", std::string(kLocalhost)};
   Peer seen = client;
   if (seen.ip.starts_with(kMappedIpv4) && parse_ipv4(seen.ip.substr(kMappedIpv4.size())))
     seen.ip.erase(0, kMappedIpv4.size());
-  if (table.skip_name_resolve())
+  if (table.skip_name_resolve() && !client.ip.empty())
     seen.name.clear();
   else if (seen.ip == "127.0.0.1" || seen.ip == "::1")
     seen.name = kLocalhost;
@@ -148,9 +149,14 @@ bool names_matter(const Table& table, std::string_view user) {
 }
 
 bool same_grants(const Table& table, std::string_view user, const Peer& a, const Peer& b) {
+  return !differing_grant(table, user, a, b);
+}
+
+std::optional<Table::Grant> differing_grant(const Table& table, std::string_view user,
+                                            const Peer& a, const Peer& b) {
   const Peer one = as_seen_by(table, a), other = as_seen_by(table, b);
-  return grants_agree(table, without_quotes(user), one, other) &&
-         grants_agree(table, "", one, other);
+  if (const auto own = difference(table, without_quotes(user), one, other)) return own;
+  return difference(table, "", one, other);
 }
 
 bool tls_satisfied(const Account& account, const ClientTls& client) {

@@ -8,9 +8,10 @@
 
 namespace sluice::accounts {
 
-/// The client as the table's server sees it: an IPv4-mapped IPv6 address is IPv4, a Unix socket is
-/// "localhost", and so are 127.0.0.1 and ::1 unless the server has skip_name_resolve, with which no
-/// other name counts. Source: MariaDB sql/hostname.cc ip_to_hostname(), sql/sql_connect.cc.
+/// The client as the table's server sees it: an IPv4-mapped IPv6 address is IPv4, a Unix socket
+/// (neither address nor name) is "localhost", and so are 127.0.0.1 and ::1 unless the server has
+/// skip_name_resolve, with which no other name counts. Source: MariaDB sql/hostname.cc
+/// ip_to_hostname(), sql/sql_connect.cc.
 Peer as_seen_by(const Table& table, const Peer& client);
 
 /// The row that the server would choose for a login as `user` from `client`; nothing if it would
@@ -43,6 +44,10 @@ bool names_matter(const Table& table, std::string_view user);
 /// each anonymous one, covers both or neither. Anonymous ones count for everybody.
 /// Source: MariaDB sql/sql_acl.cc acl_get(): "if (!acl_db->user || !strcmp(user, acl_db->user))".
 bool same_grants(const Table& table, std::string_view user, const Peer& a, const Peer& b);
+
+/// The first grant host that covers only one of the two, for people.
+std::optional<Table::Grant> differing_grant(const Table& table, std::string_view user,
+                                            const Peer& a, const Peer& b);
 
 /// What a client's own connection has of TLS: what the server would see were it connected directly.
 struct ClientTls {
