@@ -61,6 +61,7 @@ class Child {
   bool stopped = false;     ///< has said that it takes no more connections
   bool finishing = false;   ///< was told to end its sessions
   LogThrottle log_throttle;
+  LogThrottle request_throttle{2000, 500};  ///< of what it wants from the monitor
 
  private:
   Child(ChildOwner& owner, ipc::Role role, pid_t pid, UniqueFd channel, std::string name);

@@ -1,6 +1,7 @@
 #include "master/supervisor.h"
 
 #include <fmt/format.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -89,6 +90,8 @@ struct Supervisor::Handlers {
       ipc::on<&Supervisor::on_cluster_update>(),
       ipc::on<&Supervisor::on_accounts_update>(),
       ipc::on<&Supervisor::on_accounts_checked>(),
+      ipc::on<&Supervisor::on_resolve_name>(),
+      ipc::on<&Supervisor::on_name_resolved>(),
   });
 };
 
@@ -306,8 +309,19 @@ Result<> Supervisor::on_leaving(ipc::Leaving) {
 }
 
 Result<> Supervisor::on_refresh_accounts(ipc::RefreshAccounts message) {
-  refresh_accounts(message.cluster);
+  if (may_ask_monitor()) refresh_accounts(message.cluster);
   return {};
+}
+
+/// Whether what a worker asks is passed on. One that asks for more than its clients can need does
+/// not get the monitor's whole attention.
+bool Supervisor::may_ask_monitor() {
+  auto& throttle = speaking_->request_throttle;
+  if (!throttle.allow(monotonic_ns())) return false;
+  if (const auto left_out = throttle.take_left_out())
+    log::warning("child", "asks too much of the monitor", log::kv("process", speaking_->name()),
+                 log::kv("left_out", left_out));
+  return monitor_ && monitor_->phase() == ipc::kServing;
 }
 
 void Supervisor::refresh_accounts(const std::string& cluster) {
@@ -338,6 +352,18 @@ Result<> Supervisor::on_accounts_update(ipc::AccountsUpdate message, std::vector
 Result<> Supervisor::on_accounts_checked(ipc::AccountsChecked message) {
   to_workers(message);
   user_.on_accounts_checked(message);
+  return {};
+}
+
+Result<> Supervisor::on_resolve_name(ipc::ResolveName message) {
+  if (message.ip.size() >= INET6_ADDRSTRLEN)
+    return fail(Errc::ipc_protocol, "ResolveName: this is no address");
+  if (may_ask_monitor()) monitor_->send(message);
+  return {};
+}
+
+Result<> Supervisor::on_name_resolved(ipc::NameResolved message) {
+  to_workers(message);
   return {};
 }
 

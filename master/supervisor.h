@@ -94,7 +94,10 @@ class Supervisor final : public ChildOwner {
   Result<> on_cluster_update(ipc::ClusterUpdate message);
   Result<> on_accounts_update(ipc::AccountsUpdate message, std::vector<UniqueFd> fds);
   Result<> on_accounts_checked(ipc::AccountsChecked message);
+  Result<> on_resolve_name(ipc::ResolveName message);
+  Result<> on_name_resolved(ipc::NameResolved message);
 
+  bool may_ask_monitor();
   Result<> send_worker_start(Child& child, const config::Config& config, std::size_t slots);
   ipc::Privileges privileges() const;
   template <class Message>

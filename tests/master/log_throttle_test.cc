@@ -35,6 +35,15 @@ TEST(LogThrottle, KeepsNoMoreThanABurst) {
   EXPECT_EQ(passed, LogThrottle::kBurst);
 }
 
+TEST(LogThrottle, OthersMayBeGivenMore) {
+  LogThrottle throttle(2000, 500);
+  int64_t passed = 0;
+  while (throttle.allow(kSecondNs)) ++passed;
+  EXPECT_EQ(passed, 2000);
+  while (throttle.allow(2 * kSecondNs)) ++passed;
+  EXPECT_EQ(passed, 2500);
+}
+
 TEST(LogThrottle, OrdinaryLoggingIsNeverHeldUp) {
   LogThrottle throttle;
   for (int64_t now = kSecondNs; now < 100 * kSecondNs; now += kSecondNs / 40)
