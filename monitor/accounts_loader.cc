@@ -5,10 +5,11 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 #include <chrono>
 #include <memory>
-
-#include "monitor/accounts_rows.h"
+#include <span>
 
 namespace sluice::monitor {
 namespace {
@@ -65,10 +66,12 @@ class Loader {
 
   Result<Contents> run() {
     if (::mysql_set_character_set(mysql_, "utf8mb4") != 0) return failure("set the character set");
-    if (::mysql_query(mysql_, "SET SESSION sql_mode = ''") != 0) return failure("set sql_mode");
+    if (::mysql_query(mysql_, "SET SESSION sql_mode = '', time_zone = '+00:00'") != 0)
+      return failure("set sql_mode and time_zone");
     SLUICE_TRY(ask_server());
-    SLUICE_TRY(read_accounts());
-    for (Row& row : contents_.rows) judge(row, contents_.flavour, contents_.skip_name_resolve);
+    SLUICE_TRY(facts_.has_global_priv() ? read_global_priv() : read_user_table());
+    SLUICE_TRY(read_grant_hosts());
+    for (Row& row : contents_.rows) judge(row, rules_);
     const auto now = std::chrono::system_clock::now().time_since_epoch();
     contents_.loaded_s =
         static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(now).count());
@@ -78,79 +81,86 @@ class Loader {
  private:
   /// Whose rules it follows, whether it resolves names, and how old it is.
   Result<> ask_server() {
-    // The version may be faked (version=…), the engine behind MariaDB's system tables can't be.
-    auto answer =
-        SLUICE_TRY(query("SHOW GLOBAL VARIABLES WHERE Variable_name IN "
-                         "('skip_name_resolve', 'version', 'aria_page_checksum')",
-                         "ask for its variables"));
-    contents_.flavour = Flavour::mysql;
-    while (answer.next()) {
-      const auto name = answer.text(0);
-      if (name == "skip_name_resolve") contents_.skip_name_resolve = answer.text(1) == "ON";
-      if (name == "version") version_ = answer.text(1);
-      if (name == "aria_page_checksum") contents_.flavour = Flavour::mariadb;
-    }
-    return finished("ask for its variables");
-  }
-
-  /// global_priv decides wherever there is one: the view mysql.user that MariaDB 10.4 keeps beside
-  /// it shows neither locks nor alternatives.
-  Result<> read_accounts() {
-    if (contents_.flavour == Flavour::mysql || before_global_priv()) return read_user_table();
-    return read_global_priv();
-  }
-
-  /// MariaDB 10.3 and older. "10.3.39-MariaDB", "5.5.68-MariaDB".
-  bool before_global_priv() const {
-    unsigned major = 0, minor = 0;
-    if (std::sscanf(version_.c_str(), "%u.%u", &major, &minor) != 2) return false;
-    if (version_.find("MariaDB") == std::string::npos) return false;  // faked: says nothing
-    return major < 10 || (major == 10 && minor < 4);
+    static constexpr const char* kWhat = "ask for its variables";
+    auto answer = SLUICE_TRY(query(
+        fmt::format("SHOW GLOBAL VARIABLES WHERE Variable_name IN ({})", ServerFacts::kVariables),
+        kWhat));
+    while (answer.next()) facts_.note(answer.text(0), answer.text(1));
+    SLUICE_TRY(finished(kWhat));
+    rules_ = facts_.rules();
+    contents_.flavour = rules_.flavour;
+    contents_.skip_name_resolve = rules_.skip_name_resolve;
+    return {};
   }
 
   Result<> read_global_priv() {
     static constexpr const char* kWhat = "read mysql.global_priv";
     auto answer =
-        SLUICE_TRY(query("SELECT User, Host, Priv FROM mysql.global_priv", kWhat, "global_priv"));
+        SLUICE_TRY(query("SELECT User, Host, Priv FROM mysql.global_priv", kWhat, kGlobalPriv));
     while (answer.next())
-      SLUICE_TRY(add(row_from_json(answer.text(0), answer.text(1), answer.text(2)), answer));
+      SLUICE_TRY(
+          add(row_from_json(answer.text(0), answer.text(1), answer.text(2), rules_), answer));
     return finished(kWhat);
   }
 
   Result<> read_user_table() {
     static constexpr const char* kWhat = "read mysql.user";
-    auto answer = SLUICE_TRY(query("SELECT * FROM mysql.user", kWhat, "user"));
+    auto answer = SLUICE_TRY(query("SELECT * FROM mysql.user", kWhat, kUserTable));
     const auto names = answer.column_names();
     for (const char* needed : {"user", "host"})
       if (std::ranges::find(names, needed) == names.end())
         return fail(Errc::bad_input,
                     fmt::format("{}: mysql.user has no column {}", contents_.source, needed));
     while (answer.next())
-      SLUICE_TRY(add(row_from_columns(UserColumns(names, answer.values())), answer));
+      SLUICE_TRY(add(row_from_columns(UserColumns(names, answer.values()), rules_), answer));
+    return finished(kWhat);
+  }
+
+  /// Rows for everybody's host say nothing that matters here, and are most of them. Compared as
+  /// bytes: a collation must not take two hosts for one.
+  Result<> read_grant_hosts() {
+    static constexpr const char* kWhat = "read the hosts of its grants";
+    std::string sql;
+    const auto select = [&](const char* table, const char* host) {
+      sql += fmt::format(
+          "{}SELECT DISTINCT CAST(User AS BINARY), CAST({} AS BINARY) FROM mysql.{} "
+          "WHERE {} NOT IN ('', '%')",
+          sql.empty() ? "" : " UNION ", host, table, host);
+    };
+    for (const char* table : kGrantTables) select(table, "Host");
+    select("proxies_priv", "Proxied_host");  // compared with the client's host, too
+    auto answer = SLUICE_TRY(query(sql, kWhat, kGrantTables));
+    while (answer.next()) {
+      SLUICE_TRY(count(answer));
+      contents_.grant_hosts.push_back({answer.text(0), answer.text(1)});
+    }
     return finished(kWhat);
   }
 
   Result<> add(Row row, const Answer& answer) {
-    for (const auto& value : answer.values()) bytes_ += value ? value->size() : 0;
-    if (contents_.rows.size() == kMaxAccounts || bytes_ > kMaxAccountBytes) {
-      // What is still to come must not be waited for, and could be endless.
-      ::shutdown(static_cast<int>(::mysql_get_socket(mysql_)), SHUT_RDWR);
-      return fail(Errc::bad_input,
-                  fmt::format("{}: more than {} accounts, or {} MiB of them", contents_.source,
-                              kMaxAccounts, kMaxAccountBytes >> 20));
-    }
+    SLUICE_TRY(count(answer));
     contents_.rows.push_back(std::move(row));
     return {};
   }
 
-  /// `table` in the database mysql is what the statement reads; for the error.
-  Result<Answer> query(const char* sql, const char* what, const char* table = nullptr) {
-    if (::mysql_query(mysql_, sql) != 0) {
-      const unsigned code = ::mysql_errno(mysql_);
-      if (table != nullptr &&
-          (code == ER_TABLEACCESS_DENIED_ERROR || code == ER_COLUMNACCESS_DENIED_ERROR ||
-           code == ER_DBACCESS_DENIED_ERROR))
-        return privilege_needed(table);
+  /// Another row has come. What is still to come after too many must not be waited for, and could
+  /// be endless.
+  Result<> count(const Answer& answer) {
+    for (const auto& value : answer.values()) bytes_ += value ? value->size() : 0;
+    if (contents_.rows.size() < kMaxAccounts && contents_.grant_hosts.size() < kMaxAccounts &&
+        bytes_ <= kMaxAccountBytes)
+      return {};
+    ::shutdown(static_cast<int>(::mysql_get_socket(mysql_)), SHUT_RDWR);
+    return fail(Errc::bad_input,
+                fmt::format("{}: more than {} accounts or grants, or {} MiB of them",
+                            contents_.source, kMaxAccounts, kMaxAccountBytes >> 20));
+  }
+
+  /// `tables` of the database mysql are what the statement reads; for the error.
+  Result<Answer> query(const std::string& sql, const char* what,
+                       std::span<const char* const> tables = {}) {
+    if (::mysql_real_query(mysql_, sql.data(), sql.size()) != 0) {
+      if (!tables.empty() && is_denial(::mysql_errno(mysql_))) return privileges_needed(tables);
       return failure(what);
     }
     MYSQL_RES* result = ::mysql_use_result(mysql_);
@@ -169,12 +179,23 @@ class Loader {
                                                ::mysql_error(mysql_), ::mysql_errno(mysql_)));
   }
 
-  tl::unexpected<Error> privilege_needed(const char* table) {
-    std::string refusal = ::mysql_error(mysql_);
-    return fail(
-        Errc::denied,
-        fmt::format("{}: can't read its accounts: {}; needed: GRANT SELECT ON mysql.{} TO {}",
-                    contents_.source, refusal, table, current_user()));
+  static bool is_denial(unsigned code) {
+    return code == ER_TABLEACCESS_DENIED_ERROR || code == ER_COLUMNACCESS_DENIED_ERROR ||
+           code == ER_DBACCESS_DENIED_ERROR;
+  }
+
+  /// All GRANTs that are missing, not just the first.
+  tl::unexpected<Error> privileges_needed(std::span<const char* const> tables) {
+    const std::string refusal = ::mysql_error(mysql_), me = current_user();
+    std::string grants;
+    for (const char* table : tables) {
+      auto answer = query(fmt::format("SELECT 1 FROM mysql.{} LIMIT 0", table), "");
+      if (answer || !is_denial(::mysql_errno(mysql_))) continue;
+      grants +=
+          fmt::format("{}GRANT SELECT ON mysql.{} TO {}", grants.empty() ? "" : "; ", table, me);
+    }
+    return fail(Errc::denied, fmt::format("{}: can't read its accounts: {}; needed: {}",
+                                          contents_.source, refusal, grants));
   }
 
   /// The account we are, as GRANT wants it: 'sluice'@'10.0.0.%'.
@@ -185,13 +206,49 @@ class Loader {
     return name;
   }
 
+  static constexpr std::array kGlobalPriv{"global_priv"};
+  static constexpr std::array kUserTable{"user"};
+  static constexpr std::array kGrantTables{"db", "tables_priv", "columns_priv", "procs_priv",
+                                           "proxies_priv"};
+
   MYSQL* mysql_;
   Contents contents_;
-  std::string version_;
+  ServerFacts facts_;
+  ServerRules rules_;
   std::size_t bytes_ = 0;
 };
 
 }  // namespace
+
+void ServerFacts::note(std::string_view name, std::string_view value) {
+  if (name == "skip_name_resolve") rules_.skip_name_resolve = value == "ON";
+  if (name == "require_secure_transport") rules_.require_secure_transport = value == "ON";
+  if (name == "default_password_lifetime")
+    std::from_chars(value.data(), value.data() + value.size(), rules_.default_password_lifetime);
+  if (name == "version") version_ = value;
+  if (name == "aria_page_checksum") rules_.flavour = Flavour::mariadb;
+}
+
+ServerRules ServerFacts::rules() const {
+  auto rules = rules_;
+  if (rules.flavour == Flavour::mysql && older_than(8, 0, 23)) rules.flavour = Flavour::mysql_old;
+  return rules;
+}
+
+bool ServerFacts::has_global_priv() const {
+  if (rules_.flavour != Flavour::mariadb) return false;
+  const bool faked = version_.find("MariaDB") == std::string::npos;  // says nothing
+  return faked || !older_than(10, 4, 0);
+}
+
+/// No number where one is expected, as in Aurora's "8.0.mysql_aurora.3.05.2": not older.
+bool ServerFacts::older_than(unsigned major, unsigned minor, unsigned patch) const {
+  unsigned mine[] = {0, 0, 0};
+  const int found =
+      std::clamp(std::sscanf(version_.c_str(), "%u.%u.%u", &mine[0], &mine[1], &mine[2]), 0, 3);
+  const unsigned other[] = {major, minor, patch};
+  return std::lexicographical_compare(mine, mine + found, other, other + found);
+}
 
 Result<Contents> load_accounts(MYSQL* connection, const std::string& server_name) {
   return Loader(connection, server_name).run();

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <functional>
 #include <system_error>
 #include <thread>
 
@@ -47,6 +46,7 @@ using Shared = AccountsWatch::Shared;
 struct Job {
   config::Cluster cluster;
   std::vector<AccountsSource> sources;
+  int64_t began_ns = 0;
   bool requested = false;
 };
 
@@ -58,6 +58,7 @@ class Loader {
     while (auto job = next_job()) {
       AccountsLoaded note;
       note.requested = job->requested;
+      note.began_ns = job->began_ns;
       load(*job, note);
       shared_->mailbox->post({shared_->id, std::move(note)});
     }
@@ -76,7 +77,8 @@ class Loader {
       const int64_t now = monotonic_ns();
       const int64_t due =
           shared_->schedule.due_ns(shared_->cluster.accounts_interval_ms * kMillisecondNs);
-      if (due <= now) return Job{shared_->cluster, shared_->sources, shared_->schedule.begin(now)};
+      if (due <= now)
+        return Job{shared_->cluster, shared_->sources, now, shared_->schedule.begin(now)};
       shared_->changed.wait_for(lock, std::chrono::nanoseconds(due - now));
     }
   }
@@ -92,7 +94,7 @@ class Loader {
         continue;
       }
       note.error.clear();
-      publish(std::move(*contents), note);
+      publish(*contents, note);
       return;
     }
   }
@@ -124,23 +126,19 @@ class Loader {
     return fail(Errc::unavailable, error);
   }
 
-  /// Fills in the encoded table if it differs from the last one in more than time and source.
-  void publish(accounts::Contents contents, AccountsLoaded& note) {
-    const auto loaded_s = std::exchange(contents.loaded_s, 0);
-    auto source = std::exchange(contents.source, {});
-    const auto hash = std::hash<std::string_view>{}(as_text(accounts::encode(contents)));
-    if (last_hash_ == hash) return;
-    last_hash_ = hash;
-    contents.loaded_s = loaded_s;
-    contents.source = std::move(source);
-    note.encoded = accounts::encode(contents);
+  /// Fills in the encoded table if it says something else than the last one.
+  void publish(const accounts::Contents& contents, AccountsLoaded& note) {
+    auto encoded = accounts::encode(contents);
+    const auto fingerprint = accounts::fingerprint(encoded);
+    if (std::exchange(last_fingerprint_, fingerprint) != fingerprint)
+      note.encoded = std::move(encoded);
   }
 
   const std::shared_ptr<Shared> shared_;
   std::optional<Connection> connection_;
   AccountsSource connected_to_;
   std::string user_;
-  std::optional<std::size_t> last_hash_;
+  std::optional<std::size_t> last_fingerprint_;
 };
 
 }  // namespace

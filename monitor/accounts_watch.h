@@ -1,6 +1,7 @@
 // Keeps the accounts of one cluster fresh: a thread with a connection of its own loads the grant
 // tables at the start, on the cluster's interval and on request, at most once a second. Requests in
-// between collapse into the next load. Like a Watcher it only posts notes and is never joined.
+// between, and while a load runs, collapse into the next load. Like a Watcher it only posts notes
+// and is never joined.
 #pragma once
 
 #include <condition_variable>

@@ -6,6 +6,7 @@
 
 #include "common/accounts/match.h"
 #include "common/base/clock.h"
+#include "monitor/account_text.h"
 
 namespace sluice::monitor {
 namespace {
@@ -13,15 +14,6 @@ namespace {
 using ipc::Kind;
 using ipc::Table;
 using Arguments = std::vector<std::string>;
-
-std::string plugins_of(const accounts::Account& account) {
-  std::string text;
-  for (const auto& proof : account.proofs) {
-    if (!text.empty()) text += " or ";
-    text += proof.plugin;
-  }
-  return text;
-}
 
 Result<accounts::Table> open_table(const std::string& cluster, const KnownAccounts& known) {
   if (known.encoded.empty())
@@ -49,29 +41,40 @@ Result<std::vector<std::pair<std::string, const ClusterWatch*>>> clusters_meant(
   return out;
 }
 
-Result<Table> ask_list_accounts(const Clusters& clusters, const Arguments& arguments) {
+Result<Table> ask_list_accounts(const Clusters& clusters, const Names&,
+                                const Arguments& arguments) {
   Table out;
-  out.columns = {{"cluster", Kind::text}, {"user", Kind::text},      {"host", Kind::text},
-                 {"plugin", Kind::text},  {"usable", Kind::boolean}, {"reason", Kind::text}};
-  for (const auto& [name, watch] : SLUICE_TRY(clusters_meant(clusters, arguments, 0)))
-    list_accounts(name, watch->accounts(), out);
-  return out;
-}
-
-Result<Table> ask_explain_login(const Clusters& clusters, const Arguments& arguments) {
-  if (arguments.size() < 2) return fail(Errc::bad_input, "USER and HOST are needed");
-  Table out;
-  out.columns = {{"cluster", Kind::text},
-                 {"user", Kind::text},
-                 {"host", Kind::text},
-                 {"chosen", Kind::boolean},
+  out.columns = {{"cluster", Kind::text}, {"user", Kind::text}, {"host", Kind::text},
+                 {"plugins", Kind::text}, {"tls", Kind::text},  {"state", Kind::text},
                  {"reason", Kind::text}};
-  for (const auto& [name, watch] : SLUICE_TRY(clusters_meant(clusters, arguments, 2)))
-    SLUICE_TRY(explain_login(name, watch->accounts(), arguments[0], arguments[1], out));
+  for (const auto& [name, watch] : SLUICE_TRY(clusters_meant(clusters, arguments, 0)))
+    list_accounts(name, watch->accounts(), static_cast<uint64_t>(wall_clock_s()), out);
   return out;
 }
 
-Result<Table> ask_show_server(const Clusters& clusters, const Arguments& arguments) {
+WayToServer way_to_primary(const ClusterWatch& watch) {
+  for (const auto& server : watch.cluster().servers) {
+    const auto* state = watch.state().server(server.name);
+    const auto* seen = watch.observation(server.name);
+    if (state && seen && state->role == cluster::Role::primary)
+      return {server.name, seen->outgoing_ip, server.proxy_protocol};
+  }
+  return {};
+}
+
+Result<Table> ask_explain_login(const Clusters& clusters, const Names& names,
+                                const Arguments& arguments) {
+  if (arguments.size() < 2) return fail(Errc::bad_input, "USER and HOST are needed");
+  auto out = explain_login_table();
+  const Login login{arguments[0], arguments[1]};
+  for (const auto& [name, watch] : SLUICE_TRY(clusters_meant(clusters, arguments, 2)))
+    SLUICE_TRY(explain_login(name, SLUICE_TRY(open_table(name, watch->accounts())), login,
+                             way_to_primary(*watch), names, static_cast<uint64_t>(wall_clock_s()),
+                             out));
+  return out;
+}
+
+Result<Table> ask_show_server(const Clusters& clusters, const Names&, const Arguments& arguments) {
   if (arguments.empty()) return fail(Errc::bad_input, "CLUSTER/NAME is needed");
   std::string cluster = arguments[0], server = arguments.size() > 1 ? arguments[1] : "";
   if (const auto slash = cluster.find('/'); server.empty() && slash != cluster.npos) {
@@ -83,7 +86,7 @@ Result<Table> ask_show_server(const Clusters& clusters, const Arguments& argumen
 
 struct Question {
   std::string_view words;
-  Result<Table> (*answer)(const Clusters& clusters, const Arguments& arguments);
+  Result<Table> (*answer)(const Clusters& clusters, const Names& names, const Arguments& arguments);
 };
 constexpr Question kQuestions[] = {
     {"list accounts", ask_list_accounts},
@@ -156,83 +159,49 @@ void add_wsrep(Record& record, const Wsrep& wsrep) {
   record.boolean("wsrep_rejects_queries", wsrep.rejects_queries);
 }
 
-/// Why the server passes over a row or takes it.
-std::string verdict(const accounts::Account& account, bool covers, bool is_chosen, bool decided) {
-  if (account.is_role) return "a role: nobody logs in as it";
-  if (!covers) return "the host does not cover this client";
-  if (is_chosen) {
-    const auto problem = accounts::reason(account);
-    return problem.empty() ? "the first that covers this client"
-                           : fmt::format("the first that covers this client, but: {}", problem);
-  }
-  return decided ? "covers this client, but a more specific one comes first"
-                 : "covers this client, but is not eligible";
-}
-
 }  // namespace
 
-Result<Table> answer(const Clusters& clusters, const ipc::Ask& question) {
+std::vector<std::string> names_needed(const Clusters& clusters, const ipc::Ask& question) {
+  const auto& arguments = question.arguments;
+  if (question.command != "explain login" || arguments.size() < 2) return {};
+  const auto meant = clusters_meant(clusters, arguments, 2);
+  std::vector<std::string> ips;
+  const auto add = [&](const std::string& ip) {
+    if (numeric_address({ip, 0, ""}) && std::ranges::count(ips, ip) == 0) ips.push_back(ip);
+  };
+  for (std::size_t i = 0; meant && i < meant->size(); ++i) {
+    const auto& [name, watch] = (*meant)[i];
+    const auto table = open_table(name, watch->accounts());
+    if (!table || !accounts::names_matter(*table, arguments[0])) continue;
+    add(arguments[1]);
+    if (const auto way = way_to_primary(*watch); way.outgoing_ip) add(*way.outgoing_ip);
+  }
+  return ips;
+}
+
+Result<Table> answer(const Clusters& clusters, const Names& names, const ipc::Ask& question) {
   const auto row = std::ranges::find(kQuestions, question.command, &Question::words);
   if (row == std::end(kQuestions))
     return fail(Errc::not_found,
                 fmt::format("the monitor has no answer to \"{}\"", question.command));
-  return row->answer(clusters, question.arguments);
+  return row->answer(clusters, names, question.arguments);
 }
 
-void list_accounts(const std::string& cluster, const KnownAccounts& known, Table& out) {
+void list_accounts(const std::string& cluster, const KnownAccounts& known, uint64_t now_s,
+                   Table& out) {
   const auto table = open_table(cluster, known);
   if (!table) {
-    out.rows.push_back({{cluster, "", "", "", "false", table.error().message}});
+    out.rows.push_back({{cluster, "", "", "", "", "", table.error().message}});
     return;
   }
   for (std::size_t i = 0; i < table->size(); ++i) {
     const auto account = table->at(i);
     if (!account) continue;
-    const auto problem = accounts::reason(*account);
     out.rows.push_back(
-        {{cluster, std::string(account->user), std::string(account->host), plugins_of(*account),
-          problem.empty() ? "true" : "false", std::string(problem)}});
+        {{cluster, std::string(account->user), std::string(account->host), plugins_text(*account),
+          tls_text(*account), std::string(state_text(*account, now_s)),
+          std::string(accounts::reason(*account))}});
   }
-}
-
-Result<> explain_login(const std::string& cluster, const KnownAccounts& known,
-                       const std::string& user, const std::string& host, Table& out) {
-  const auto table = SLUICE_TRY(open_table(cluster, known));
-  if (host != "localhost" && !numeric_address({host, 0, ""}))
-    return fail(Errc::bad_input, fmt::format("\"{}\" is no IP address and not localhost", host));
-  accounts::Peer client;
-  if (host == "localhost")
-    client.name = host;
-  else
-    client.ip = host;
-  const auto seen = accounts::as_seen_by(table, client);
-  const auto chosen = accounts::find(table, user, client);
-
-  struct Candidate {
-    accounts::Account account;
-    uint64_t specificity;
-  };
-  std::vector<Candidate> candidates;
-  for (std::size_t i = 0; i < table.size(); ++i) {
-    const auto account = table.at(i);
-    const auto key = table.key(i);
-    if (account && key && (account->user == user || account->user.empty()))
-      candidates.push_back({*account, key->specificity});
-  }
-  std::ranges::stable_sort(candidates, std::greater{}, &Candidate::specificity);
-  for (const auto& [account, specificity] : candidates) {
-    const bool covers = accounts::host_matches(table.flavour(), account.host, seen);
-    const bool is_chosen = chosen && chosen->user == account.user && chosen->host == account.host;
-    out.rows.push_back(
-        {{cluster, std::string(account.user), std::string(account.host),
-          is_chosen ? "true" : "false", verdict(account, covers, is_chosen, chosen.has_value())}});
-  }
-  if (!chosen)
-    out.rows.push_back({{cluster, user, host, "false",
-                         accounts::host_allowed(table, client)
-                             ? "no account matches: the server refuses with error 1045"
-                             : "no account covers this host: the server refuses with error 1130"}});
-  return {};
 }
 
 Result<Table> show_server(const ClusterWatch& watch, const std::string& name, int64_t now_ns) {
@@ -261,6 +230,8 @@ Result<Table> show_server(const ClusterWatch& watch, const std::string& name, in
   }
   record.text("last_answer", age(seen->answered_ns, now_ns));
   if (!seen->error.empty()) record.text("last_error", seen->error);
+  if (seen->outgoing_ip)
+    record.text("outgoing", seen->outgoing_ip->empty() ? "a Unix socket" : *seen->outgoing_ip);
   record.text("version", seen->greeting.version);
   record.text("capabilities", fmt::format("0x{:x}", seen->greeting.capabilities));
   record.number("collation", seen->greeting.collation);

@@ -9,24 +9,24 @@
 
 #include "common/ipc/messages.h"
 #include "monitor/cluster_watch.h"
+#include "monitor/explain_login.h"
 
 namespace sluice::monitor {
 
 /// The watched clusters, by name.
 using Clusters = std::map<std::string, ClusterWatch, std::less<>>;
 
-/// Errors are for people: an unknown question, cluster or server, a missing argument.
-Result<ipc::Table> answer(const Clusters& clusters, const ipc::Ask& question);
+/// The addresses whose names are needed for the answer: they are to be looked up first.
+std::vector<std::string> names_needed(const Clusters& clusters, const ipc::Ask& question);
+
+/// `names` has those that were needed. Errors are for people: an unknown question, cluster or
+/// server, a missing argument, accounts that are not loaded yet.
+Result<ipc::Table> answer(const Clusters& clusters, const Names& names, const ipc::Ask& question);
 
 /// "list accounts": every row of the table in the server's order, with what keeps it from being
 /// used.
-void list_accounts(const std::string& cluster, const KnownAccounts& known, ipc::Table& out);
-
-/// "explain login": the rows of this user and the anonymous ones in the order in which the server
-/// tries them, and for each why it matches or why not. `host` is an IP, or "localhost" for a Unix
-/// socket. Error: nothing was loaded yet.
-Result<> explain_login(const std::string& cluster, const KnownAccounts& known,
-                       const std::string& user, const std::string& host, ipc::Table& out);
+void list_accounts(const std::string& cluster, const KnownAccounts& known, uint64_t now_s,
+                   ipc::Table& out);
 
 /// "show server": everything last seen, as a record.
 Result<ipc::Table> show_server(const ClusterWatch& watch, const std::string& name, int64_t now_ns);

@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 #include <netdb.h>
+#include <sys/socket.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 
 #include "common/base/log.h"
@@ -148,6 +150,18 @@ Greeting Connection::greeting() const {
   return greeting;
 }
 
+std::optional<std::string> Connection::outgoing_ip() const {
+  sockaddr_storage storage{};
+  socklen_t size = sizeof storage;
+  auto* address = reinterpret_cast<sockaddr*>(&storage);
+  if (::getsockname(fd(), address, &size) != 0) return std::nullopt;
+  if (storage.ss_family == AF_UNIX) return "";
+  std::array<char, NI_MAXHOST> text{};
+  if (::getnameinfo(address, size, text.data(), text.size(), nullptr, 0, NI_NUMERICHOST) != 0)
+    return std::nullopt;
+  return text.data();
+}
+
 void preload_client_library() {
   ::mysql_library_init(0, nullptr, nullptr);
   MYSQL* handle = ::mysql_init(nullptr);
@@ -160,7 +174,10 @@ void preload_client_library() {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* found = nullptr;
-  if (::getaddrinfo("localhost", "3306", &hints, &found) == 0) ::freeaddrinfo(found);
+  if (::getaddrinfo("localhost", "3306", &hints, &found) != 0) return;
+  std::array<char, NI_MAXHOST> name{};  // and back: no name service is asked for this one
+  ::getnameinfo(found->ai_addr, found->ai_addrlen, name.data(), name.size(), nullptr, 0, 0);
+  ::freeaddrinfo(found);
 }
 
 }  // namespace sluice::monitor

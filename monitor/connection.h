@@ -52,6 +52,8 @@ class Connection {
 
   SqlResult<ResultSet> query(std::string_view sql);
   Greeting greeting() const;
+  /// Our address, as the server sees it; empty for a Unix socket, nothing if it can't be known.
+  std::optional<std::string> outgoing_ip() const;
   int fd() const { return static_cast<int>(::mysql_get_socket(handle_.get())); }
   MYSQL* handle() { return handle_.get(); }
 

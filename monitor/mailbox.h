@@ -35,14 +35,21 @@ struct Resolved {
 struct AccountsLoaded {
   Bytes encoded;           ///< accounts::encode(); empty if it failed or nothing changed
   bool requested = false;  ///< somebody waits for AccountsChecked
+  int64_t began_ns = 0;    ///< when it began
   std::string server;      ///< where from
   std::string error;       ///< why it failed; empty if it did not
+};
+
+/// An address was looked up.
+struct NameFound {
+  std::string ip;
+  std::string name;  ///< empty: it has none
 };
 
 /// Who posts: the id tells a thread from its stopped predecessor of the same name.
 struct Note {
   uint64_t sender = 0;
-  std::variant<Asked, Seen, Resolved, AccountsLoaded> what;
+  std::variant<Asked, Seen, Resolved, AccountsLoaded, NameFound> what;
 };
 
 /// A queue with an eventfd that is readable while there is something urgent in it.

@@ -8,6 +8,7 @@
 #include "common/base/clock.h"
 #include "common/process/privileges.h"
 #include "monitor/connection.h"
+#include "monitor/host_name.h"
 
 namespace sluice::monitor {
 namespace {
@@ -17,12 +18,14 @@ using log::kv;
 constexpr int kLeaveMs = 500;  // for what is queued towards the master
 constexpr int64_t kMinTickNs = 10 * kMillisecondNs;
 constexpr int64_t kMaxTickNs = 250 * kMillisecondNs;
+constexpr uint64_t kResolverId = 0;  // those of the others count from 1
 
 constexpr ipc::Handler<Monitor> kFromMaster[] = {
     ipc::on<&Monitor::on_config>(),       ipc::on<&Monitor::on_previous_state>(),
     ipc::on<&Monitor::on_server_admin>(), ipc::on<&Monitor::on_start>(),
     ipc::on<&Monitor::on_log_level>(),    ipc::on<&Monitor::on_refresh>(),
-    ipc::on<&Monitor::on_ask>(),          ipc::on<&Monitor::on_finish>(),
+    ipc::on<&Monitor::on_resolve_name>(), ipc::on<&Monitor::on_ask>(),
+    ipc::on<&Monitor::on_finish>(),
 };
 
 Now read_clocks() {
@@ -78,6 +81,7 @@ Result<> Monitor::on_start(ipc::Start) {
   auto locked = SLUICE_TRY(process::lock_in(config_.privileges, process::Root::keep));
   link_.send(ipc::Ready{std::move(locked)});
   phase_ = ipc::kServing;
+  resolver_.emplace(SLUICE_TRY(Resolver::start(kResolverId, mailbox_, confirmed_host_name)));
   return watch_clusters();
 }
 
@@ -91,17 +95,48 @@ Result<> Monitor::on_refresh(ipc::RefreshAccounts refresh) {
   if (watch != clusters_.end())
     watch->second.request_accounts();
   else  // a worker of an older generation may still serve a cluster that is gone
-    link_.send(ipc::AccountsChecked{refresh.cluster, 0, "the cluster is not watched any more"});
+    link_.send(ipc::AccountsChecked{refresh.cluster, 0, "the cluster is not watched any more",
+                                    monotonic_ns()});
+  return {};
+}
+
+Result<> Monitor::on_resolve_name(ipc::ResolveName resolve) {
+  if (const auto known = resolver_->ask(resolve.ip, monotonic_ns())) name_resolved(*known);
   return {};
 }
 
 Result<> Monitor::on_ask(ipc::Ask ask) {
-  auto table = answer(clusters_, ask);
+  Waiting waiting{.ask = std::move(ask)};
+  for (auto& ip : names_needed(clusters_, waiting.ask)) {
+    if (const auto known = resolver_->ask(ip, monotonic_ns()))
+      waiting.names[ip] = known->name;
+    else
+      waiting.unknown.push_back(std::move(ip));
+  }
+  if (waiting.unknown.empty())
+    reply(waiting.ask, waiting.names);
+  else
+    waiting_.push_back(std::move(waiting));
+  return {};
+}
+
+void Monitor::reply(const ipc::Ask& ask, const Names& names) {
+  auto table = answer(clusters_, names, ask);
   if (table)
     link_.send(ipc::Answer{ask.id, "", std::move(*table)});
   else
     link_.send(ipc::Answer{ask.id, std::move(table.error().message), {}});
-  return {};
+}
+
+/// Tells the master, and those questions of its that waited for this.
+void Monitor::name_resolved(const ipc::NameResolved& resolved) {
+  link_.send(resolved);
+  std::erase_if(waiting_, [&](Waiting& waiting) {
+    if (std::erase(waiting.unknown, resolved.ip) > 0) waiting.names[resolved.ip] = resolved.name;
+    if (!waiting.unknown.empty()) return false;
+    reply(waiting.ask, waiting.names);
+    return true;
+  });
 }
 
 Result<> Monitor::on_finish(ipc::Finish) {
@@ -143,6 +178,7 @@ void Monitor::set_tick() {
 
 void Monitor::on_mail(short) {
   take_mail();
+  for (const auto& late : resolver_->overdue(monotonic_ns())) name_resolved(late);
   forgive_own_pause();
   judge_all();
 }
@@ -161,6 +197,10 @@ void Monitor::forgive_own_pause() {
 
 void Monitor::take_mail() {
   for (auto& note : mailbox_->take()) {
+    if (auto* found = std::get_if<NameFound>(&note.what)) {
+      name_resolved(resolver_->take(std::move(*found), monotonic_ns()));
+      continue;
+    }
     // A note whose sender is unknown comes from a thread that was told to stop.
     for (auto& [name, watch] : clusters_) {
       if (watch.is_accounts_sender(note.sender)) {
@@ -206,7 +246,7 @@ void Monitor::take_accounts(ClusterWatch& watch, AccountsLoaded loaded) {
     }
   }
   if (loaded.requested)
-    link_.send(ipc::AccountsChecked{name, known.version, std::move(loaded.error)});
+    link_.send(ipc::AccountsChecked{name, known.version, std::move(loaded.error), loaded.began_ns});
 }
 
 }  // namespace sluice::monitor

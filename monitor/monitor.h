@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -11,6 +12,7 @@
 #include "monitor/answers.h"
 #include "monitor/cluster_watch.h"
 #include "monitor/mailbox.h"
+#include "monitor/resolver.h"
 
 namespace sluice::monitor {
 
@@ -32,6 +34,7 @@ class Monitor final : public process::MasterLinkUser {
   Result<> on_start(ipc::Start);
   Result<> on_log_level(ipc::LogLevel level);
   Result<> on_refresh(ipc::RefreshAccounts refresh);
+  Result<> on_resolve_name(ipc::ResolveName resolve);
   Result<> on_ask(ipc::Ask ask);
   Result<> on_finish(ipc::Finish finish);
 
@@ -45,6 +48,8 @@ class Monitor final : public process::MasterLinkUser {
   void judge_all();
   void judge_and_send(ClusterWatch& watch);
   void take_accounts(ClusterWatch& watch, AccountsLoaded loaded);
+  void reply(const ipc::Ask& ask, const Names& names);
+  void name_resolved(const ipc::NameResolved& resolved);
 
   event::Loop& loop_;
   std::shared_ptr<Mailbox> mailbox_;
@@ -52,6 +57,15 @@ class Monitor final : public process::MasterLinkUser {
   event::IoWatch mail_watch_;
   event::Timer tick_;
   int64_t tick_ns_ = 0, awake_ns_ = 0;  ///< the loop runs at least once a tick; when it last did
+
+  /// A question whose answer waits for names.
+  struct Waiting {
+    ipc::Ask ask;
+    std::vector<std::string> unknown;
+    Names names;
+  };
+  std::optional<Resolver> resolver_;  ///< from the start on
+  std::vector<Waiting> waiting_;
 
   uint8_t phase_ = ipc::kStarting;
   ipc::MonitorConfig config_;

@@ -66,6 +66,7 @@ struct Observation {
   std::vector<ReplicationLink> links;
   std::string links_error;  ///< why the links could not be asked for (a missing privilege)
   std::optional<Wsrep> wsrep;
+  std::optional<std::string> outgoing_ip;  ///< ours, as the server sees it; empty: a Unix socket
 
   std::vector<cluster::Address> addresses;  ///< last good resolution
   std::string resolve_error;                ///< of the last try; empty if it worked

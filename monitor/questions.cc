@@ -162,6 +162,7 @@ SqlResult<Observation> ask(Connection& connection, Topology topology) {
   Observation seen;
   seen.health = cluster::Health::up;
   seen.greeting = connection.greeting();
+  seen.outgoing_ip = connection.outgoing_ip();
   const auto ok = ask_all(connection, topology, seen);
   if (ok) return seen;
   if (topology != Topology::galera || ok.error().number != kWsrepNotReady)

@@ -122,12 +122,13 @@ struct RefreshAccounts {
   std::string cluster;
   static auto fields(auto& m) { return std::tuple(tag<1>(m.cluster)); }
 };
-/// The load that was asked for is over; `version` may be unchanged. Monitor to master to workers.
+/// A load that was asked for is over; `version` may be unchanged. Monitor to master to workers.
+/// Whoever asked after it began has to wait for the next one, which will come.
 struct AccountsChecked {
   std::string cluster;
   uint64_t version = 0;
   std::string error;     ///< why it failed; empty if it did not
-  int64_t began_ns = 0;  ///< when it began, CLOCK_MONOTONIC
+  int64_t began_ns = 0;  ///< CLOCK_MONOTONIC: what the servers knew then is in the table
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.cluster), tag<2>(m.version), tag<3>(m.error), tag<4>(m.began_ns));
   }

@@ -1,16 +1,13 @@
 /// sluice-monitor alone: the test is its master, the servers are real. What it says of roles, how
 /// fast it notices, that a server which hangs delays the view of no other, and how it leaves.
 #include <gtest/gtest.h>
-#include <poll.h>
-#include <signal.h>
 
-#include <deque>
-#include <optional>
+#include <algorithm>
 
 #include "common/accounts/match.h"
-#include "common/ipc/channel.h"
+#include "common/base/clock.h"
+#include "tests/support/monitored.h"
 #include "tests/support/raw_client.h"
-#include "tests/support/sluice.h"
 #include "tests/support/test_error.h"
 #include "tests/support/topologies.h"
 
@@ -23,157 +20,6 @@ using cluster::Role;
 /// Sooner than any time-out of the client library; the thread sanitizer alone waits a second at
 /// exit.
 constexpr Milliseconds kAtOnce = 2500ms;
-
-config::Cluster watched(config::Topology topology, const std::vector<MariadbServer*>& servers,
-                        uint32_t interval_ms) {
-  config::Cluster cluster;
-  cluster.name = "shop";
-  cluster.topology = topology;
-  cluster.user = kWatchUser;
-  cluster.password = Secret(kWatchPassword);
-  cluster.interval_ms = interval_ms;
-  for (const auto* server : servers) {
-    auto& s = cluster.servers.emplace_back();
-    s.name = server->name();
-    s.address = {"127.0.0.1", server->port(), ""};
-  }
-  return cluster;
-}
-
-/// A monitor and the master's end of its channel.
-class Monitored {
- public:
-  explicit Monitored(config::Cluster cluster) : cluster_(std::move(cluster)) {
-    auto ends = ipc::Channel::pair();
-    if (!ends) throw TestError(ends.error().message);
-    channel_.emplace(std::move(ends->first));
-    // The shell moves the channel to where the monitor looks for it.
-    process_ =
-        Process({.argv = {"sh", "-c", "exec \"$0\" 3<&0 0</dev/null", program("sluice-monitor")},
-                 .output = output(),
-                 .stdin_fd = ends->second.get()});
-    send(ipc::Hello{.role = ipc::Role::master});
-    send(ipc::MonitorConfig{.log_level = log::Level::info, .clusters = {cluster_}});
-    send(ipc::Start{});
-    started_ = Clock::now();
-  }
-  ~Monitored() {
-    if (process_.pid() != 0) process_.kill9();
-    const auto printed = read_file(output());
-    EXPECT_EQ(printed.find("Sanitizer"), std::string::npos) << printed;
-    if (testing::Test::HasFailure())
-      std::fprintf(stderr, "log of the monitor:\n%s%s", log_.c_str(), printed.c_str());
-  }
-
-  template <class Message>
-  void send(const Message& message) {
-    if (auto sent = channel_->send(message); !sent) throw TestError(sent.error().message);
-  }
-
-  /// Takes what the monitor sends until `predicate` holds; false after the deadline.
-  template <class Predicate>
-  [[nodiscard]] bool until(Milliseconds deadline, Predicate predicate) {
-    const auto start = Clock::now();
-    while (!predicate()) {
-      const auto left = time_left(start, deadline);
-      pollfd ready{channel_->fd(), POLLIN, 0};
-      if (left == Milliseconds(0) || ::poll(&ready, 1, static_cast<int>(left.count())) <= 0)
-        return predicate();
-      if (!receive()) return predicate();
-    }
-    return true;
-  }
-  bool until_roles(Milliseconds deadline, const std::string& roles) {
-    return until(deadline, [&] { return this->roles() == roles; });
-  }
-  bool until_health(Milliseconds deadline, const std::string& server, Health health) {
-    return until(deadline, [&] {
-      const auto* s = state.server(server);
-      return s && s->health == health;
-    });
-  }
-
-  /// "PR-": a letter for each server.
-  std::string roles() const {
-    std::string text;
-    for (const auto& s : state.servers) text += "-PR"[static_cast<int>(s.role)];
-    return text;
-  }
-  ipc::Answer ask(std::string command, std::vector<std::string> arguments) {
-    answer.reset();
-    send(ipc::Ask{++asked_, std::move(command), std::move(arguments)});
-    if (!until(10s, [&] { return answer && answer->id == asked_; }))
-      throw TestError("no answer from the monitor");
-    return *answer;
-  }
-  Milliseconds since_start() const {
-    return std::chrono::duration_cast<Milliseconds>(Clock::now() - started_);
-  }
-  Process& process() { return process_; }
-  config::Cluster& cluster() { return cluster_; }
-  void hang_up() { channel_.reset(); }
-  const std::string& log() const { return log_; }
-
-  cluster::ClusterState state;
-  int updates = 0;
-  bool two_primaries = false;  ///< in any state so far
-  Bytes accounts;
-  uint64_t accounts_version = 0;
-  std::optional<ipc::AccountsChecked> checked;
-  std::optional<ipc::Answer> answer;
-  bool ready = false, leaving = false;
-
- private:
-  std::string output() const { return dir_ / "printed"; }
-
-  bool receive() {
-    auto frame = channel_->receive();
-    if (!frame) return false;
-    if (!*frame) return true;
-    take(std::move(**frame));
-    return true;
-  }
-  template <class Message>
-  static std::optional<Message> as(const ipc::Frame& frame) {
-    if (frame.id != ipc::Declared<Message>::kId) return std::nullopt;
-    auto message = ipc::decode<Message>(frame.body);
-    EXPECT_TRUE(message) << "malformed message " << frame.id;
-    return std::move(*message);
-  }
-  void take(ipc::Frame frame) {
-    if (auto record = as<ipc::LogRecord>(frame)) {
-      log_ += fmt::format("{} {}: {}\n", log::name(record->level), record->component, record->text);
-    } else if (auto update = as<ipc::ClusterUpdate>(frame)) {
-      EXPECT_GT(update->state.version, state.version);
-      state = std::move(update->state);
-      ++updates;
-      two_primaries = two_primaries || std::ranges::count(state.servers, Role::primary,
-                                                          &cluster::ServerState::role) > 1;
-    } else if (auto loaded = as<ipc::AccountsUpdate>(frame)) {
-      EXPECT_GT(loaded->version, accounts_version);
-      accounts_version = loaded->version;
-      const auto map = ipc::SealedMap::map(frame.fds.at(0).get(), 1 << 20);
-      ASSERT_TRUE(map);
-      accounts.assign(map->bytes().begin(), map->bytes().end());
-    } else if (auto done = as<ipc::AccountsChecked>(frame)) {
-      checked = std::move(done);
-    } else if (auto replied = as<ipc::Answer>(frame)) {
-      answer = std::move(replied);
-    } else if (as<ipc::Ready>(frame)) {
-      ready = true;
-    } else if (as<ipc::Leaving>(frame)) {
-      leaving = true;
-    }
-  }
-
-  TempDir dir_;
-  config::Cluster cluster_;
-  std::optional<ipc::Channel> channel_;
-  Process process_;
-  Clock::time_point started_;
-  std::string log_;
-  uint64_t asked_ = 0;
-};
 
 /// Capabilities and collation as the server's greeting has them.
 std::pair<uint64_t, uint8_t> raw_greeting(uint16_t port) {
@@ -278,11 +124,13 @@ TEST(Monitor, AccountsAreLoadedRefreshedAndExplained) {
   const auto before = monitor.accounts_version;
 
   server.exec("CREATE USER fresh@'10.1.%' IDENTIFIED BY 'x'");
+  const auto asked_ns = monotonic_ns();
   for (int i = 0; i < 5; ++i) monitor.send(ipc::RefreshAccounts{"shop"});
-  ASSERT_TRUE(monitor.until(10s, [&] { return monitor.checked.has_value(); }));
-  EXPECT_EQ(monitor.checked->error, "");
-  EXPECT_GT(monitor.checked->version, before);
-  EXPECT_EQ(monitor.checked->version, monitor.accounts_version);
+  ASSERT_TRUE(monitor.until(10s, [&] { return !monitor.checked.empty(); }));
+  EXPECT_EQ(monitor.checked[0].error, "");
+  EXPECT_GT(monitor.checked[0].version, before);
+  EXPECT_EQ(monitor.checked[0].version, monitor.accounts_version);
+  EXPECT_GT(monitor.checked[0].began_ns, asked_ns);
   const auto table = accounts::Table::open(monitor.accounts);
   ASSERT_TRUE(table);
   EXPECT_TRUE(accounts::find(*table, "fresh", {"10.1.2.3", ""}));
@@ -291,12 +139,48 @@ TEST(Monitor, AccountsAreLoadedRefreshedAndExplained) {
   EXPECT_EQ(listed.error, "");
   EXPECT_GE(listed.table.rows.size(), 4u);
   const auto explained = monitor.ask("explain login", {"fresh", "10.1.2.3", "shop"});
-  ASSERT_EQ(explained.table.rows.size(), 1u) << explained.error;
-  EXPECT_EQ(explained.table.rows[0].cells[3], "true");
+  ASSERT_EQ(explained.table.rows.size(), 2u) << explained.error;
+  EXPECT_EQ(explained.table.rows[0].cells[6], "true");
+  EXPECT_EQ(explained.table.rows[1].cells[5], "other account");
+  EXPECT_NE(explained.table.rows[1].cells[8].find("db1 sees sluice as 127.0.0.1 (localhost)"),
+            std::string::npos)
+      << explained.table.rows[1].cells[8];
   const auto shown = monitor.ask("show server", {"shop/db1"});
   EXPECT_TRUE(shown.table.record) << shown.error;
+  const auto outgoing = std::ranges::find(shown.table.columns, "outgoing", &ipc::Column::name);
+  ASSERT_NE(outgoing, shown.table.columns.end());
+  EXPECT_EQ(shown.table.rows[0].cells[outgoing - shown.table.columns.begin()], "127.0.0.1");
   EXPECT_NE(monitor.ask("show server", {"shop/db9"}).error, "");
   EXPECT_EQ(monitor.log().find(kWatchPassword), std::string::npos);
+}
+
+/// However often somebody asks, a server's grant tables are read once a second at most; and whoever
+/// asked last gets what was read after that.
+TEST(Monitor, AFloodOfRequestsMakesALoadASecond) {
+  MariadbServer server;
+  Monitored monitor(watched(config::Topology::single, {&server}, 200));
+  ASSERT_TRUE(monitor.until(10s, [&] { return monitor.accounts_version > 0; }));
+  server.exec("SET GLOBAL log_output = 'TABLE', general_log = ON");
+
+  const auto start = monotonic_ns();
+  int64_t asked_ns = 0;
+  while (monotonic_ns() - start < 3 * kSecondNs) {
+    asked_ns = monotonic_ns();
+    for (int i = 0; i < 20; ++i) monitor.send(ipc::RefreshAccounts{"shop"});
+    (void)monitor.until(20ms, [] { return false; });
+  }
+  ASSERT_TRUE(monitor.until(
+      5s, [&] { return !monitor.checked.empty() && monitor.checked.back().began_ns > asked_ns; }));
+  for (std::size_t i = 1; i < monitor.checked.size(); ++i)
+    EXPECT_GE(monitor.checked[i].began_ns - monitor.checked[i - 1].began_ns, kSecondNs);
+  const auto seconds = (monotonic_ns() - start) / kSecondNs + 1;
+  const auto loads = server.value(
+      "SELECT COUNT(*) FROM mysql.general_log WHERE argument LIKE 'SELECT %mysql.global_priv'");
+  EXPECT_GE(std::stoll(loads), 3);
+  EXPECT_LE(std::stoll(loads), seconds + 1);
+  EXPECT_FALSE(monitor.until(1500ms, [&] {
+    return monitor.checked.back().began_ns > asked_ns + 2 * kSecondNs;
+  })) << "nobody asks any more";
 }
 
 TEST(Monitor, ConfigurationAndTheOperatorsWordChangeWhileItRuns) {
@@ -347,9 +231,9 @@ TEST(Monitor, ARequestForAccountsIsAnsweredThoughNobodyCanBeAsked) {
   server.kill9();
   ASSERT_TRUE(monitor.until_health(5s, "db1", Health::down));
   monitor.send(ipc::RefreshAccounts{"shop"});
-  ASSERT_TRUE(monitor.until(5s, [&] { return monitor.checked.has_value(); }));
-  EXPECT_NE(monitor.checked->error, "");
-  EXPECT_EQ(monitor.checked->version, monitor.accounts_version) << "the old table stays";
+  ASSERT_TRUE(monitor.until(5s, [&] { return !monitor.checked.empty(); }));
+  EXPECT_NE(monitor.checked[0].error, "");
+  EXPECT_EQ(monitor.checked[0].version, monitor.accounts_version) << "the old table stays";
 }
 
 TEST(Monitor, LeavesAtOnceWhenToldSoThoughAServerHangs) {

@@ -3,10 +3,12 @@
 #include <gtest/gtest.h>
 
 #include "common/accounts/table.h"
+#include "monitor/account_text.h"
 
 namespace sluice::monitor {
 namespace {
 
+constexpr uint64_t kNow = 1'795'536'036;
 constexpr const char* kHash = "*6BB4837EB74329105EE4568DDA7DC67ED2CA2AD9";
 
 KnownAccounts known_accounts() {
@@ -37,17 +39,9 @@ std::string cell(const ipc::Table& table, std::size_t row, std::string_view colu
   return "no such column";
 }
 
-ipc::Table explain(const std::string& user, const std::string& host) {
-  ipc::Table table;
-  for (const char* name : {"cluster", "user", "host", "chosen", "reason"})
-    table.columns.push_back({name, ipc::Kind::text});
-  EXPECT_TRUE(explain_login("shop", known_accounts(), user, host, table));
-  return table;
-}
-
 TEST(ListAccounts, ShowsEveryRowAndItsReasonAndNeverAHash) {
   ipc::Table table;
-  list_accounts("shop", known_accounts(), table);
+  list_accounts("shop", known_accounts(), kNow, table);
   ASSERT_EQ(table.rows.size(), 5u);
   std::string all;
   for (const auto& row : table.rows)
@@ -57,52 +51,72 @@ TEST(ListAccounts, ShowsEveryRowAndItsReasonAndNeverAHash) {
   EXPECT_NE(all.find("mysql_native_password"), std::string::npos);
 }
 
+TEST(ListAccounts, HasAWordForEachState) {
+  accounts::Contents contents;
+  contents.rows = {
+      {.user = "a", .host = "%"},
+      {.user = "b", .host = "%", .locked = true},
+      {.user = "c", .host = "%", .problem = "a problem"},
+      {.user = "d", .host = "%", .password_expired = true},
+      {.user = "e", .host = "%", .expires_s = kNow},
+      {.user = "f", .host = "%", .expires_s = kNow + 1},
+      {.user = "g", .host = "%", .problem = "the server leaves it out", .left_out = true},
+      {.user = "r", .host = "", .is_role = true}};
+  KnownAccounts known;
+  known.encoded = accounts::encode(contents);
+  ipc::Table table;
+  table.columns.resize(7);
+  table.columns[5].name = "state";
+  list_accounts("shop", known, kNow, table);
+  std::vector<std::string> states;
+  for (std::size_t i = 0; i < table.rows.size(); ++i) states.push_back(cell(table, i, "state"));
+  EXPECT_EQ(states, (std::vector<std::string>{"usable", "locked", "unusable", "expired", "expired",
+                                              "usable", "left out", "role"}));
+}
+
 TEST(ListAccounts, SaysWhyNothingIsLoaded) {
   ipc::Table table;
   KnownAccounts none;
   none.error = "grant SELECT on mysql.*";
-  list_accounts("shop", none, table);
+  list_accounts("shop", none, kNow, table);
   ASSERT_EQ(table.rows.size(), 1u);
   EXPECT_NE(table.rows[0].cells.back().find("grant SELECT"), std::string::npos);
 }
 
-TEST(ExplainLogin, TheFirstThatCoversIsChosenAndTheOthersSayWhyNot) {
-  const auto table = explain("app", "10.0.0.9");
-  std::string chosen;
-  for (std::size_t row = 0; row < table.rows.size(); ++row)
-    if (cell(table, row, "chosen") == "true") {
-      chosen = cell(table, row, "host");
-      EXPECT_NE(cell(table, row, "reason").find("but:"), std::string::npos) << "it is locked";
-    }
-  EXPECT_EQ(chosen, "10.0.0.%");
-  for (std::size_t row = 0; row < table.rows.size(); ++row) {
-    if (cell(table, row, "host") == "10.0.0.7") {
-      EXPECT_NE(cell(table, row, "reason").find("does not cover"), std::string::npos);
-    }
-    if (cell(table, row, "host") == "%") {
-      EXPECT_NE(cell(table, row, "reason").find("more specific"), std::string::npos);
-    }
-  }
+TEST(AccountText, PluginsAreAlternativesAndFactorsAreNot) {
+  accounts::Account account;
+  EXPECT_EQ(plugins_text(account), "");
+  account.proofs.push_back({"ed25519", "x"});
+  account.proofs.push_back({"unix_socket", ""});
+  EXPECT_EQ(plugins_text(account), "ed25519 or unix_socket");
+  accounts::Account two_passwords;
+  two_passwords.proofs.push_back({"caching_sha2_password", "x"});
+  two_passwords.proofs.push_back({"caching_sha2_password", "y"});
+  two_passwords.more_factors = "authentication_webauthn";
+  EXPECT_EQ(plugins_text(two_passwords), "caching_sha2_password and authentication_webauthn");
 }
 
-TEST(ExplainLogin, NobodyMatches) {
-  const auto table = explain("stranger", "10.0.0.9");
-  ASSERT_FALSE(table.rows.empty());
-  EXPECT_NE(cell(table, table.rows.size() - 1, "reason").find("1045"), std::string::npos);
-}
-
-TEST(ExplainLogin, AHostThatIsNoAddressIsRefused) {
-  ipc::Table table;
-  EXPECT_FALSE(explain_login("shop", known_accounts(), "app", "10.0.0", table));
+TEST(AccountText, TlsAsRequireSaysIt) {
+  using accounts::TlsRule;
+  EXPECT_EQ(tls_text({}), "");
+  EXPECT_EQ(tls_text({.tls = TlsRule::any}), "SSL");
+  EXPECT_EQ(tls_text({.tls = TlsRule::x509}), "X509");
+  EXPECT_EQ(tls_text({.tls = TlsRule::cipher}), "SSL");
+  EXPECT_EQ(tls_text({.tls = TlsRule::cipher, .tls_cipher = "AES"}), "CIPHER 'AES'");
+  EXPECT_EQ(tls_text({.tls = TlsRule::specified}), "X509");
+  EXPECT_EQ(tls_text({.tls = TlsRule::specified, .tls_issuer = "/CN=ca", .tls_subject = "/CN=a"}),
+            "SUBJECT '/CN=a' AND ISSUER '/CN=ca'");
 }
 
 TEST(Answer, UnknownThingsAreErrorsForPeople) {
   Clusters none;
-  EXPECT_FALSE(answer(none, {1, "make coffee", {}}));
-  EXPECT_FALSE(answer(none, {1, "show server", {}}));
-  const auto missing = answer(none, {1, "show server", {"shop/db1"}});
+  EXPECT_FALSE(answer(none, {}, {1, "make coffee", {}}));
+  EXPECT_FALSE(answer(none, {}, {1, "show server", {}}));
+  EXPECT_FALSE(answer(none, {}, {1, "explain login", {"app"}}));
+  const auto missing = answer(none, {}, {1, "show server", {"shop/db1"}});
   ASSERT_FALSE(missing);
   EXPECT_EQ(missing.error().message, "no cluster \"shop\"");
+  EXPECT_TRUE(names_needed(none, {1, "explain login", {"app", "10.0.0.1", "shop"}}).empty());
 }
 
 }  // namespace

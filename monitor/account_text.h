@@ -1,0 +1,22 @@
+// An account in the words of `list accounts` and `explain login`. A password or its hash is never
+// in one.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "common/accounts/table.h"
+
+namespace sluice::monitor {
+
+/// "ed25519 or unix_socket", "caching_sha2_password and authentication_webauthn".
+std::string plugins_text(const accounts::Account& account);
+
+/// What it demands of the client's TLS, as REQUIRE says it; empty if nothing.
+std::string tls_text(const accounts::Account& account);
+
+/// One word, or two: "usable", "expired" (who logs in can only change the password, or is refused),
+/// "locked", "unusable", "role", "left out".
+std::string_view state_text(const accounts::Account& account, uint64_t now_s);
+
+}  // namespace sluice::monitor
