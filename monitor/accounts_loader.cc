@@ -9,7 +9,6 @@
 #include <charconv>
 #include <chrono>
 #include <memory>
-#include <span>
 
 namespace sluice::monitor {
 namespace {
@@ -95,8 +94,8 @@ class Loader {
 
   Result<> read_global_priv() {
     static constexpr const char* kWhat = "read mysql.global_priv";
-    auto answer =
-        SLUICE_TRY(query("SELECT User, Host, Priv FROM mysql.global_priv", kWhat, kGlobalPriv));
+    auto answer = SLUICE_TRY(
+        query("SELECT User, Host, Priv FROM mysql.global_priv", kWhat, Reads::grant_tables));
     while (answer.next())
       SLUICE_TRY(
           add(row_from_json(answer.text(0), answer.text(1), answer.text(2), rules_), answer));
@@ -105,7 +104,7 @@ class Loader {
 
   Result<> read_user_table() {
     static constexpr const char* kWhat = "read mysql.user";
-    auto answer = SLUICE_TRY(query("SELECT * FROM mysql.user", kWhat, kUserTable));
+    auto answer = SLUICE_TRY(query("SELECT * FROM mysql.user", kWhat, Reads::grant_tables));
     const auto names = answer.column_names();
     for (const char* needed : {"user", "host"})
       if (std::ranges::find(names, needed) == names.end())
@@ -129,7 +128,7 @@ class Loader {
     };
     for (const char* table : kGrantTables) select(table, "Host");
     select("proxies_priv", "Proxied_host");  // compared with the client's host, too
-    auto answer = SLUICE_TRY(query(sql, kWhat, kGrantTables));
+    auto answer = SLUICE_TRY(query(sql, kWhat, Reads::grant_tables));
     while (answer.next()) {
       SLUICE_TRY(count(answer));
       contents_.grant_hosts.push_back({answer.text(0), answer.text(1)});
@@ -156,11 +155,14 @@ class Loader {
                             contents_.source, kMaxAccounts, kMaxAccountBytes >> 20));
   }
 
-  /// `tables` of the database mysql are what the statement reads; for the error.
+  /// What a statement reads: whether a refusal means that a GRANT is missing.
+  enum class Reads : uint8_t { nothing_secret, grant_tables };
+
   Result<Answer> query(const std::string& sql, const char* what,
-                       std::span<const char* const> tables = {}) {
+                       Reads reads = Reads::nothing_secret) {
     if (::mysql_real_query(mysql_, sql.data(), sql.size()) != 0) {
-      if (!tables.empty() && is_denial(::mysql_errno(mysql_))) return privileges_needed(tables);
+      if (reads == Reads::grant_tables && is_denial(::mysql_errno(mysql_)))
+        return privileges_needed();
       return failure(what);
     }
     MYSQL_RES* result = ::mysql_use_result(mysql_);
@@ -185,8 +187,10 @@ class Loader {
   }
 
   /// All GRANTs that are missing, not just the first.
-  tl::unexpected<Error> privileges_needed(std::span<const char* const> tables) {
+  tl::unexpected<Error> privileges_needed() {
     const std::string refusal = ::mysql_error(mysql_), me = current_user();
+    std::vector<const char*> tables(kGrantTables.begin(), kGrantTables.end());
+    tables.insert(tables.begin(), facts_.has_global_priv() ? "global_priv" : "user");
     std::string grants;
     for (const char* table : tables) {
       auto answer = query(fmt::format("SELECT 1 FROM mysql.{} LIMIT 0", table), "");
@@ -206,8 +210,6 @@ class Loader {
     return name;
   }
 
-  static constexpr std::array kGlobalPriv{"global_priv"};
-  static constexpr std::array kUserTable{"user"};
   static constexpr std::array kGrantTables{"db", "tables_priv", "columns_priv", "procs_priv",
                                            "proxies_priv"};
 

@@ -1,6 +1,8 @@
 /// Our choice of the account against MariaDB's own: the tables are filled, clients log in directly
 /// from many addresses, and CURRENT_USER() must be the row that find() names. Clients in
 /// 127.0.0.0/8 are bound to their address, all others are told to the server by a PROXY header.
+/// None of them has TLS: what demands it must refuse. Where same_grants() says that two clients
+/// have the same privileges, both must see the same databases.
 ///
 /// SLUICE_SEED repeats a run, SLUICE_PAIRS makes it longer.
 #include <fmt/format.h>
@@ -9,6 +11,7 @@
 #include <gtest/gtest.h>
 #include <mysqld_error.h>
 
+#include <map>
 #include <random>
 #include <set>
 
@@ -62,10 +65,11 @@ void set_accounts(MariadbServer& server, const std::vector<TestRow>& rows) {
   server.exec(sql + "FLUSH PRIVILEGES");
 }
 
-/// The account that the server gives, "none", or "locked".
-std::string ask_server(MariadbServer& server, const std::string& user, const Peer& client) {
-  const std::unique_ptr<MYSQL, decltype(&::mysql_close)> handle(::mysql_init(nullptr),
-                                                                &::mysql_close);
+using Handle = std::unique_ptr<MYSQL, decltype(&::mysql_close)>;
+
+/// A login from the client's address; look at mysql_errno() for what came of it.
+Handle log_in(MariadbServer& server, const std::string& user, const Peer& client) {
+  Handle handle(::mysql_init(nullptr), &::mysql_close);
   const auto port = server.port();
   const bool local = client.ip.empty();
   if (client.ip.starts_with("127.")) {
@@ -80,31 +84,41 @@ std::string ask_server(MariadbServer& server, const std::string& user, const Pee
   // off.
   const std::string name = user.empty() ? "''" : user;
   const auto socket = server.socket_path();
-  if (!::mysql_real_connect(handle.get(), local ? "localhost" : "127.0.0.1", name.c_str(), "",
-                            nullptr, local ? 0 : port, local ? socket.c_str() : nullptr, 0)) {
-    switch (::mysql_errno(handle.get())) {
-      case ER_ACCESS_DENIED_ERROR:
-      case ER_ACCESS_DENIED_NO_PASSWORD_ERROR:
-      case ER_HOST_NOT_PRIVILEGED:
-        return kNobody;
-      case ER_ACCOUNT_HAS_BEEN_LOCKED:
-        return kLocked;
-      default:
-        throw TestError(::mysql_error(handle.get()));
-    }
-  }
-  if (::mysql_query(handle.get(), "SELECT CURRENT_USER()") != 0)
-    throw TestError(::mysql_error(handle.get()));
+  ::mysql_real_connect(handle.get(), local ? "localhost" : "127.0.0.1", name.c_str(), "", nullptr,
+                       local ? 0 : port, local ? socket.c_str() : nullptr, 0);
+  return handle;
+}
+
+std::string value(const Handle& handle, const char* sql) {
+  if (::mysql_query(handle.get(), sql) != 0) throw TestError(::mysql_error(handle.get()));
   MYSQL_RES* result = ::mysql_store_result(handle.get());
-  std::string answer = ::mysql_fetch_row(result)[0];
+  const char* cell = ::mysql_fetch_row(result)[0];
+  std::string answer = cell != nullptr ? cell : "";
   ::mysql_free_result(result);
   return answer;
+}
+
+/// The account that the server gives, "none", or "locked".
+std::string ask_server(MariadbServer& server, const std::string& user, const Peer& client) {
+  const auto handle = log_in(server, user, client);
+  switch (::mysql_errno(handle.get())) {
+    case 0:
+      return value(handle, "SELECT CURRENT_USER()");
+    case ER_ACCESS_DENIED_ERROR:
+    case ER_ACCESS_DENIED_NO_PASSWORD_ERROR:
+    case ER_HOST_NOT_PRIVILEGED:
+      return kNobody;
+    case ER_ACCOUNT_HAS_BEEN_LOCKED:
+      return kLocked;
+    default:
+      throw TestError(::mysql_error(handle.get()));
+  }
 }
 
 /// The same from our table. The server shows an empty host as %.
 std::string ask_us(const Table& table, const std::string& user, const Peer& client) {
   const auto account = accounts::find(table, user, client);
-  if (!account) return kNobody;
+  if (!account || !tls_satisfied(*account, {.unix_socket = client.ip.empty()})) return kNobody;
   if (account->locked) return kLocked;
   return accounts::name_of(account->user, account->host.empty() ? "%" : account->host);
 }
@@ -175,13 +189,13 @@ class Generator {
       if (!taken.insert(row.user + "@" + (row.host.empty() ? "%" : row.host)).second) continue;
       if (one_in(12)) row.priv = R"({"account_locked": true})";
       if (one_in(12)) row.priv = R"({"auth_or": [{"plugin": "ed25519"}, {}], "access": 0})";
+      if (one_in(12)) row.priv = odd_priv();
       if (one_in(25) && row.host.empty() && !row.user.empty()) row.priv = R"({"is_role": true})";
       rows.push_back(std::move(row));
     }
     return rows;
   }
 
- private:
   std::string host(std::string address) {
     switch (below(12)) {
       case 0:
@@ -200,6 +214,17 @@ class Generator {
       default:
         return pattern(std::move(address));
     }
+  }
+
+ private:
+  /// REQUIRE in all its forms, and what the server can't read.
+  std::string odd_priv() {
+    return any_of<std::string>({R"({"ssl_type": -1})", R"({"ssl_type": 1})", R"({"ssl_type": 2})",
+                                R"({"ssl_type": 3, "ssl_cipher": "AES256-SHA"})",
+                                R"({"ssl_type": 3, "x509_issuer": "/CN=ca"})", R"({"ssl_type": 4})",
+                                R"({"ssl_type": 1, "account_locked": true})",
+                                R"({"ssl_type": "1"})", R"({"auth_or": [7]})",
+                                R"({"auth_or": [{"plugin": 7}]})", "[]"});
   }
 
   /// The address with one to three places replaced.
@@ -291,7 +316,119 @@ TEST(AccountsMatch, RandomAccountsOnAServerThatResolvesNames) {
   run_random(false, {"127.0.0.1", "127.0.0.1", "::1"}, 500);
 }
 
+// Grants.
+
+/// Replaces all that u1 and the anonymous may do: each row opens a database to some hosts.
+void set_grants(MariadbServer& server, Generator& generator,
+                const std::vector<std::string>& addresses) {
+  std::string sql =
+      "DELETE FROM mysql.db WHERE Db LIKE 'd_'; DELETE FROM mysql.tables_priv WHERE Db LIKE 'd_';";
+  for (int left = 1 + generator.below(4); left > 0; --left) {
+    const auto user = generator.any_of<std::string>({"u1", "u1", "u2", ""});
+    const auto host = sql_text(generator.host(generator.any_of(addresses)));
+    sql += generator.one_in(3)
+               ? fmt::format(
+                     "INSERT IGNORE INTO mysql.tables_priv (Host, Db, User, Table_name, "
+                     "Grantor, Table_priv, Column_priv) VALUES ({}, 'd{}', '{}', 't', '', "
+                     "'Select', '');",
+                     host, generator.below(4), user)
+               : fmt::format(
+                     "INSERT IGNORE INTO mysql.db (Host, Db, User, Select_priv) VALUES "
+                     "({}, 'd{}', '{}', 'Y');",
+                     host, generator.below(4), user);
+  }
+  server.exec(sql + "FLUSH PRIVILEGES");
+}
+
+/// The databases that u1 sees from each address.
+std::vector<std::string> visible(MariadbServer& server, const std::vector<std::string>& addresses) {
+  std::vector<std::string> out;
+  for (const auto& ip : addresses)
+    out.push_back(value(log_in(server, "u1", {ip, ""}),
+                        "SELECT GROUP_CONCAT(schema_name ORDER BY schema_name) "
+                        "FROM information_schema.schemata WHERE schema_name LIKE 'd_'"));
+  return out;
+}
+
+TEST(AccountsMatch, WhereGrantsAgreeTheSameDatabasesAreVisible) {
+  const uint64_t seed = from_environment("SLUICE_SEED", std::random_device{}());
+  fmt::print("SLUICE_SEED={}\n", seed);
+  MariadbServer server(server_options(true));
+  Generator generator(seed);
+  const std::vector<std::string> addresses = {"127.0.0.1", "127.0.0.2", "127.0.0.10",
+                                              "10.1.2.3",  "10.1.2.33", "2001:db8::17"};
+  set_accounts(server, {{"u1", "%"}});
+  for (int i = 0; i < 4; ++i)
+    server.exec(fmt::format("CREATE DATABASE d{0}; CREATE TABLE d{0}.t (i INT)", i));
+  int agreed = 0, differed = 0, differ_visibly = 0;
+  for (int round = 0; round < 60; ++round) {
+    set_grants(server, generator, addresses);
+    const auto bytes = accounts::encode(load(server));
+    const auto table = Table::open(bytes).value();
+    const auto seen = visible(server, addresses);
+    for (std::size_t a = 0; a < addresses.size(); ++a)
+      for (std::size_t b = a + 1; b < addresses.size(); ++b) {
+        const bool same =
+            accounts::same_grants(table, "u1", {addresses[a], ""}, {addresses[b], ""});
+        ++(same ? agreed : differed);
+        if (!same) differ_visibly += seen[a] != seen[b];
+        EXPECT_TRUE(!same || seen[a] == seen[b])
+            << addresses[a] << " sees " << seen[a] << ", " << addresses[b] << " sees " << seen[b]
+            << "\nseed " << seed;
+      }
+  }
+  EXPECT_GT(agreed, 100);
+  EXPECT_GT(differ_visibly, differed / 3) << "same_grants() finds differences where there are none";
+}
+
 // The loader.
+
+TEST(AccountsLoader, ReadsWhatIsDemandedOfTls) {
+  MariadbServer server(server_options(true));
+  set_accounts(server, {});
+  server.exec(
+      "CREATE USER c@'%' REQUIRE CIPHER 'AES';"
+      "CREATE USER s@'%' REQUIRE SUBJECT '/CN=a/O=\"b\"' AND ISSUER '/CN=ca' PASSWORD EXPIRE "
+      "INTERVAL "
+      "3 DAY;"
+      "CREATE USER p@'%'");
+  const auto rows = [&] {
+    std::map<std::string, accounts::Row> rows;
+    for (auto& row : load(server).rows) rows[row.user] = row;
+    return rows;
+  };
+  const auto before = rows();
+  EXPECT_EQ(before.at("c").tls, accounts::TlsRule::cipher);
+  EXPECT_EQ(before.at("c").tls_cipher, "AES");
+  EXPECT_EQ(before.at("s").tls, accounts::TlsRule::specified);
+  EXPECT_EQ(before.at("s").tls_subject, "/CN=a/O=\"b\"");
+  EXPECT_EQ(before.at("s").tls_issuer, "/CN=ca");
+  EXPECT_GT(before.at("s").expires_s, 1'700'000'000u);
+  EXPECT_EQ(before.at("p").tls, accounts::TlsRule::none);
+
+  server.exec("SET GLOBAL require_secure_transport = ON, default_password_lifetime = 5");
+  const auto after = rows();
+  EXPECT_EQ(after.at("p").tls, accounts::TlsRule::secure);
+  EXPECT_GT(after.at("p").expires_s, after.at("s").expires_s);
+  EXPECT_EQ(ask_server(server, "p", {}), "p@%") << "a Unix socket is secure";
+  EXPECT_NE(::mysql_errno(log_in(server, "p", {"127.0.0.1", ""}).get()), 0u);
+}
+
+TEST(AccountsLoader, ReadsTheHostsOfGrants) {
+  MariadbServer server(server_options(true));
+  server.exec(
+      "CREATE DATABASE d; CREATE TABLE d.t (i INT); CREATE PROCEDURE d.p() SELECT 1;"
+      "CREATE USER u@'%'; CREATE USER u@'10.%'; CREATE USER u@'11.%'; CREATE USER u@'12.%';"
+      "CREATE USER u@'13.%'; CREATE USER u@'14.%';"
+      "GRANT SELECT ON d.* TO u@'%'; GRANT SELECT ON d.* TO u@'10.%';"
+      "GRANT INSERT ON `d_`.* TO u@'10.%'; GRANT SELECT ON d.t TO u@'11.%';"
+      "GRANT SELECT (i) ON d.t TO u@'12.%'; GRANT EXECUTE ON PROCEDURE d.p TO u@'13.%';"
+      "GRANT PROXY ON u@'10.%' TO u@'14.%'");
+  std::vector<std::string> hosts;
+  for (const auto& grant : load(server).grant_hosts)
+    if (grant.user == "u") hosts.push_back(grant.host);
+  EXPECT_THAT(hosts, testing::UnorderedElementsAre("10.%", "11.%", "12.%", "13.%", "14.%"));
+}
 
 TEST(AccountsLoader, ReadsWhatSqlWrote) {
   MariadbServer server(server_options(true));
@@ -332,18 +469,26 @@ TEST(AccountsLoader, ReadsWhatSqlWrote) {
   EXPECT_TRUE(row("r").is_role);
 }
 
-TEST(AccountsLoader, NamesTheGrantThatIsMissing) {
+TEST(AccountsLoader, NamesTheGrantsThatAreMissing) {
   MariadbServer server;
   server.exec("CREATE USER blind@'127.%'");
   Client blind(server.endpoint("blind", ""));
-  const auto contents = monitor::load_accounts(blind.handle(), "db1");
-  ASSERT_FALSE(contents);
-  EXPECT_EQ(contents.error().code, Errc::denied);
-  EXPECT_THAT(contents.error().message,
-              testing::HasSubstr("GRANT SELECT ON mysql.global_priv TO 'blind'@'127.%'"));
-
+  const auto missing = [&] {
+    const auto contents = monitor::load_accounts(blind.handle(), "db1");
+    if (contents) return std::string();
+    EXPECT_EQ(contents.error().code, Errc::denied);
+    const auto& message = contents.error().message;
+    return message.substr(message.find("needed: ") + 8);
+  };
+  std::string grants = missing();
+  for (const char* table :
+       {"global_priv", "db", "tables_priv", "columns_priv", "procs_priv", "proxies_priv"})
+    EXPECT_THAT(grants, testing::HasSubstr(
+                            fmt::format("GRANT SELECT ON mysql.{} TO 'blind'@'127.%'", table)));
   server.exec("GRANT SELECT ON mysql.global_priv TO 'blind'@'127.%'");
-  EXPECT_TRUE(monitor::load_accounts(blind.handle(), "db1"));
+  EXPECT_THAT(missing(), testing::StartsWith("GRANT SELECT ON mysql.db TO 'blind'@'127.%'; "));
+  server.exec(missing());
+  EXPECT_EQ(missing(), "");
 }
 
 TEST(AccountsLoader, ALostConnectionIsAnErrorAndNoPartialTable) {

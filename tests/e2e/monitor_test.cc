@@ -178,9 +178,9 @@ TEST(Monitor, AFloodOfRequestsMakesALoadASecond) {
       "SELECT COUNT(*) FROM mysql.general_log WHERE argument LIKE 'SELECT %mysql.global_priv'");
   EXPECT_GE(std::stoll(loads), 3);
   EXPECT_LE(std::stoll(loads), seconds + 1);
-  EXPECT_FALSE(monitor.until(1500ms, [&] {
-    return monitor.checked.back().began_ns > asked_ns + 2 * kSecondNs;
-  })) << "nobody asks any more";
+  const auto answers = monitor.checked.size();
+  EXPECT_FALSE(monitor.until(1500ms, [&] { return monitor.checked.size() > answers; }))
+      << "nobody asks any more";
 }
 
 TEST(Monitor, ConfigurationAndTheOperatorsWordChangeWhileItRuns) {
