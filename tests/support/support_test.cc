@@ -5,6 +5,7 @@
 
 #include "tests/support/free_port.h"
 #include "tests/support/load.h"
+#include "tests/support/private_system.h"
 #include "tests/support/raw_client.h"
 #include "tests/support/test_error.h"
 #include "tests/support/topologies.h"
@@ -35,6 +36,20 @@ TEST(Process, EndsASuspendedProgram) {
   EXPECT_EQ(process.terminate(5s), 128 + SIGTERM);
   EXPECT_FALSE(process.running());
   EXPECT_FALSE(is_alive(pid));
+}
+
+TEST(Process, SeesMountsThatNobodyElseSees) {
+  if (!PrivateSystem::available()) GTEST_SKIP() << "only root can mount";
+  const PrivateSystem system;
+  system.write_etc("hosts", "private\n");
+  const TempDir dir;
+  Process process({.argv = {"cat", "/etc/hosts"},
+                   .output = dir / "out",
+                   .account = std::nullopt,
+                   .mounts = system.mounts()});
+  EXPECT_EQ(process.wait(5s), 0);
+  EXPECT_EQ(read_file(dir / "out"), "private\n");
+  EXPECT_NE(read_file("/etc/hosts"), "private\n");
 }
 
 TEST(TempDir, IsOpenToServersAndLeavesNothing) {
@@ -84,6 +99,17 @@ TEST(MariadbServer, KeepsItsDataOverKillAndRestart) {
   EXPECT_FALSE(db.running());
   db.start();
   EXPECT_EQ(db.value("SELECT a FROM test.t"), "1");
+  EXPECT_EQ(db.stop(), 0);
+}
+
+TEST(MysqlServer, KeepsItsDataOverKillAndRestart) {
+  if (const auto can = MysqlServer::available(); !can) GTEST_SKIP() << can.error();
+  MysqlServer db;
+  db.exec("CREATE TABLE test.t (a INT); INSERT INTO test.t VALUES (1)");
+  db.kill9();
+  EXPECT_FALSE(db.running());
+  db.start();
+  EXPECT_EQ(Client(db.endpoint()).value("SELECT a FROM test.t"), "1");
   EXPECT_EQ(db.stop(), 0);
 }
 
