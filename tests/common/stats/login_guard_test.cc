@@ -31,7 +31,7 @@ TEST_F(LoginGuardTest, SomeFailuresAreNobodysBusiness) {
 }
 
 TEST_F(LoginGuardTest, AnAddressThatFailsOftenIsPaced) {
-  fail(21);
+  fail(50);
   for (int i = 1; i <= 50; ++i) EXPECT_EQ(wait(), i * LoginGuard::kPaceNs);
   EXPECT_EQ(wait(), -1) << "no queue without end";
   EXPECT_EQ(wait("10.0.0.2"), 0) << "another address";

@@ -160,16 +160,22 @@ class EngineTest : public testing::Test {
     });
   }
 
+  void fail_often() {
+    world.failures = std::make_unique<stats::LoginGuardPage>();
+    stats::LoginGuard guard(*world.failures);
+    for (int i = 0; i < 100; ++i) guard.failed(s.client_ip, "app", world.now_ns);
+  }
   /// A new session on its way to the phase, by whatever leads there.
   void reach(Phase phase) {
     world.known = phase != Phase::waiting;
     if (phase == Phase::announced) world.announced_from = *Networks::from(kLoopback);
     if (phase == Phase::securing_client) world.service.tls.mode = config::TlsMode::preferred;
     if (phase == Phase::securing_server) world.configured[0].tls.mode = config::TlsMode::preferred;
+    if (phase == Phase::slowed) fail_often();
     accept();
     if (phase >= Phase::greeted) server(greeting());
     if (phase == Phase::securing_client) return client(ssl_request());
-    if (phase >= Phase::judging) client(login());
+    if (phase >= Phase::slowed) client(login());
     if (phase == Phase::refusing) return server(error_packet(2, 1045, "Access denied"));
     if (phase >= Phase::relaying) server(packet(2, kOk));
     if (phase == Phase::ending) client(packet(0, "\3SELECT 1")), order();
@@ -419,6 +425,20 @@ TEST_F(EngineTest, OverTheLimitIsSaid) {
   event([&](Actions& out) { on_limit(s, world.surroundings(), out); });
   EXPECT_THAT(error(0), testing::StartsWith("1040 "));
   EXPECT_THAT(error(0), HasSubstr("service shop allows 5"));
+}
+
+TEST_F(EngineTest, AnAddressThatFailedOftenWaitsForItsTurn) {
+  reach(Phase::slowed);
+  EXPECT_TRUE(to_server.empty());
+  EXPECT_EQ(s.deadline_ns, world.now_ns + stats::LoginGuard::kPaceNs);
+  late();
+  EXPECT_EQ(to_server, login());
+  for (int i = 0; i < 100 && s.phase != Phase::closing; ++i) {
+    s = {.id = 1, .service = "shop", .client_ip = "127.0.0.1"};
+    reach(Phase::greeted);
+    client(login());
+  }
+  EXPECT_THAT(error(2), HasSubstr("too many logins from this address have failed"));
 }
 
 // Accounts.
@@ -750,6 +770,7 @@ TEST_F(EngineTest, EveryPhaseTakesEveryEvent) {
     for (int what = 0; what < 11; ++what) {
       s = {.id = 1, .service = "shop", .client_ip = "127.0.0.1"};
       world.announced_from = {};
+      world.failures.reset();
       world.service.tls.mode = world.configured[0].tls.mode = config::TlsMode::off;
       world.load_accounts({{"app", "%"}});
       if (p == Phase::judging || p == Phase::refusing) come_from_elsewhere();

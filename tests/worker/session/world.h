@@ -2,6 +2,9 @@
 // replica db2, and accounts.
 #pragma once
 
+#include <memory>
+#include <optional>
+
 #include "worker/session/engine.h"
 
 namespace sluice::worker {
@@ -15,6 +18,7 @@ struct World {
   Names names;
   Networks announced_from;
   int64_t now_ns = 1'000'000'000;
+  std::unique_ptr<stats::LoginGuardPage> failures;  ///< null: nobody is slowed
 
   World() {
     using cluster::Role;
@@ -42,7 +46,8 @@ struct World {
   }
 
   cluster::ServerState& server(std::size_t i) { return cluster.servers[i]; }
-  Surroundings surroundings() const {
+  Surroundings surroundings() {
+    if (failures) guard_.emplace(*failures);
     return {.service = service,
             .router = router_of(service.router),
             .announced_from = announced_from,
@@ -52,6 +57,7 @@ struct World {
             .accounts = loaded_ ? &table_ : nullptr,
             .accounts_began_ns = accounts_began_ns,
             .names = names,
+            .guard = failures ? &*guard_ : nullptr,
             .now_ns = now_ns};
   }
 
@@ -60,6 +66,7 @@ struct World {
   Bytes encoded_;
   accounts::Table table_;
   bool loaded_ = false;
+  std::optional<stats::LoginGuard> guard_;
 };
 
 }  // namespace sluice::worker
