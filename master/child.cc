@@ -63,8 +63,8 @@ Result<std::unique_ptr<Child>> Child::start(ChildOwner& owner, event::Loop& loop
   if (pid == 0) become(program_fd, theirs.get(), argv.data(), envp.data());
   std::unique_ptr<Child> child(
       new Child(owner, role, pid, std::move(ours), fmt::format("{}[{}]", name, pid)));
-  SLUICE_TRY(
-      (child->watch_.start<&Child::on_ready>(loop, child->channel_.fd(), EV_READ, child.get())));
+  SLUICE_TRY((child->watch_.start<&Child::on_ready>(loop, child->channel_.fd(), event::kRead,
+                                                    child.get())));
   child->send(ipc::Hello{.role = ipc::Role::master, .release = std::string(kRelease)});
   return child;
 }
@@ -76,11 +76,11 @@ Child::Child(ChildOwner& owner, ipc::Role role, pid_t pid, UniqueFd channel, std
 
 Child::~Child() = default;
 
-void Child::on_ready(short what) {
-  if (what & EV_WRITE) {
+void Child::on_ready(event::Bits what) {
+  if (what & event::kWrite) {
     if (!channel_.flush()) return lose();
   }
-  if (what & EV_READ) return receive();
+  if (what & event::kRead) return receive();
   update_interest();
 }
 
@@ -137,7 +137,7 @@ void Child::lose() {
 }
 
 void Child::update_interest() {
-  watch_.want(static_cast<short>(EV_READ | (channel_.wants_write() ? EV_WRITE : 0)));
+  watch_.want(event::kRead | (channel_.wants_write() ? event::kWrite : 0));
 }
 
 }  // namespace sluice::master

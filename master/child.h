@@ -65,7 +65,7 @@ class Child {
 
  private:
   Child(ChildOwner& owner, ipc::Role role, pid_t pid, UniqueFd channel, std::string name);
-  void on_ready(short what);
+  void on_ready(event::Bits what);
   void receive();
   Result<> take(ipc::Frame frame);
   void lose();

@@ -37,7 +37,7 @@ Now read_clocks() {
 }  // namespace
 
 Result<> Monitor::start() {
-  SLUICE_TRY((mail_watch_.start<&Monitor::on_mail>(loop_, mailbox_->fd(), EV_READ, this)));
+  SLUICE_TRY((mail_watch_.start<&Monitor::on_mail>(loop_, mailbox_->fd(), event::kRead, this)));
   return link_.start(*this);
 }
 
@@ -176,7 +176,7 @@ void Monitor::set_tick() {
   tick_.every<&Monitor::on_tick>(loop_, std::chrono::microseconds(tick_ns_ / 1000), this);
 }
 
-void Monitor::on_mail(short) {
+void Monitor::on_mail(event::Bits) {
   take_mail();
   for (const auto& late : resolver_->overdue(monotonic_ns())) name_resolved(late);
   forgive_own_pause();
@@ -184,7 +184,7 @@ void Monitor::on_mail(short) {
 }
 
 void Monitor::on_tick() {
-  on_mail(EV_TIMEOUT);
+  on_mail(0);
 }
 
 /// A process that was stopped, or got no processor, knows nothing about its servers' speed.

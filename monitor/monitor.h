@@ -39,7 +39,7 @@ class Monitor final : public process::MasterLinkUser {
   Result<> on_finish(ipc::Finish finish);
 
  private:
-  void on_mail(short);
+  void on_mail(event::Bits);
   void on_tick();
   Result<> watch_clusters();
   void set_tick();

@@ -42,10 +42,10 @@ Peer peer_of(const sockaddr_storage& address) {
 }  // namespace
 
 Result<> Acceptor::start() {
-  return watch_.start<&Acceptor::on_ready>(worker_.loop(), socket_.get(), EV_READ, this);
+  return watch_.start<&Acceptor::on_ready>(worker_.loop(), socket_.get(), event::kRead, this);
 }
 
-void Acceptor::on_ready(short) {
+void Acceptor::on_ready(event::Bits) {
   worker_.read_clock();
   for (int i = 0; i < kTakenATurn && take_one(); ++i) {
   }
@@ -95,7 +95,7 @@ void Acceptor::turn_away(const UniqueFd& client, const std::string& client_ip) c
 }
 
 void Acceptor::on_pause_over() {
-  watch_.want(EV_READ);
+  watch_.want(event::kRead);
 }
 
 }  // namespace sluice::worker

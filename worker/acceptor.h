@@ -26,7 +26,7 @@ class Acceptor {
   void drain();
 
  private:
-  void on_ready(short what);
+  void on_ready(event::Bits what);
   void on_pause_over();
   /// Takes one connection; false if there is none, or none can be taken now.
   bool take_one();

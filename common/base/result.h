@@ -14,7 +14,6 @@ namespace sluice {
 enum class Errc : uint8_t {
   internal,      ///< a bug, or a state that should not occur
   system,        ///< a system call failed; sys_errno says how
-  event_loop,    ///< libevent refused
   ipc_protocol,  ///< a process of ours broke the rules of the channel
   bad_input,     ///< what a person or a peer gave is wrong
   not_found,     ///< the thing named does not exist

@@ -1,130 +1,158 @@
-// RAII over libevent's core: the loop, readiness of an fd, timers, signals. Callbacks are member
+// The event loop: readiness of an fd, timers, signals, over epoll(7). Callbacks are member
 // functions known at compile time, never closures: what they work on lives in `self`, where it can
-// be found, printed and handed over. The event structs lie inside their owners (no allocation).
+// be found, printed and handed over. Nothing is allocated for an event, and nothing but the call
+// stands between the kernel's word and its handler (man/decisions/0003).
 #pragma once
 
-#include <event2/event.h>
-#include <event2/event_struct.h>
+#include <sys/epoll.h>
 
+#include <array>
 #include <chrono>
-#include <memory>
+#include <cstdint>
+#include <utility>
+#include <vector>
 
 #include "common/base/result.h"
+#include "common/base/unique_fd.h"
 
 namespace sluice::event {
 
-/// One event loop. Everything registered with it must die before it.
+/// What is waited for, or has come: bits of these.
+using Bits = uint32_t;
+inline constexpr Bits kRead = EPOLLIN;
+inline constexpr Bits kWrite = EPOLLOUT;
+
+class IoWatch;
+class Timer;
+class SignalWatch;
+
+/// One event loop, for one thread. Everything registered with it must die before it.
 class Loop {
  public:
   static Result<Loop> create();
-  event_base* base() const { return base_.get(); }
-  /// Runs until stop() or until nothing is left to wait for.
-  void run() { event_base_dispatch(base_.get()); }
-  void stop() { event_base_loopbreak(base_.get()); }
+  Loop(Loop&&) = default;
+
+  /// Runs until stop().
+  void run();
+  void stop() { stopped_ = true; }
 
  private:
-  struct Free {
-    void operator()(event_base* base) const noexcept { event_base_free(base); }
-  };
-  explicit Loop(event_base* base) : base_(base) {}
-  std::unique_ptr<event_base, Free> base_;
-};
+  friend class IoWatch;
+  friend class Timer;
+  friend class SignalWatch;
+  static constexpr int kBatch =
+      64;  ///< events taken at a time; who comes next has not long to wait
 
-/// What the three kinds of watches share: an event that leaves its loop when it goes.
-class Watch {
- public:
-  Watch() { event_.ev_base = nullptr; }
-  Watch(const Watch&) = delete;  // libevent keeps the address
-  Watch& operator=(const Watch&) = delete;
-  ~Watch() { stop(); }
-  void stop() noexcept {
-    if (event_.ev_base != nullptr) event_del(&event_);
-    event_.ev_base = nullptr;
-  }
-  bool active() const { return event_.ev_base != nullptr; }
+  explicit Loop(UniqueFd epoll) : epoll_(std::move(epoll)) {}
+  bool control(int operation, int fd, Bits interest, IoWatch* watch);
+  void forget(const IoWatch& watch);
+  int timeout_ms() const;
+  void run_timers();
+  void read_signals();
 
- protected:
-  struct event event_ {};
+  UniqueFd epoll_;
+  std::array<epoll_event, kBatch> batch_{};
+  int at_ = 0, size_ = 0;  ///< of the batch: the event in hand, and how many there are
+  bool stopped_ = false;
+  std::vector<Timer*> timers_;  ///< a handful: looked through
+  int64_t next_timer_ns_ = INT64_MAX;
+  UniqueFd signal_fd_;
+  std::vector<SignalWatch*> signals_;
 };
 
 /// Readiness of one fd, level-triggered. The fd belongs to the caller and must outlive the watch.
-class IoWatch : public Watch {
+class IoWatch {
  public:
-  /// Calls (self->*Method)(what) with EV_READ and EV_WRITE bits. `interest` may change later.
+  IoWatch() = default;
+  IoWatch(const IoWatch&) = delete;  // the kernel keeps the address
+  IoWatch& operator=(const IoWatch&) = delete;
+  ~IoWatch() { stop(); }
+
+  /// Calls (self->*Method)(what) with bits of `interest`; an error or the end of the connection
+  /// counts as whatever is waited for. `interest` may change later.
   template <auto Method, class T>
-  Result<> start(Loop& loop, int fd, short interest, T* self) {
+  Result<> start(Loop& loop, int fd, Bits interest, T* self) {
     stop();
-    interest_ = interest;
-    if (event_assign(&event_, loop.base(), fd, static_cast<short>(interest | EV_PERSIST),
-                     &call<Method, T>, self) != 0 ||
-        (interest != 0 && event_add(&event_, nullptr) != 0))
-      return broken(fd);
-    return {};
+    loop_ = &loop;
+    fd_ = fd;
+    self_ = self;
+    call_ = [](void* object, Bits what) { (static_cast<T*>(object)->*Method)(what); };
+    return begin(interest);
   }
   /// Changes what is waited for; 0 waits for nothing. Costs a system call only when it differs.
-  void want(short interest) noexcept {
-    if (interest == interest_ || !active()) return;
-    if (interest_ != 0) event_del(&event_);
-    interest_ = interest;
-    if (interest == 0) return;
-    event_assign(&event_, event_.ev_base, static_cast<int>(event_.ev_fd),
-                 static_cast<short>(interest | EV_PERSIST), event_get_callback(&event_),
-                 event_get_callback_arg(&event_));
-    event_add(&event_, nullptr);
-  }
-  short interest() const { return interest_; }
+  void want(Bits interest) noexcept;
+  void stop() noexcept;
+  bool active() const { return loop_ != nullptr; }
+  Bits interest() const { return interest_; }
 
  private:
-  template <auto Method, class T>
-  static void call(evutil_socket_t, short what, void* self) noexcept {
-    (static_cast<T*>(self)->*Method)(what);
-  }
-  static tl::unexpected<Error> broken(int fd);
-  short interest_ = 0;
+  friend class Loop;
+  Result<> begin(Bits interest);
+
+  Loop* loop_ = nullptr;
+  void* self_ = nullptr;
+  void (*call_)(void*, Bits) = nullptr;
+  int fd_ = -1;
+  Bits interest_ = 0;
 };
 
 /// A timer; runs out once or again and again.
-class Timer : public Watch {
+class Timer {
  public:
+  Timer() = default;
+  Timer(const Timer&) = delete;
+  Timer& operator=(const Timer&) = delete;
+  ~Timer() { stop(); }
+
   template <auto Method, class T>
   void once(Loop& loop, std::chrono::microseconds after, T* self) {
-    start<Method>(loop, after, 0, self);
+    start(loop, after, {}, self, [](void* object) { (static_cast<T*>(object)->*Method)(); });
   }
   template <auto Method, class T>
   void every(Loop& loop, std::chrono::microseconds interval, T* self) {
-    start<Method>(loop, interval, EV_PERSIST, self);
+    start(loop, interval, interval, self,
+          [](void* object) { (static_cast<T*>(object)->*Method)(); });
   }
+  void stop() noexcept;
+  bool active() const { return loop_ != nullptr; }
 
  private:
-  template <auto Method, class T>
-  void start(Loop& loop, std::chrono::microseconds time, short flags, T* self) {
-    stop();
-    event_assign(&event_, loop.base(), -1, flags, &call<Method, T>, self);
-    const timeval tv{static_cast<time_t>(time.count() / 1'000'000),
-                     static_cast<suseconds_t>(time.count() % 1'000'000)};
-    event_add(&event_, &tv);
-  }
-  template <auto Method, class T>
-  static void call(evutil_socket_t, short, void* self) noexcept {
-    (static_cast<T*>(self)->*Method)();
-  }
+  friend class Loop;
+  void start(Loop& loop, std::chrono::microseconds after, std::chrono::microseconds interval,
+             void* self, void (*call)(void*));
+
+  Loop* loop_ = nullptr;
+  void* self_ = nullptr;
+  void (*call_)(void*) = nullptr;
+  int64_t due_ns_ = 0, interval_ns_ = 0;
 };
 
-/// A signal, delivered in the loop.
-class SignalWatch : public Watch {
+/// A signal, delivered in the loop. From the first watch on it is blocked otherwise, in this thread
+/// and in those that it starts later.
+class SignalWatch {
  public:
+  SignalWatch() = default;
+  SignalWatch(const SignalWatch&) = delete;
+  SignalWatch& operator=(const SignalWatch&) = delete;
+  ~SignalWatch() { stop(); }
+
   template <auto Method, class T>
-  void start(Loop& loop, int signal, T* self) {
+  Result<> start(Loop& loop, int signal, T* self) {
     stop();
-    event_assign(&event_, loop.base(), signal, EV_SIGNAL | EV_PERSIST, &call<Method, T>, self);
-    event_add(&event_, nullptr);
+    self_ = self;
+    call_ = [](void* object, int number) { (static_cast<T*>(object)->*Method)(number); };
+    return begin(loop, signal);
   }
+  void stop() noexcept;
 
  private:
-  template <auto Method, class T>
-  static void call(evutil_socket_t signal, short, void* self) noexcept {
-    (static_cast<T*>(self)->*Method)(static_cast<int>(signal));
-  }
+  friend class Loop;
+  Result<> begin(Loop& loop, int signal);
+
+  Loop* loop_ = nullptr;
+  void* self_ = nullptr;
+  void (*call_)(void*, int) = nullptr;
+  int signal_ = 0;
 };
 
 }  // namespace sluice::event

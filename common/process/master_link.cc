@@ -16,17 +16,17 @@ MasterLink::~MasterLink() {
 Result<> MasterLink::start(MasterLinkUser& user) {
   user_ = &user;
   if (::fcntl(channel_.fd(), F_SETFD, FD_CLOEXEC) != 0) return fail_errno("channel to the master");
-  SLUICE_TRY((watch_.start<&MasterLink::on_ready>(loop_, channel_.fd(), EV_READ, this)));
+  SLUICE_TRY((watch_.start<&MasterLink::on_ready>(loop_, channel_.fd(), event::kRead, this)));
   log::set_sink(&MasterLink::log_to_master, this);
   send(ipc::Hello{.role = role_, .release = std::string(kRelease)});
   return {};
 }
 
-void MasterLink::on_ready(short what) {
-  if (what & EV_WRITE) {
+void MasterLink::on_ready(event::Bits what) {
+  if (what & event::kWrite) {
     if (!channel_.flush()) lose();
   }
-  if (what & EV_READ) receive();
+  if (what & event::kRead) receive();
   update_interest();
 }
 
@@ -73,7 +73,7 @@ void MasterLink::tell_user() {
 }
 
 void MasterLink::update_interest() {
-  if (!lost_) watch_.want(static_cast<short>(EV_READ | (channel_.wants_write() ? EV_WRITE : 0)));
+  if (!lost_) watch_.want(event::kRead | (channel_.wants_write() ? event::kWrite : 0));
 }
 
 void MasterLink::drain(int timeout_ms) {

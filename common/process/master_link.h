@@ -42,7 +42,7 @@ class MasterLink {
   void drain(int timeout_ms);
 
  private:
-  void on_ready(short what);
+  void on_ready(event::Bits what);
   void receive();
   Result<> take(ipc::Frame frame);
   void lose();

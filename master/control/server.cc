@@ -47,13 +47,13 @@ ControlClient::ControlClient(ControlServer& server, UniqueFd socket, control::Ac
       who_(std::move(who)) {}
 
 Result<> ControlClient::start(event::Loop& loop) {
-  return watch_.start<&ControlClient::on_ready>(loop, channel_.fd(), EV_READ, this);
+  return watch_.start<&ControlClient::on_ready>(loop, channel_.fd(), event::kRead, this);
 }
 
-void ControlClient::on_ready(short what) {
+void ControlClient::on_ready(event::Bits what) {
   active_ns = monotonic_ns();
-  if ((what & EV_WRITE) && !channel_.flush()) gone_ = true;
-  if ((what & EV_READ) && !gone_) {
+  if ((what & event::kWrite) && !channel_.flush()) gone_ = true;
+  if ((what & event::kRead) && !gone_) {
     auto frame = channel_.receive();
     if (!frame) {
       if (frame.error().code == Errc::ipc_protocol)
@@ -94,14 +94,15 @@ Result<> ControlClient::on_control_request(ipc::ControlRequest message) {
 }
 
 void ControlClient::update_interest() {
-  watch_.want(static_cast<short>(EV_READ | (channel_.wants_write() ? EV_WRITE : 0)));
+  watch_.want(event::kRead | (channel_.wants_write() ? event::kWrite : 0));
 }
 
 void ControlServer::listen(UnixSocket socket, std::string path) {
   close();
   socket_ = std::move(socket);
   path_ = std::move(path);
-  if (auto ok = watch_.start<&ControlServer::on_connection>(loop_, socket_.fd.get(), EV_READ, this);
+  if (auto ok =
+          watch_.start<&ControlServer::on_connection>(loop_, socket_.fd.get(), event::kRead, this);
       !ok)
     log::error("control", "cannot listen", log::kv("error", ok.error().message));
 }
@@ -112,7 +113,7 @@ void ControlServer::close() {
   socket_ = {};
 }
 
-void ControlServer::on_connection(short) {
+void ControlServer::on_connection(event::Bits) {
   UniqueFd peer(::accept4(socket_.fd.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
   if (!peer) return;
   std::erase_if(clients_, [](const auto& client) { return client->gone(); });

@@ -35,7 +35,7 @@ class ControlClient {
   uint64_t request = 0;  ///< that it waits for; 0: none
 
  private:
-  void on_ready(short what);
+  void on_ready(event::Bits what);
   Result<> take(ipc::Frame frame);
   Result<> on_hello(ipc::Hello hello);
   Result<> on_control_request(ipc::ControlRequest message);
@@ -89,7 +89,7 @@ class ControlServer {
     std::string errors;
     int64_t deadline_ns = 0;
   };
-  void on_connection(short what);
+  void on_connection(event::Bits what);
   void finish(std::map<uint64_t, Question>::iterator question);
 
   event::Loop& loop_;

@@ -151,11 +151,11 @@ void Session::order_to_end(const End& end, int64_t deadline_ns) {
   happen([&] { on_order_to_end(state_, surroundings(), end, deadline_ns, worker_.actions()); });
 }
 
-void Session::on_ready(Side side, short what) {
+void Session::on_ready(Side side, event::Bits what) {
   worker_.read_clock();
   happen([&] {
-    if (what & EV_WRITE) flush(side);
-    if ((what & EV_READ) && leg(side).fd) read(side);
+    if (what & event::kWrite) flush(side);
+    if ((what & event::kRead) && leg(side).fd) read(side);
   });
 }
 
@@ -286,7 +286,8 @@ void Session::connect(std::string_view server) {
       stats::add(worker_.lane().servers[server_row_].open);
       stats::add(worker_.lane().servers[server_row_].connected);
       fresh_ = true;
-      if (to.watch.start<&Session::on_server>(worker_.loop(), to.fd.get(), EV_READ, this)) return;
+      if (to.watch.start<&Session::on_server>(worker_.loop(), to.fd.get(), event::kRead, this))
+        return;
       why = "no memory";
     }
   }
@@ -339,7 +340,7 @@ void Session::log(log::Level level, std::string_view why) {
 }
 
 void Session::update_interest() {
-  const auto reads = [this](Side side) { return leg(side).watch.interest() == EV_READ; };
+  const auto reads = [this](Side side) { return leg(side).watch.interest() == event::kRead; };
   // The usual case by far, told without asking each side.
   if (state_.phase == Phase::relaying && reads(Side::client) && reads(Side::server) &&
       state_.unsent_to_client.empty() && state_.unsent_to_server.empty() && state_.held.empty())
@@ -347,8 +348,8 @@ void Session::update_interest() {
   for (const Side side : {Side::client, Side::server}) {
     auto& one = leg(side);
     if (!one.fd) continue;
-    one.watch.want(static_cast<short>((wants_read(state_, side) ? EV_READ : 0) |
-                                      (unsent(state_, side).empty() ? 0 : EV_WRITE)));
+    one.watch.want((wants_read(state_, side) ? event::kRead : 0) |
+                   (unsent(state_, side).empty() ? 0 : event::kWrite));
   }
 }
 

@@ -42,9 +42,9 @@ class Session {
     event::IoWatch watch;
     std::unique_ptr<tls::Layer> tls;  ///< where it is encrypted
   };
-  void on_client(short what) { on_ready(Side::client, what); }
-  void on_server(short what) { on_ready(Side::server, what); }
-  void on_ready(Side side, short what);
+  void on_client(event::Bits what) { on_ready(Side::client, what); }
+  void on_server(event::Bits what) { on_ready(Side::server, what); }
+  void on_ready(Side side, event::Bits what);
   template <class Event>
   void happen(Event event);
   void read(Side side);
