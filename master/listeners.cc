@@ -2,7 +2,6 @@
 
 #include <arpa/inet.h>
 #include <fmt/format.h>
-#include <linux/filter.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -10,7 +9,7 @@
 #include <sys/un.h>
 
 #include <algorithm>
-#include <array>
+#include <climits>
 
 #include "common/base/log.h"
 #include "master/config/endpoint.h"
@@ -73,21 +72,17 @@ Result<UniqueFd> bound_tcp(const config::Endpoint& endpoint) {
   return fd;
 }
 
-/// Lets through what belongs to a handshake that has begun: who got our SYN-ACK thinks that he is
-/// connected. A SYN without ACK is dropped, so its sender tries again, and is refused once the
-/// socket is closed. A socket's filter sees the TCP header first (tcp_filter() in the kernel's
-/// net/ipv4/tcp_ipv4.c); the flags are its byte 13 (RFC 9293, 3.1).
-void drop_syns(int fd) {
-  static std::array<sock_filter, 5> code{{
-      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13),
-      BPF_STMT(BPF_ALU | BPF_AND | BPF_K, TH_SYN | TH_ACK),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, TH_SYN, 0, 1),
-      BPF_STMT(BPF_RET | BPF_K, 0),
-      BPF_STMT(BPF_RET | BPF_K, 0xFFFFFFFF),
-  }};
-  const sock_fprog program{code.size(), code.data()};
-  if (::setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) != 0)
-    log::warning("listener", "connections may be reset: the kernel takes no filter",
+/// Takes the socket from where the kernel looks for a listener, by binding it to an interface that
+/// does not exist (inet_hashtables.c, compute_score()): who comes is refused, or finds another one.
+/// Handshakes that have begun go on, since they know their listener. Needs no privilege from Linux
+/// 5.7 on, but only once (sock.c, sock_bindtoindex_locked()).
+void hide(int fd) {
+  constexpr int kNowhere = INT_MAX;
+  int bound = 0;
+  socklen_t size = sizeof bound;
+  ::getsockopt(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &bound, &size);
+  if (bound != kNowhere && !set(fd, SOL_SOCKET, SO_BINDTOIFINDEX, kNowhere))
+    log::warning("listener", "the last connections of an address may be reset",
                  log::kv("error", std::strerror(errno)));
 }
 
@@ -166,7 +161,7 @@ std::vector<const ListeningSockets*> Listeners::gone(const config::Config& wante
 
 void Listeners::refuse_new(const ListeningSockets& listening) {
   if (listening.endpoint.is_unix()) return remove_unix(listening.endpoint.path, listening.inode);
-  for (const auto& socket : listening.sockets) drop_syns(socket.get());
+  for (const auto& socket : listening.sockets) hide(socket.get());
 }
 
 void Listeners::keep_only(const config::Config& wanted) {

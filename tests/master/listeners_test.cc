@@ -3,7 +3,6 @@
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -22,14 +21,6 @@ config::Config with(std::vector<config::Endpoint> endpoints) {
   return config;
 }
 
-sockaddr_in tcp_address(const config::Endpoint& to) {
-  sockaddr_in in{};
-  in.sin_family = AF_INET;
-  in.sin_port = htons(to.port);
-  ::inet_pton(AF_INET, to.host.c_str(), &in.sin_addr);
-  return in;
-}
-
 bool connects(const config::Endpoint& to) {
   sockaddr_storage storage{};
   socklen_t size = 0;
@@ -39,8 +30,11 @@ bool connects(const config::Endpoint& to) {
     to.path.copy(un.sun_path, sizeof un.sun_path - 1);
     size = sizeof un;
   } else {
-    reinterpret_cast<sockaddr_in&>(storage) = tcp_address(to);
-    size = sizeof(sockaddr_in);
+    auto& in = reinterpret_cast<sockaddr_in&>(storage);
+    in.sin_family = AF_INET;
+    in.sin_port = htons(to.port);
+    ::inet_pton(AF_INET, to.host.c_str(), &in.sin_addr);
+    size = sizeof in;
   }
   const UniqueFd fd(::socket(storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
   return ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&storage), size) == 0;
@@ -136,20 +130,29 @@ TEST_F(ListenersTest, RefusedAreTheNewOnesNotThoseThatTheKernelHas) {
   ASSERT_EQ(gone.size(), 2u);
   for (const auto* listening : gone) Listeners::refuse_new(*listening);
   EXPECT_FALSE(connects(path));
-  const UniqueFd late(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  const auto to = tcp_address(tcp);
-  EXPECT_NE(::connect(late.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to), 0);
+  EXPECT_FALSE(connects(tcp));
+  for (const auto* listening : gone) Listeners::refuse_new(*listening);  // again: changes nothing
 
   EXPECT_TRUE(UniqueFd(::accept(tcp_socket, nullptr, nullptr)));
-  EXPECT_FALSE(UniqueFd(::accept(tcp_socket, nullptr, nullptr))) << "the late one got in";
+  EXPECT_FALSE(UniqueFd(::accept(tcp_socket, nullptr, nullptr))) << "nobody else";
   EXPECT_TRUE(UniqueFd(::accept(unix_socket, nullptr, nullptr)));
-  listeners.keep_only(with({}));
-  pollfd told{.fd = late.get(), .events = POLLOUT, .revents = 0};
-  ASSERT_EQ(::poll(&told, 1, 10'000), 1) << "its next SYN is answered by nobody";
-  int error = 0;
-  socklen_t size = sizeof error;
-  ::getsockopt(late.get(), SOL_SOCKET, SO_ERROR, &error, &size);
-  EXPECT_EQ(error, ECONNREFUSED);
+}
+
+/// 127.0.0.1:3306 makes room for 0.0.0.0:3306: who comes finds the other one, at once.
+TEST_F(ListenersTest, RefusingLetsOthersTakeOver) {
+  const config::Endpoint wide{"0.0.0.0", tcp.port, ""};
+  ASSERT_TRUE(listeners.prepare(with({tcp, wide}), 2));
+  listeners.commit();
+  sockets(tcp, 0, 1);
+  const auto heirs = sockets(wide, 0, 1);
+  const auto gone = listeners.gone(with({wide}));
+  ASSERT_EQ(gone.size(), 1u);
+  Listeners::refuse_new(*gone[0]);
+  for (int i = 0; i < 8; ++i) EXPECT_TRUE(connects(tcp));
+  int taken = 0;
+  for (const int socket : heirs)
+    while (UniqueFd(::accept(socket, nullptr, nullptr))) ++taken;
+  EXPECT_EQ(taken, 8);
 }
 
 TEST_F(ListenersTest, AFileThatIsNotOursAnyMoreStays) {
