@@ -129,7 +129,7 @@ void Rollout::parsed(ipc::ParsedConfig message) {
                 .text = changes.empty() ? "nothing would change" : render_all(candidate_.problems),
                 .changes = changes_});
   log_problems(candidate_.problems);
-  if (state_.generation > 0 && candidate_.config == state_.config) {
+  if (state_.generation > 0 && !incomplete_ && candidate_.config == state_.config) {
     take_keys();
     if (candidate_.keys) supervisor_.share_keys();
     return end({.done = true, .text = "nothing has changed", .changes = changes_});
@@ -138,7 +138,8 @@ void Rollout::parsed(ipc::ParsedConfig message) {
     undo();
     return end({.text = ok.error().message});
   }
-  if (state_.generation > 0 && !needs_new_workers(state_.config, candidate_.config)) {
+  if (state_.generation > 0 && !incomplete_ &&
+      !needs_new_workers(state_.config, candidate_.config)) {
     commit();
     return settle();
   }
@@ -295,6 +296,8 @@ void Rollout::settle() {
 
 void Rollout::end(Outcome outcome) {
   step_ = Step::idle;
+  if (committed_) incomplete_ = !outcome.done;
+  if (committed_ && incomplete_) supervisor_.answer_at_gone();
   if (parser_) {
     ::kill(parser_->pid(), SIGKILL);
     ::waitpid(parser_->pid(), nullptr, 0);

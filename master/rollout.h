@@ -100,8 +100,9 @@ class Rollout final : public ChildOwner {
   std::size_t slot_ = 0;
   int attempts_ = 0;
   int64_t closing_until_ns_ = 0;
-  bool committed_ = false;  ///< the new configuration is in force
-  bool spoken_ = false;     ///< the parser has sent what it read
+  bool committed_ = false;   ///< the new configuration is in force
+  bool incomplete_ = false;  ///< it is, but some slots still run an older one
+  bool spoken_ = false;      ///< the parser has sent what it read
 };
 
 /// Whether workers have to be replaced for the change.

@@ -218,16 +218,19 @@ bool Supervisor::close_gone() {
   const auto gone = state_.listeners.gone(state_.config);
   if (gone.empty()) return false;
   for (const auto* listening : gone) Listeners::refuse_new(*listening);
-  Child* worker = slots_.empty() ? nullptr : slots_[0].serving.get();
-  if (worker == nullptr) return true;
-  for (const auto* listening : gone) {
+  answer_at_gone();
+  if (!slots_.empty() && slots_[0].serving) slots_[0].serving->send(ipc::CloseGone{});
+  return true;
+}
+
+void Supervisor::answer_at_gone() {
+  if (slots_.empty() || !slots_[0].serving) return;
+  for (const auto* listening : state_.listeners.gone(state_.config)) {
     const auto* heir = heir_of(listening->endpoint, state_.config);
     for (const auto& socket : listening->sockets)
-      worker->send(ipc::Listener{heir ? heir->name : "", listening->endpoint, true},
-                   std::array{socket.get()});
+      slots_[0].serving->send(ipc::Listener{heir ? heir->name : "", listening->endpoint, true},
+                              std::array{socket.get()});
   }
-  worker->send(ipc::CloseGone{});
-  return true;
 }
 
 void Supervisor::shrink(std::size_t count) {

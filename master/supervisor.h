@@ -50,6 +50,9 @@ class Supervisor final : public ChildOwner {
   /// on_gone_closed() follows. False: there are none. Without a worker just now its successor's
   /// on_worker_ready() is the time to call again.
   bool close_gone();
+  /// The same without the closing: some old workers still serve there, and nobody should wait where
+  /// their successors do not.
+  void answer_at_gone();
   /// Stops the workers of slots at and above `count`.
   void shrink(std::size_t count);
   /// The monitor gets the configuration in force; a new one if it must run as another user.

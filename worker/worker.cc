@@ -138,15 +138,20 @@ Result<> Worker::on_key_material(ipc::KeyMaterial message) {
   keys_ = std::move(message);
   if (!keys_.rsa_key_pem.empty()) rsa_key_ = SLUICE_TRY(tls::RsaKey::from_pem(keys_.rsa_key_pem));
   look_around();
+  return phase_ == ipc::kServing ? make_client_tls() : Result<>();
+}
+
+Result<> Worker::make_client_tls() {
+  for (auto& [name, service] : services_)
+    if (service->config.tls.mode != config::TlsMode::off)
+      service->tls = SLUICE_TRY(tls::Context::towards_clients(service->config, keys_));
   return {};
 }
 
 /// What can't be used is the configuration's fault: this worker does not start, and so neither does
 /// the reload that it belongs to.
 Result<> Worker::make_tls() {
-  for (auto& [name, service] : services_)
-    if (service->config.tls.mode != config::TlsMode::off)
-      service->tls = SLUICE_TRY(tls::Context::towards_clients(service->config, keys_));
+  SLUICE_TRY(make_client_tls());
   for (auto& [name, cluster] : clusters_)
     for (const auto& server : cluster->config.servers)
       if (server.tls.mode != config::TlsMode::off)

@@ -106,6 +106,7 @@ class Worker final : public process::MasterLinkUser {
   void start_finishing(const End& end, int64_t deadline_ns);
   void leave_if_done();
   void accounts_news(const ClusterEntry* cluster);
+  Result<> make_client_tls();
   Result<> make_tls();
   void look_around();
   /// Calls for every session of a cluster's services; they may end under way.

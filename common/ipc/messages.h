@@ -150,7 +150,8 @@ struct NameResolved {
   }
 };
 
-/// Keys that all workers share, made by the master's parsing child. Sent before Start.
+/// Keys that all workers share, made by the master's parsing child. Sent before Start, and when
+/// they change.
 struct KeyMaterial {
   Secret ticket_key, ticket_key_before;  ///< of TLS session tickets; `before` opens older ones
   Secret rsa_key_pem;           ///< for passwords of clients without TLS; empty: not needed
@@ -341,7 +342,7 @@ constexpr uint8_t party(Role role) {
   X( 24, ParsedConfig,    kParser,             kMaster,             kStarting,                         0)   \
   X( 25, ResolveName,     kWorker | kMaster,   kMaster | kMonitor,  kServing | kDraining,              0)   \
   X( 26, NameResolved,    kMonitor | kMaster,  kMaster | kWorker,   kServing | kDraining,              0)   \
-  X( 27, KeyMaterial,     kMaster,             kWorker,             kStarting,                         0)   \
+  X( 27, KeyMaterial,     kMaster,             kWorker,             kStarting | kServing,              0)   \
   X( 28, CloseGone,       kMaster,             kWorker,             kServing,                          0)   \
   X( 29, GoneClosed,      kWorker,             kMaster,             kServing,                          0)
 // clang-format on

@@ -9,7 +9,9 @@
 #include <future>
 #include <map>
 
+#include "tests/support/free_port.h"
 #include "tests/support/load.h"
+#include "tests/support/raw_client.h"
 #include "tests/support/sluice.h"
 #include "tests/support/test_error.h"
 #include "tests/support/topologies.h"
@@ -276,7 +278,8 @@ class RogueWorker : public testing::Test {
   static void SetUpTestSuite() { server_ = std::make_unique<MariadbServer>(); }
   static void TearDownTestSuite() { server_.reset(); }
 
-  RogueWorker() : sluice_(in_front_of(*server_, /*workers=*/1), Sluice::Start::Stopped) {
+  explicit RogueWorker(unsigned workers = 1)
+      : sluice_(in_front_of(*server_, workers), Sluice::Start::Stopped) {
     namespace fs = std::filesystem;
     const auto directory = fs::path(programs_.path());
     fs::copy_file(program("sluiced"), directory / "sluiced");
@@ -358,6 +361,37 @@ TEST_F(RogueWorker, FloodDoesNotStarveTheMaster) {
   EXPECT_LT(sluice_.log().size(), std::size_t{4} * 1024 * 1024);
   for (const auto pid : sluice_.worker_pids()) ::kill(pid, SIGKILL);
   expect_recovery(master);
+}
+
+class TwoRogueWorkers : public RogueWorker {
+ protected:
+  TwoRogueWorkers() : RogueWorker(2) {}
+};
+
+/// A reload whose first worker gets ready, and whose second does not: what was changed is in force,
+/// nobody waits in vain where a listener went, and the next reload finishes it.
+TEST_F(TwoRogueWorkers, LeaveAReloadIncompleteAndTheNextOneCompletesIt) {
+  auto& service = sluice_.config.services.at("shop");
+  const auto old_port = service.port();
+  write_file(programs_ / "rogue.mode", "FirstIsGood");
+  service.listen = {free_address()};
+  const auto incomplete = sluice_.reload();
+  EXPECT_EQ(incomplete.exit_code, 1) << incomplete.out;
+  EXPECT_NE(incomplete.err.find("slot 1 still runs the old configuration"), std::string::npos)
+      << incomplete.err;
+  EXPECT_EQ(sluice_.connect("shop").value("SELECT 1"), "1");
+  for (int i = 0; i < 20; ++i) {
+    RawClient client(old_port);
+    EXPECT_TRUE(client.read_packet()) << "left without an answer";
+  }
+
+  keep_rules();
+  const auto completed = sluice_.ctl({"reload"});
+  EXPECT_EQ(completed.exit_code, 0) << completed.err;
+  EXPECT_THROW(RawClient{old_port}, ConnectionRefused);
+  for (const auto& worker : sluice_.ctl_json({"list", "workers"}))
+    EXPECT_EQ(worker.at("generation"), sluice_.ctl_json({"status"}).at("generation")) << worker;
+  EXPECT_EQ(sluice_.connect("shop").value("SELECT 1"), "1");
 }
 
 TEST_F(RogueWorker, ThatNeverGetsReadyIsKilled) {

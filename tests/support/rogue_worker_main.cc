@@ -146,10 +146,15 @@ int main(int, char** argv) {
   using namespace sluice;
   const auto directory = own_directory();
   std::string mode;
-  if (std::ifstream file(directory + "/rogue.mode"); !(file >> mode)) {
+  std::ifstream(directory + "/rogue.mode") >> mode;
+  // Of the starts from now on only the first is a good one.
+  const bool first = mode == "FirstIsGood" &&
+                     UniqueFd(::open((directory + "/first").c_str(), O_CREAT | O_EXCL, 0600));
+  if (mode.empty() || first) {
     ::execv((directory + "/good-worker").c_str(), argv);
     return 127;
   }
+  if (mode == "FirstIsGood") return 1;
   ipc::Channel channel{UniqueFd(kChannelFd)};
   if (!break_rules_at_start(channel, mode)) {
     say(channel, ipc::Hello{.role = ipc::Role::worker});
