@@ -559,6 +559,8 @@ void Supervisor::kill_all() {
   for (Child* child : children) ::kill(child->pid(), SIGKILL);
   // Whoever waits for our end may start anew at once: nothing of ours is left then.
   for (Child* child : children) ::waitpid(child->pid(), nullptr, 0);
+  for (const auto& [pid, name] : unreaped_) ::waitpid(pid, nullptr, 0);
+  unreaped_.clear();
 }
 
 bool Supervisor::stopping() const {
