@@ -9,6 +9,7 @@
 #include <charconv>
 #include <chrono>
 #include <memory>
+#include <unordered_set>
 
 namespace sluice::monitor {
 namespace {
@@ -115,23 +116,25 @@ class Loader {
     return finished(kWhat);
   }
 
-  /// Rows for everybody's host say nothing that matters here, and are most of them. Compared as
-  /// bytes: a collation must not take two hosts for one.
+  /// Rows for everybody's host say nothing that matters here, and are most of them. They are made
+  /// distinct here: a server needs ten times as long for that as for sending them (200,000 rows of
+  /// mysql.db, MariaDB 10.11), and must not take two hosts for one by its collation.
   Result<> read_grant_hosts() {
     static constexpr const char* kWhat = "read the hosts of its grants";
     std::string sql;
     const auto select = [&](const char* table, const char* host) {
-      sql += fmt::format(
-          "{}SELECT DISTINCT CAST(User AS BINARY), CAST({} AS BINARY) FROM mysql.{} "
-          "WHERE {} NOT IN ('', '%')",
-          sql.empty() ? "" : " UNION ", host, table, host);
+      sql += fmt::format("{}SELECT User, {} FROM mysql.{} WHERE {} NOT IN ('', '%')",
+                         sql.empty() ? "" : " UNION ALL ", host, table, host);
     };
     for (const char* table : kGrantTables) select(table, "Host");
     select("proxies_priv", "Proxied_host");  // compared with the client's host, too
     auto answer = SLUICE_TRY(query(sql, kWhat, Reads::grant_tables));
+    std::unordered_set<std::string> known;
     while (answer.next()) {
       SLUICE_TRY(count(answer));
-      contents_.grant_hosts.push_back({answer.text(0), answer.text(1)});
+      accounts::GrantHost grant{answer.text(0), answer.text(1)};
+      if (known.insert(grant.user + '\0' + grant.host).second)
+        contents_.grant_hosts.push_back(std::move(grant));
     }
     return finished(kWhat);
   }

@@ -121,11 +121,14 @@ Result<> Monitor::on_ask(ipc::Ask ask) {
 }
 
 void Monitor::reply(const ipc::Ask& ask, const Names& names) {
-  auto table = answer(clusters_, names, ask);
-  if (table)
-    link_.send(ipc::Answer{ask.id, "", std::move(*table)});
+  ipc::Answer reply{.id = ask.id};
+  if (auto table = answer(clusters_, names, ask))
+    reply.table = std::move(*table);
   else
-    link_.send(ipc::Answer{ask.id, std::move(table.error().message), {}});
+    reply.error = std::move(table.error().message);
+  if (ipc::encode(reply).size() > ipc::Channel::kMaxMessage)
+    reply = {ask.id, "the answer is too large; ask for less", {}};
+  link_.send(reply);
 }
 
 /// Tells the master, and those questions of its that waited for this.

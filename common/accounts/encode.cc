@@ -21,7 +21,11 @@ void append_all(Bytes& out, const std::vector<T>& records) {
 /// Hands out places for strings in the text area, one for each different string.
 class TextArea {
  public:
-  explicit TextArea(std::size_t start) : end_(start) {}
+  /// For about `strings` different ones.
+  TextArea(std::size_t start, std::size_t strings) : end_(start) {
+    places_.reserve(strings);
+    order_.reserve(strings);
+  }
 
   /// `text` must outlive this object.
   Text add(std::string_view text) {
@@ -119,7 +123,11 @@ Counts count(const Contents& contents, std::size_t hosts) {
 /// Writes the arrays that follow the header and notes their text.
 class Encoder {
  public:
-  Encoder(Bytes& out, std::size_t text_start) : out_(out), text_(text_start) {}
+  Encoder(Bytes& out, const Contents& contents, const Counts& counts)
+      : out_(out), text_(Layout(counts).text, 2 * contents.rows.size()) {
+    proofs_.reserve(counts.proofs);
+    extras_.reserve(counts.extras);
+  }
 
   void rows(const std::vector<Ranked>& ranked) {
     for (const auto& [row, specificity] : ranked) add(*row, specificity);
@@ -178,7 +186,7 @@ Bytes encode(const Contents& contents) {
   Bytes out;
   out.reserve(layout.text);
   append(out, header);
-  Encoder encoder(out, layout.text);
+  Encoder encoder(out, contents, header.counts);
   encoder.rows(sorted(contents));
   encoder.hosts(hosts);
   encoder.grant_hosts(sorted_grant_hosts(contents));
