@@ -332,8 +332,8 @@ INSTANTIATE_TEST_SUITE_P(Sends, RogueWorkerThat,
                                          "GreetingWithFd", "TornDatagram", "UnknownMessage",
                                          "MalformedBody", "OutOfPhase", "ReadyTwice",
                                          "MessageOfTheMonitor", "MessageOfTheMaster", "UnwantedFd",
-                                         "ManyFds", "AnswerToNoPing", "UnsealedFile",
-                                         "OversizedDatagram"),
+                                         "ManyFds", "AnswerToNoPing", "NameOfNoAddress",
+                                         "UnsealedFile", "OversizedDatagram"),
                          [](const auto& info) { return std::string(info.param); });
 
 TEST_F(RogueWorker, RestartsComeLessAndLessOften) {
@@ -359,6 +359,17 @@ TEST_F(RogueWorker, FloodDoesNotStarveTheMaster) {
   // 200,000 records were on their way; a burst and a few a second are written, the rest is counted.
   EXPECT_LT(count(sluice_.log(), "xxxxxxxxxx "), 2000u);
   EXPECT_LT(sluice_.log().size(), std::size_t{4} * 1024 * 1024);
+  EXPECT_EQ(count(sluice_.log(), "child: killed process=sluice-monitor"), 0u);
+  for (const auto pid : sluice_.worker_pids()) ::kill(pid, SIGKILL);
+  expect_recovery(master);
+}
+
+TEST_F(RogueWorker, MayAskForANameLikeAnyOther) {
+  const auto master = sluice_.pid();
+  break_rules("NameOfAnAddress");
+  EXPECT_TRUE(eventually(10s, [&] {
+    return sluice_.log().find("127.0.0.1 is localhost") != std::string::npos;
+  })) << "the question goes to the monitor, the answer to the workers";
   for (const auto pid : sluice_.worker_pids()) ::kill(pid, SIGKILL);
   expect_recovery(master);
 }

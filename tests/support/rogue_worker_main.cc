@@ -34,6 +34,21 @@ void wait_for(const Channel& channel, short what) {
   ::poll(&ready, 1, -1);
 }
 
+template <class Message>
+void say(Channel& channel, const Message& message, std::span<const int> fds = {}) {
+  (void)channel.send(message, fds);
+  while (channel.wants_write()) {
+    wait_for(channel, POLLOUT);
+    if (!channel.flush()) ::_exit(0);
+  }
+}
+
+void tell_name(Channel& channel, ByteSpan body) {
+  if (const auto resolved = ipc::decode<ipc::NameResolved>(body))
+    say(channel, ipc::LogRecord{log::Level::error, "rogue",
+                                resolved->ip + " is " + log::quoted(resolved->name)});
+}
+
 /// Reads what the master sends, for ever or up to the order to start; ends with the master.
 void read_on(Channel& channel, bool up_to_start) {
   for (;;) {
@@ -44,20 +59,12 @@ void read_on(Channel& channel, bool up_to_start) {
       continue;
     }
     if (up_to_start && (*frame)->id == ipc::Declared<ipc::Start>::kId) return;
+    if ((*frame)->id == ipc::Declared<ipc::NameResolved>::kId) tell_name(channel, (*frame)->body);
   }
 }
 
 void send_raw(const Channel& channel, std::string_view bytes) {
   (void)!::send(channel.fd(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
-}
-
-template <class Message>
-void say(Channel& channel, const Message& message, std::span<const int> fds = {}) {
-  (void)channel.send(message, fds);
-  while (channel.wants_write()) {
-    wait_for(channel, POLLOUT);
-    if (!channel.flush()) ::_exit(0);
-  }
 }
 
 Bytes garbage() {
@@ -73,6 +80,7 @@ void flood(Channel& channel) {
   for (int i = 0; i < kFloodRecords; ++i) {
     say(channel, ipc::LogRecord{log::Level::error, "rogue", std::string(200, 'x')});
     say(channel, ipc::RefreshAccounts{"shop"});
+    say(channel, ipc::ResolveName{"10.9.9." + std::to_string(i)});
     say(channel, ipc::Answer{.id = static_cast<uint64_t>(i), .error = "nobody asked"});
   }
 }
@@ -121,6 +129,10 @@ void break_rules(Channel& channel, const std::string& mode) {
     say(channel, ipc::LogRecord{log::Level::error, "rogue", "x"}, many);
   } else if (mode == "AnswerToNoPing")
     say(channel, ipc::Pong{uint64_t{1} << 60});
+  else if (mode == "NameOfNoAddress")
+    say(channel, ipc::ResolveName{std::string(1000, '1')});
+  else if (mode == "NameOfAnAddress")  // which is no offence
+    say(channel, ipc::ResolveName{"127.0.0.1"});
   else if (mode == "UnsealedFile") {  // claims that the body is in the file that rides along
     const std::array<char, 4> head{static_cast<char>(record), 0, 1, 0};
     iovec iov{const_cast<char*>(head.data()), head.size()};
