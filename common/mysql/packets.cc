@@ -163,14 +163,21 @@ template Bytes with_auth_response(ByteSpan, const ChangeUser&, ByteSpan);
 
 Parsed<AuthSwitch> parse_auth_switch(ByteSpan payload) {
   ByteReader in(payload);
-  if (SLUICE_TRY(in.fixed<uint8_t>("marker")) != 0xFE)
-    return in.error(ParseErrc::bad_value, "marker");
+  const auto marker = SLUICE_TRY(in.fixed<uint8_t>("marker"));
+  if (marker != 0xFE && marker != 0x02) return in.error(ParseErrc::bad_value, "marker");
   AuthSwitch a;
   if (in.done()) return a;
   a.plugin = nul_or_rest(in);
   a.data = in.rest();
   if (!a.data.empty() && a.data.back() == std::byte{0}) a.data = a.data.first(a.data.size() - 1);
   return a;
+}
+
+bool is_ok(ByteSpan payload) {
+  ByteReader in(payload);
+  const auto marker = in.fixed<uint8_t>("marker");
+  return marker && *marker == 0x00 && in.lenenc("affected_rows") && in.lenenc("last_insert_id") &&
+         in.fixed<uint16_t>("status") && in.fixed<uint16_t>("warnings");
 }
 
 Parsed<ErrorPacket> parse_error(ByteSpan payload) {

@@ -62,13 +62,16 @@ Parsed<ChangeUser> parse_change_user(ByteSpan payload, uint64_t capabilities);
 template <class Answer>
 Bytes with_auth_response(ByteSpan payload, const Answer& parsed, ByteSpan response);
 
-/// The server wants another plugin: AuthSwitchRequest. A payload of the marker alone (before 4.1.1)
-/// gives an empty plugin.
+/// The server wants another plugin: AuthSwitchRequest, or AuthNextFactor with MySQL, which differs
+/// in its marker. A payload of the marker alone (before 4.1.1) gives an empty plugin.
 struct AuthSwitch {
   std::string_view plugin;
   ByteSpan data;  ///< a scramble, mostly; without the NUL behind it
 };
 Parsed<AuthSwitch> parse_auth_switch(ByteSpan payload);
+
+/// Whether the payload has all that an OK packet needs.
+bool is_ok(ByteSpan payload);
 
 /// ERR packet; the state marker is missing in some that precede the handshake.
 struct ErrorPacket {

@@ -27,6 +27,7 @@ enum Capability : uint64_t {
   kDeprecateEof = 1ULL << 24,
   kOptionalResultsetMetadata = 1ULL << 25,
   kZstd = 1ULL << 26,
+  kMultiFactor = 1ULL << 28,  ///< MySQL's: the server may ask for a further factor
   kMariadbCacheMetadata = 1ULL << 36,
 };
 

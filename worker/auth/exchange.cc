@@ -15,7 +15,7 @@ using Verdict = Turn::Verdict;
 // A PAM stack may ask much, but not for ever.
 constexpr uint8_t kMaxRounds = 64;
 
-constexpr uint8_t kOk = 0x00, kMoreData = 0x01, kAuthSwitch = 0xFE, kErr = 0xFF;
+constexpr uint8_t kOk = 0x00, kMoreData = 0x01, kNextFactor = 0x02, kAuthSwitch = 0xFE, kErr = 0xFF;
 // caching_sha2_password, MySQL sql/auth/sha2_password_common.h: what the server says behind
 // kMoreData, and what a client asks for the key with.
 constexpr uint8_t kFullAuthentication = 0x04;
@@ -32,7 +32,9 @@ enum class Family : uint8_t {
 Family family_of(std::string_view plugin) {
   if (plugin == "caching_sha2_password") return Family::caching_sha2;
   if (plugin == "sha256_password") return Family::sha256;
-  if (plugin == "mysql_clear_password" || plugin == "dialog") return Family::clear;
+  if (plugin == "mysql_clear_password" || plugin == "dialog" ||
+      plugin == "authentication_openid_connect_client")
+    return Family::clear;
   if (plugin == "mysql_old_password" || plugin.empty()) return Family::too_old;
   return Family::opaque;
 }
@@ -57,7 +59,7 @@ enum class Act : uint8_t {
 struct Rule {
   ProofStep from;
   Word word;
-  bool server_encrypted;
+  bool server_secure;
   ProofStep to;
   Act act;
 };
@@ -68,7 +70,7 @@ constexpr Rule kRules[] = {
     {P::password_due,  Word::password,       true,  P::relayed,      Act::hand_on},
     {P::password_due,  Word::password,       false, P::key_due,      Act::keep_and_ask_key},
     {P::key_due,       Word::key,            false, P::relayed,      Act::encrypt_for_server},
-    {P::password_due,  Word::asks_key,       false, P::relayed,      Act::hand_on},
+    {P::password_due,  Word::asks_key,       false, P::password_due, Act::hand_on},
     {P::password_due,  Word::asks_key,       true,  P::own_key_given, Act::give_own_key},
     {P::own_key_given, Word::encrypted,      true,  P::relayed,      Act::decrypt_for_server},
     {P::password_due,  Word::encrypted,      false, P::relayed,      Act::hand_on},
@@ -78,9 +80,9 @@ constexpr Rule kRules[] = {
 };
 // clang-format on
 
-const Rule* find_rule(ProofStep from, Word word, bool server_encrypted) {
+const Rule* find_rule(ProofStep from, Word word, bool server_secure) {
   const auto found = std::ranges::find_if(kRules, [&](const Rule& rule) {
-    return rule.from == from && rule.word == word && rule.server_encrypted == server_encrypted;
+    return rule.from == from && rule.word == word && rule.server_secure == server_secure;
   });
   return found == std::end(kRules) ? nullptr : found;
 }
@@ -134,9 +136,9 @@ std::optional<End> take_up(Exchange& x, const Legs& legs, std::string_view plugi
                            ByteSpan scramble) {
   x.plugin = plugin;
   x.scramble = copy(scramble);
-  x.step = P::relayed;
+  x.password = {};
   const auto family = family_of(plugin);
-  if (family == Family::sha256) x.step = P::password_due;
+  x.step = family == Family::sha256 ? P::password_due : P::reply_due;
   if (family == Family::too_old) return refusal("the server wants a proof of before MySQL 4.1");
   if (family != Family::clear) return std::nullopt;
   if (!legs.clear_to_us())
@@ -157,8 +159,7 @@ Word word_of_client(const Exchange& x, const Legs& legs, ByteSpan payload) {
   const auto ask = family_of(x.plugin) == Family::sha256 ? kSha256AskKey : kSha2AskKey;
   if (payload.size() == 1 && first(payload) == ask) return Word::asks_key;
   if (payload.empty() || (payload.size() == 1 && first(payload) == 0)) return Word::nothing;
-  const bool as_it_is = legs.client_encrypted || legs.client_local;
-  return as_it_is && x.step != P::own_key_given ? Word::password : Word::encrypted;
+  return legs.client_secure() && x.step != P::own_key_given ? Word::password : Word::encrypted;
 }
 
 std::optional<Word> word_of_server(const Exchange& x, ByteSpan payload) {
@@ -202,7 +203,7 @@ TurnResult decrypt_for_server(const Exchange& x, const Legs& legs, ByteSpan payl
 }
 
 TurnResult apply(Exchange& x, const Legs& legs, Word word, Side from, ByteSpan payload) {
-  const auto* rule = find_rule(x.step, word, legs.server_encrypted);
+  const auto* rule = find_rule(x.step, word, legs.server_secure());
   if (rule == nullptr) return refuse("the proof is out of order");
   x.step = rule->to;
   switch (rule->act) {
@@ -224,6 +225,20 @@ TurnResult apply(Exchange& x, const Legs& legs, Word word, Side from, ByteSpan p
       "for the key, or use TLS");
 }
 
+/// The server wants another plugin, or one more.
+TurnResult switch_plugin(Exchange& x, const Legs& legs, ByteSpan payload) {
+  const auto wanted = mysql::parse_auth_switch(payload);
+  if (!wanted) return refuse("malformed switch of the plugin");
+  if (auto no = take_up(x, legs, wanted->plugin, wanted->data))
+    return tl::unexpected(std::move(*no));
+  return Turn{Side::client, copy(payload)};
+}
+
+/// Questions of `dialog` begin with the same byte.
+bool asks_next_factor(const Exchange& x, const Legs& legs, ByteSpan payload) {
+  return first(payload) == kNextFactor && legs.many_factors && x.plugin != "dialog";
+}
+
 }  // namespace
 
 TurnResult begin_exchange(Exchange& x, const Legs& legs, std::string_view plugin, ByteSpan scramble,
@@ -236,18 +251,15 @@ TurnResult exchange_from_server(Exchange& x, const Legs& legs, ByteSpan payload)
   if (++x.rounds > kMaxRounds) return refuse("the server asks without end");
   switch (first(payload)) {
     case kOk:
-      return Turn{Side::client, copy(payload),
-                  x.doomed || x.step == P::key_due ? Verdict::refused : Verdict::accepted};
+      if (!mysql::is_ok(payload)) return refuse("malformed OK of the server");
+      if (x.step != P::relayed) return refuse("the server accepts what was not proved");
+      return Turn{Side::client, copy(payload), x.doomed ? Verdict::refused : Verdict::accepted};
     case kErr:
       return Turn{Side::client, copy(payload), Verdict::refused};
-    case kAuthSwitch: {
-      const auto wanted = mysql::parse_auth_switch(payload);
-      if (!wanted) return refuse("malformed switch of the plugin");
-      if (auto no = take_up(x, legs, wanted->plugin, wanted->data))
-        return tl::unexpected(std::move(*no));
-      return Turn{Side::client, copy(payload)};
-    }
+    case kAuthSwitch:
+      return switch_plugin(x, legs, payload);
     default:
+      if (asks_next_factor(x, legs, payload)) return switch_plugin(x, legs, payload);
       if (const auto word = word_of_server(x, payload))
         return apply(x, legs, *word, Side::server, payload);
       return Turn{Side::client, copy(payload)};
@@ -255,7 +267,10 @@ TurnResult exchange_from_server(Exchange& x, const Legs& legs, ByteSpan payload)
 }
 
 TurnResult exchange_from_client(Exchange& x, const Legs& legs, ByteSpan payload) {
-  if (x.step == P::relayed) return Turn{Side::server, x.doomed ? spoiled(payload) : copy(payload)};
+  if (x.step == P::relayed || x.step == P::reply_due) {
+    x.step = P::relayed;
+    return Turn{Side::server, x.doomed ? spoiled(payload) : copy(payload)};
+  }
   const auto word = word_of_client(x, legs, payload);
   const bool secret = word == Word::password || word == Word::encrypted;
   const bool spoil = x.doomed && secret && x.step != P::own_key_given;

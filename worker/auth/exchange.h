@@ -17,16 +17,21 @@ namespace sluice::worker {
 
 /// What the exchange has to know of the two legs.
 struct Legs {
-  bool client_encrypted = false;  ///< by TLS
-  bool client_local = false;      ///< a Unix socket: nobody can listen in
-  bool server_encrypted = false;  ///< by TLS
+  bool client_encrypted = false;                                  ///< by TLS
+  bool client_local = false;                                      ///< a Unix socket
+  bool server_encrypted = false;                                  ///< by TLS
+  bool server_local = false;                                      ///< a Unix socket
   bool client_may_be_clear = false, server_may_be_clear = false;  ///< clear_passwords = "anywhere"
   bool believes_server_key = false;                               ///< public_key_retrieval
+  bool many_factors = false;             ///< both sides know MySQL's further factors
   const tls::RsaKey* own_key = nullptr;  ///< for clients that encrypt their password themselves
 
+  /// Nobody can listen in.
+  bool client_secure() const { return client_encrypted || client_local; }
+  bool server_secure() const { return server_encrypted || server_local; }
   /// Whether a password may come, and go on, as it is.
-  bool clear_to_us() const { return client_encrypted || client_local || client_may_be_clear; }
-  bool clear_to_server() const { return server_encrypted || server_may_be_clear; }
+  bool clear_to_us() const { return client_secure() || client_may_be_clear; }
+  bool clear_to_server() const { return server_secure() || server_may_be_clear; }
 };
 
 /// What becomes of a payload.

@@ -144,9 +144,11 @@ Legs legs_of(const SessionState& s, const Surroundings& w) {
   return {.client_encrypted = s.client_tls != nullptr,
           .client_local = s.client_ip.empty(),
           .server_encrypted = s.server_tls != nullptr,
+          .server_local = server && server->address.is_unix(),
           .client_may_be_clear = w.service.clear_passwords == ClearPasswords::anywhere,
           .server_may_be_clear = server && server->clear_passwords == ClearPasswords::anywhere,
           .believes_server_key = server && server->public_key_retrieval,
+          .many_factors = (s.conversation.capabilities & mysql::kMultiFactor) != 0,
           .own_key = w.own_key};
 }
 

@@ -53,6 +53,7 @@ enum class ProofStep : uint8_t {
   password_due,   ///< of the client: as it is or encrypted, or it asks for a key first
   key_due,        ///< of the server: the client's password waits to be encrypted with it
   own_key_given,  ///< to the client: its encrypted password is due
+  reply_due,      ///< of the client, whom the server has asked anew
 };
 
 struct Exchange {
@@ -141,5 +142,5 @@ inline constexpr auto kEnumNames<worker::Phase> = names("announced", "waiting", 
                                                         "over");
 template <>
 inline constexpr auto kEnumNames<worker::ProofStep> = names("relayed", "password due", "key due",
-                                                            "own key given");
+                                                            "own key given", "reply due");
 }  // namespace sluice
