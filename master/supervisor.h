@@ -7,10 +7,13 @@
 #include <memory>
 #include <vector>
 
+#include "common/base/clock.h"
 #include "master/child.h"
 #include "master/state.h"
 
 namespace sluice::master {
+
+inline constexpr int64_t kStartNs = 20 * kSecondNs;  ///< from exec to Ready
 
 /// Place of one worker of the present generation.
 struct Slot {

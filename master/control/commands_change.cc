@@ -1,0 +1,89 @@
+// The commands that change what runs, and the short ones about the whole.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/version.h"
+#include "master/control/handlers.h"
+#include "master/control/views.h"
+
+namespace sluice::master {
+
+Reply set_server(const Invocation& in) {
+  const auto [cluster, server] = find_server(in.master.state(), in.arguments[0]);
+  if (server == nullptr) return refused("no server " + log::quoted(in.arguments[0]));
+  const auto& word = in.arguments[1];
+  const auto admin = word == "clear" ? cluster::Admin::none : enum_from_name<cluster::Admin>(word);
+  if (!admin) return refused("maintenance, draining or clear is wanted");
+  in.master.supervisor().set_admin(cluster->name, server->name, *admin);
+  return done(fmt::format("{}: {}", in.arguments[0], word == "clear" ? "in use again" : word));
+}
+
+Reply reload(const Invocation& in) {
+  const bool dry = !in.arguments.empty();
+  in.master.rollout().request(dry ? Rollout::Kind::dry_run : Rollout::Kind::roll, in.request);
+  return std::nullopt;
+}
+
+Reply reload_accounts(const Invocation& in) {
+  std::vector<std::string> names;
+  for (const auto& cluster : in.master.state().config.clusters)
+    if (in.arguments.empty() || cluster.name == in.arguments[0]) names.push_back(cluster.name);
+  if (names.empty())
+    return refused("no cluster " + log::quoted(in.arguments.empty() ? "" : in.arguments[0]));
+  const Child* monitor = in.master.supervisor().monitor();
+  if (monitor == nullptr || monitor->phase() != ipc::kServing)
+    return refused("the monitor is being restarted; try again in a moment");
+  in.server.await_accounts(in.request, names);
+  for (const auto& name : names) in.master.supervisor().refresh_accounts(name);
+  return std::nullopt;
+}
+
+Reply log_level(const Invocation& in) {
+  const auto level = enum_from_name<log::Level>(in.arguments[0]);
+  if (!level) return refused("unknown level");
+  log::set_level(*level);
+  in.master.supervisor().set_log_level(*level);
+  return done("log level: " + in.arguments[0]);
+}
+
+Reply log_rotate(const Invocation& in) {
+  if (auto ok = in.master.state().log.rotate(); !ok) return refused(ok.error().message);
+  return done("the log was opened anew");
+}
+
+Reply status(const Invocation& in) {
+  auto& state = in.master.state();
+  uint64_t sessions = 0, commands = 0;
+  for (const auto& service : state.config.services) {
+    const auto t = totals_of(state, service.name);
+    sessions += t.open;
+    commands += t.commands;
+  }
+  std::string problems;
+  for (const auto& cluster : state.config.clusters) {
+    const auto known = state.clusters.find(cluster.name);
+    if (known != state.clusters.end() && !known->second.state.problem.empty())
+      problems += fmt::format("{}{}: {}", problems.empty() ? "" : "; ", cluster.name,
+                              known->second.state.problem);
+  }
+  const Child* monitor = in.master.supervisor().monitor();
+  Record record;
+  record.add("release", std::string(kRelease)).add("pid", static_cast<uint64_t>(::getpid()));
+  record.add("uptime_s", static_cast<uint64_t>(wall_clock_s() - state.started_s));
+  record.add("config", state.config_path).add("generation", state.generation);
+  record.add("last_reload", state.last_reload);
+  record.add("workers", state.slots()).add("old_workers", in.master.supervisor().leaving().size());
+  record.add("monitor", monitor && monitor->phase() == ipc::kServing ? "running" : "starting");
+  record.add("services", state.config.services.size())
+      .add("clusters", state.config.clusters.size());
+  record.add("sessions", sessions).add("commands", commands).add("problems", problems);
+  return ControlReply{.table = record.table()};
+}
+
+Reply version(const Invocation&) {
+  Record record;
+  return ControlReply{.table = record.add("release", std::string(kRelease)).table()};
+}
+
+}  // namespace sluice::master

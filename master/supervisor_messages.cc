@@ -1,0 +1,170 @@
+// What children say to the master, and what it passes on between them.
+#include <netinet/in.h>
+
+#include <array>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "master/supervisor.h"
+
+namespace sluice::master {
+
+/// What the master takes from its children.
+struct Supervisor::Handlers {
+  static constexpr auto kTable = std::to_array<ipc::Handler<Supervisor>>({
+      ipc::on<&Supervisor::on_ready>(),
+      ipc::on<&Supervisor::on_log_record>(),
+      ipc::on<&Supervisor::on_answer>(),
+      ipc::on<&Supervisor::on_stopped>(),
+      ipc::on<&Supervisor::on_gone_closed>(),
+      ipc::on<&Supervisor::on_leaving>(),
+      ipc::on<&Supervisor::on_refresh_accounts>(),
+      ipc::on<&Supervisor::on_cluster_update>(),
+      ipc::on<&Supervisor::on_accounts_update>(),
+      ipc::on<&Supervisor::on_accounts_checked>(),
+      ipc::on<&Supervisor::on_resolve_name>(),
+      ipc::on<&Supervisor::on_name_resolved>(),
+  });
+};
+
+Result<> Supervisor::on_frame(Child& child, ipc::Frame frame) {
+  speaking_ = &child;
+  return ipc::dispatch<Supervisor>(*this, Handlers::kTable, child.role(), child.phase(),
+                                   std::move(frame));
+}
+
+Result<> Supervisor::on_ready(ipc::Ready message) {
+  Child& child = *speaking_;
+  child.enter(ipc::kServing);
+  child.deadline_ns = 0;
+  log::notice("child", "ready", log::kv("process", child.name()),
+              log::kv("generation", child.generation), log::kv("sandbox", message.sandbox));
+  if (child.role() != ipc::Role::worker) return {};
+  auto& slot = slots_[child.slot];
+  auto old = std::exchange(slot.serving, std::move(slot.starting));
+  if (old) stop_accepting(std::move(old));
+  user_.on_worker_ready(child.slot);
+  return {};
+}
+
+Result<> Supervisor::on_log_record(ipc::LogRecord message) {
+  auto& throttle = speaking_->log_throttle;
+  if (!throttle.allow(monotonic_ns())) return {};
+  if (const auto left_out = throttle.take_left_out())
+    log::warning("log", "records left out", log::kv("process", speaking_->name()),
+                 log::kv("count", left_out));
+  state_.log.write(speaking_->name(), message.level, message.component, message.text);
+  return {};
+}
+
+Result<> Supervisor::on_answer(ipc::Answer message) {
+  user_.on_answer(std::move(message));
+  return {};
+}
+
+Result<> Supervisor::on_stopped(ipc::Stopped message) {
+  Child& child = *speaking_;
+  child.stopped = true;
+  if (!child.finishing)
+    child.deadline_ns =
+        monotonic_ns() + int64_t{state_.config.sluice.drain_timeout_ms} * kMillisecondNs;
+  log::notice("child", "accepts no more", log::kv("process", child.name()),
+              log::kv("generation", child.generation), log::kv("sessions", message.sessions));
+  user_.on_worker_stopped();
+  return {};
+}
+
+Result<> Supervisor::on_gone_closed(ipc::GoneClosed) {
+  user_.on_gone_closed();
+  return {};
+}
+
+Result<> Supervisor::on_leaving(ipc::Leaving) {
+  return {};
+}
+
+Result<> Supervisor::on_refresh_accounts(ipc::RefreshAccounts message) {
+  if (may_ask_monitor()) refresh_accounts(message.cluster);
+  return {};
+}
+
+/// Whether what a worker asks is passed on. One that asks for more than its clients can need does
+/// not get the monitor's whole attention.
+bool Supervisor::may_ask_monitor() {
+  auto& throttle = speaking_->request_throttle;
+  if (!throttle.allow(monotonic_ns())) return false;
+  if (const auto left_out = throttle.take_left_out())
+    log::warning("child", "asks too much of the monitor", log::kv("process", speaking_->name()),
+                 log::kv("left_out", left_out));
+  return monitor_ && monitor_->phase() == ipc::kServing;
+}
+
+void Supervisor::refresh_accounts(const std::string& cluster) {
+  if (monitor_ && monitor_->phase() == ipc::kServing) monitor_->send(ipc::RefreshAccounts{cluster});
+}
+
+Result<> Supervisor::on_cluster_update(ipc::ClusterUpdate message) {
+  if (!state_.config.cluster(message.state.name)) return {};  // taken out by a reload meanwhile
+  auto& known = state_.clusters[message.state.name];
+  message.server_ids.clear();
+  for (const auto& server : message.state.servers)
+    message.server_ids.push_back(state_.server_row(message.state.name, server.name));
+  known.state = message.state;
+  known.has_state = true;
+  to_workers(message);
+  return {};
+}
+
+Result<> Supervisor::on_accounts_update(ipc::AccountsUpdate message, std::vector<UniqueFd> fds) {
+  if (!state_.config.cluster(message.cluster)) return {};
+  auto& known = state_.clusters[message.cluster];
+  known.accounts = std::move(fds[0]);
+  known.accounts_version = message.version;
+  to_workers(message, std::array{known.accounts.get()});
+  return {};
+}
+
+Result<> Supervisor::on_accounts_checked(ipc::AccountsChecked message) {
+  to_workers(message);
+  user_.on_accounts_checked(message);
+  return {};
+}
+
+Result<> Supervisor::on_resolve_name(ipc::ResolveName message) {
+  if (message.ip.size() >= INET6_ADDRSTRLEN)
+    return fail(Errc::ipc_protocol, "ResolveName: this is no address");
+  if (may_ask_monitor()) monitor_->send(message);
+  return {};
+}
+
+Result<> Supervisor::on_name_resolved(ipc::NameResolved message) {
+  to_workers(message);
+  return {};
+}
+
+template <class Message>
+void Supervisor::to_workers(const Message& message, std::span<const int> fds) {
+  // Some messages are for those alone that serve; those that start got all there was.
+  for (Child* child : workers())
+    if (ipc::Declared<Message>::kPhases & child->phase()) child->send(message, fds);
+}
+
+void Supervisor::share_keys() {
+  to_workers(state_.keys.material);
+}
+
+void Supervisor::set_log_level(log::Level level) {
+  to_workers(ipc::LogLevel{level});
+  if (monitor_ && monitor_->phase() == ipc::kServing) monitor_->send(ipc::LogLevel{level});
+}
+
+void Supervisor::set_admin(const std::string& cluster, const std::string& server,
+                           cluster::Admin admin) {
+  if (admin == cluster::Admin::none)
+    state_.admin.erase({cluster, server});
+  else
+    state_.admin[{cluster, server}] = admin;
+  if (monitor_) monitor_->send(ipc::ServerAdmin{cluster, server, admin});
+}
+
+}  // namespace sluice::master
