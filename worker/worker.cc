@@ -1,54 +1,16 @@
 #include "worker/worker.h"
 
-#include <fmt/format.h>
-#include <unistd.h>
-
-#include <array>
-
 #include "common/base/clock.h"
 #include "common/base/log.h"
-#include "common/mysql/protocol.h"
-#include "common/process/privileges.h"
 #include "worker/auth/identity.h"
-#include "worker/sessions_table.h"
-#include "worker/tls/initialise.h"
 
 namespace sluice::worker {
 namespace {
 
 constexpr std::size_t kScratch = 128 * 1024;
-constexpr std::size_t kMaxAccounts = 256 * 1024 * 1024;
 constexpr auto kTick = std::chrono::milliseconds(100);
-// After the death of the master nobody restarts us: statements under way get this long.
-constexpr int64_t kOrphanNs = 5 * kSecondNs;
-// For the last step of handshakes that the kernel has begun: the way to the client and back.
-constexpr auto kGoneGrace = std::chrono::milliseconds(200);
-
-void drain_and_close(std::vector<std::unique_ptr<Acceptor>>& acceptors) {
-  for (auto& acceptor : acceptors) acceptor->drain();
-  acceptors.clear();
-}
 
 }  // namespace
-
-/// What a worker takes from its master. Direction, phase and fd count come from the declarations.
-struct Worker::Handlers {
-  static constexpr auto kTable = std::to_array<ipc::Handler<Worker>>({
-      ipc::on<&Worker::on_worker_config>(),
-      ipc::on<&Worker::on_key_material>(),
-      ipc::on<&Worker::on_listener>(),
-      ipc::on<&Worker::on_start>(),
-      ipc::on<&Worker::on_cluster_update>(),
-      ipc::on<&Worker::on_accounts_update>(),
-      ipc::on<&Worker::on_accounts_checked>(),
-      ipc::on<&Worker::on_name_resolved>(),
-      ipc::on<&Worker::on_log_level>(),
-      ipc::on<&Worker::on_stop_accepting>(),
-      ipc::on<&Worker::on_close_gone>(),
-      ipc::on<&Worker::on_finish>(),
-      ipc::on<&Worker::on_ask>(),
-  });
-};
 
 uint32_t ClusterEntry::server_row(std::string_view name) const {
   if (!state) return 0;
@@ -85,213 +47,6 @@ void Worker::read_clock() {
 void Worker::read_exact_clock() {
   now_ns_ = monotonic_ns();
 }
-
-Result<> Worker::on_frame(ipc::Frame frame) {
-  read_clock();
-  return ipc::dispatch<Worker>(*this, Handlers::kTable, ipc::Role::master, phase_,
-                               std::move(frame));
-}
-
-// From the master.
-
-Result<> Worker::on_worker_config(ipc::WorkerConfig message, std::vector<UniqueFd> fds) {
-  config_ = std::move(message);
-  if (config_.lane >= stats::kLanes || config_.services.size() != config_.service_ids.size())
-    return fail(Errc::ipc_protocol, "WorkerConfig: inconsistent");
-  stats_ = SLUICE_TRY(stats::Mapping::map(fds[0].get()));
-  guard_.emplace(stats_->login_guard);
-  log::set_level(config_.log_level);
-  for (auto& cluster : config_.clusters) {
-    auto entry = std::make_unique<ClusterEntry>();
-    entry->config = cluster;
-    clusters_[cluster.name] = std::move(entry);
-  }
-  for (std::size_t i = 0; i < config_.services.size(); ++i) {
-    auto entry = std::make_unique<ServiceEntry>();
-    entry->config = config_.services[i];
-    const auto cluster = clusters_.find(entry->config.cluster);
-    if (cluster == clusters_.end() || config_.service_ids[i] >= stats::kServices)
-      return fail(Errc::ipc_protocol, "WorkerConfig: a service without a cluster");
-    entry->cluster = cluster->second.get();
-    entry->router = &router_of(entry->config.router);
-    entry->announced_from = SLUICE_TRY(Networks::from(entry->config.proxy_protocol_from));
-    entry->row = config_.service_ids[i];
-    entry->counters = &lane().services[entry->row];
-    services_[entry->config.name] = std::move(entry);
-  }
-  look_around();
-  return {};
-}
-
-Result<> Worker::on_listener(ipc::Listener message, std::vector<UniqueFd> fds) {
-  const auto service = services_.find(message.service);
-  const bool nobodys = message.gone && message.service.empty();
-  if (service == services_.end() && !nobodys)
-    return fail(Errc::ipc_protocol, "Listener: no such service");
-  auto& acceptors = message.gone ? gone_ : acceptors_;
-  acceptors.push_back(std::make_unique<Acceptor>(*this, nobodys ? nullptr : service->second.get(),
-                                                 message.endpoint.text(), std::move(fds[0])));
-  return phase_ == ipc::kServing ? acceptors.back()->start() : Result<>();
-}
-
-Result<> Worker::on_key_material(ipc::KeyMaterial message) {
-  keys_ = std::move(message);
-  if (!keys_.rsa_key_pem.empty()) rsa_key_ = SLUICE_TRY(tls::RsaKey::from_pem(keys_.rsa_key_pem));
-  look_around();
-  return phase_ == ipc::kServing ? make_client_tls() : Result<>();
-}
-
-Result<> Worker::make_client_tls() {
-  for (auto& [name, service] : services_)
-    if (service->config.tls.mode != config::TlsMode::off)
-      service->tls = SLUICE_TRY(tls::Context::towards_clients(service->config, keys_));
-  return {};
-}
-
-/// What can't be used is the configuration's fault: this worker does not start, and so neither does
-/// the reload that it belongs to.
-Result<> Worker::make_tls() {
-  SLUICE_TRY(make_client_tls());
-  for (auto& [name, cluster] : clusters_)
-    for (const auto& server : cluster->config.servers)
-      if (server.tls.mode != config::TlsMode::off)
-        cluster->tls.emplace(server.name, SLUICE_TRY(tls::Context::towards_server(server)));
-  return {};
-}
-
-Result<> Worker::on_start(ipc::Start) {
-  SLUICE_TRY(tls::initialise());
-  if (auto made = make_tls(); !made) {
-    log::error("tls", "can't be used", log::kv("error", made.error().message));
-    return tl::unexpected(made.error());
-  }
-  auto locked = process::lock_in(config_.privileges, process::Root::empty);
-  if (!locked) {
-    log::error("worker", "cannot lock itself in", log::kv("error", locked.error().message));
-    return tl::unexpected(locked.error());
-  }
-  for (auto& acceptor : acceptors_) SLUICE_TRY(acceptor->start());
-  link_.send(ipc::Ready{*locked});
-  phase_ = ipc::kServing;
-  return {};
-}
-
-Result<> Worker::on_cluster_update(ipc::ClusterUpdate message) {
-  const auto found = clusters_.find(message.state.name);
-  if (found == clusters_.end()) return {};  // of another generation
-  auto& entry = *found->second;
-  for (auto& row : message.server_ids)
-    if (row >= stats::kServers) row = 0;
-  entry.state = std::move(message.state);
-  entry.server_rows = std::move(message.server_ids);
-  look_around();
-  for_sessions(&entry, [](Session& session) { session.view_changed(); });
-  return {};
-}
-
-Result<> Worker::on_accounts_update(ipc::AccountsUpdate message, std::vector<UniqueFd> fds) {
-  const auto found = clusters_.find(message.cluster);
-  if (found == clusters_.end()) return {};
-  auto& entry = *found->second;
-  auto file = ipc::SealedMap::map(fds[0].get(), kMaxAccounts);
-  auto table = file ? accounts::Table::open(file->bytes()) : tl::unexpected(file.error());
-  if (!table) {  // the monitor's fault, not the master's: the old table stays
-    log::error("accounts", "unusable table", log::kv("cluster", message.cluster),
-               log::kv("error", table.error().message));
-    return {};
-  }
-  entry.accounts = std::move(*table);
-  entry.accounts_file = std::move(*file);
-  look_around();
-  accounts_news(&entry);
-  return {};
-}
-
-Result<> Worker::on_accounts_checked(ipc::AccountsChecked message) {
-  const auto found = clusters_.find(message.cluster);
-  if (found == clusters_.end()) return {};
-  found->second->accounts_began_ns = message.began_ns;
-  look_around();
-  accounts_news(found->second.get());
-  return {};
-}
-
-Result<> Worker::on_name_resolved(ipc::NameResolved message) {
-  asked_names_.erase(message.ip);
-  names_.learn(std::move(message.ip), std::move(message.name), message.until_ns);
-  accounts_news(nullptr);
-  return {};
-}
-
-void Worker::accounts_news(const ClusterEntry* cluster) {
-  for_sessions(cluster, [](Session& session) { session.accounts_changed(); });
-}
-
-Result<> Worker::on_log_level(ipc::LogLevel message) {
-  log::set_level(message.level);
-  return {};
-}
-
-Result<> Worker::on_stop_accepting(ipc::StopAccepting) {
-  drain_and_close(acceptors_);
-  gone_over_.stop();
-  drain_and_close(gone_);
-  phase_ = ipc::kDraining;
-  link_.send(ipc::Stopped{sessions_.size()});
-  leave_if_done();
-  return {};
-}
-
-Result<> Worker::on_close_gone(ipc::CloseGone) {
-  gone_over_.once<&Worker::on_gone_over>(loop_, kGoneGrace, this);
-  return {};
-}
-
-void Worker::on_gone_over() {
-  drain_and_close(gone_);
-  link_.send(ipc::GoneClosed{});
-}
-
-Result<> Worker::on_finish(ipc::Finish message) {
-  start_finishing(End{mysql::kServerShutdown, "08S01", std::move(message.reason)},
-                  message.deadline_ns);
-  return {};
-}
-
-Result<> Worker::on_ask(ipc::Ask message) {
-  ipc::Answer answer{.id = message.id};
-  const std::string_view id =
-      message.arguments.empty() ? "" : std::string_view(message.arguments[0]);
-  if (message.command == "list sessions" || message.command == "show session") {
-    answer.table = sessions_table(sessions_, id, now_ns_);
-    if (!id.empty() && answer.table.rows.empty()) answer.error = fmt::format("no session {}", id);
-  } else if (message.command == "kill session") {
-    answer.error = fmt::format("no session {}", id);
-    for (auto& [number, session] : sessions_) {
-      if (session_name(number) != id) continue;
-      answer.error.clear();
-      session->order_to_end(
-          {mysql::kConnectionKilled, "70100", "Connection was killed (sluice: by an operator)"},
-          now_ns_);
-      break;
-    }
-  } else {
-    answer.error = "a worker does not know this command";
-  }
-  link_.send(answer);
-  return {};
-}
-
-void Worker::on_master_lost() {
-  read_clock();
-  acceptors_.clear();  // the ports are free for a new master at once
-  gone_.clear();
-  phase_ = ipc::kDraining;
-  start_finishing({mysql::kServerShutdown, "08S01", "sluice: the proxy was stopped"},
-                  now_ns_ + kOrphanNs);
-}
-
-// Sessions.
 
 void Worker::adopt(ServiceEntry& service, UniqueFd client, std::string ip, uint16_t port) {
   stats::add(service.counters->accepted);
@@ -386,8 +141,7 @@ void Worker::forget(Session& session) {
   if (phase_ == ipc::kDraining) leave_if_done();
 }
 
-template <class Call>
-void Worker::for_sessions(const ClusterEntry* cluster, Call call) {
+void Worker::for_sessions(const ClusterEntry* cluster, const std::function<void(Session&)>& call) {
   std::vector<uint64_t> ids;  // the call may end any of them
   for (const auto& [id, session] : sessions_)
     if (cluster == nullptr || session->service().cluster == cluster) ids.push_back(id);

@@ -2,6 +2,7 @@
 // tells. One loop, one thread, no file, no name resolution.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -110,8 +111,7 @@ class Worker final : public process::MasterLinkUser {
   Result<> make_tls();
   void look_around();
   /// Calls for every session of a cluster's services; they may end under way.
-  template <class Call>
-  void for_sessions(const ClusterEntry* cluster, Call call);
+  void for_sessions(const ClusterEntry* cluster, const std::function<void(Session&)>& call);
 
   event::Loop& loop_;
   process::MasterLink link_;
