@@ -32,7 +32,8 @@ class Pam : public testing::TestWithParam<Way> {
     sluice_ = std::make_unique<Sluice>(SluiceConfig{}, Sluice::Start::Stopped);
     for (const auto& [name, server] :
          {std::pair("dialog", dialog_.get()), {"clear", clear_.get()}}) {
-      sluice_->config.add_cluster(name, "single", {server}).extra = "clear_passwords = \"anywhere\"";
+      sluice_->config.add_cluster(name, "single", {server}).extra =
+          "clear_passwords = \"anywhere\"";
       sluice_->config.add_service(name, name).listen.push_back(sluice_->path(name));
     }
     sluice_->start();

@@ -28,7 +28,7 @@ struct ServerOptions {
   std::string bind_address = "127.0.0.1";  ///< may be a list: "127.0.0.1,::1"
   std::vector<std::string> extra_args{};   ///< appended, so they win
   std::vector<std::pair<std::string, std::string>> environment{};  ///< set on top of ours
-  std::vector<Mount> mounts{};             ///< seen by this server alone; for root only
+  std::vector<Mount> mounts{};  ///< seen by this server alone; for root only
 };
 
 /// A real database server with its own data directory, socket and port. The data directory is a
