@@ -10,6 +10,19 @@
 namespace sluice::worker {
 namespace {
 
+constexpr std::string_view kProxyHeader = "PROXY header";
+
+/// Why what has come so far can't become an answer; nothing if it can.
+std::string_view why_no_answer(const Login& login) {
+  ByteReader in(login.from_client);
+  const auto length = in.fixed<uint32_t>("length", 3);
+  const auto sequence = in.fixed<uint8_t>("sequence");
+  if (!length || !sequence) return {};
+  if (proxy_protocol::could_be_header(login.from_client)) return kProxyHeader;
+  if (*length > kMaxLoginPacket) return "packet too large";
+  return *sequence == login.client_sequence ? std::string_view() : "wrong sequence number";
+}
+
 void client_asks_for_tls(SessionState& s, const Surroundings& w, const PacketView& packet,
                          Actions& out) {
   auto& login = *s.login;
@@ -168,17 +181,12 @@ void answer_bytes(SessionState& s, const Surroundings& w, ByteSpan bytes, Action
 
 void take_answer(SessionState& s, const Surroundings& w, Actions& out) {
   auto& login = *s.login;
+  if (const auto why = why_no_answer(login); !why.empty()) {
+    if (why == kProxyHeader) out.warn("a PROXY header from an address that is not trusted");
+    return refuse(s, w, handshake_error(std::string(why)), out);
+  }
   const auto packet = first_packet(login.from_client);
-  if (!packet) {
-    if (login.from_client.size() > kMaxLoginPacket + mysql::kHeaderSize)
-      refuse(s, w, handshake_error("packet too large"), out);
-    return;
-  }
-  if (packet->sequence != login.client_sequence) {
-    const bool header = proxy_protocol::could_be_header(login.from_client);
-    if (header) out.warn("a PROXY header from an address that is not trusted");
-    return refuse(s, w, handshake_error(header ? "PROXY header" : "wrong sequence number"), out);
-  }
+  if (!packet) return;
   if (mysql::is_ssl_request(packet->payload)) return client_asks_for_tls(s, w, *packet, out);
   if (must_use_tls(s, w))
     return refuse(s, w,
@@ -245,12 +253,6 @@ void bytes_out_of_turn(SessionState& s, const Surroundings& w, ByteSpan bytes, A
          {error->number, std::string(error->state.empty() ? "08S01" : error->state),
           std::string(error->message)},
          out);
-}
-
-void excuse_absent_client(Actions& out) {
-  Bytes packet;
-  mysql::append_packet(packet, 1, mysql::encode_handshake_response("client_left"));
-  out.send_made(Side::server, std::move(packet));
 }
 
 void on_secured(SessionState& s, const Surroundings& w, Side side, tls::Info info, Actions& out) {

@@ -31,6 +31,22 @@ void tell_client(SessionState& s, const End& end, Actions& out) {
   out.send_made(Side::client, std::move(packet));
 }
 
+/// No answer to the greeting will come: the client has left (a health check, most likely), or was
+/// refused. A server that resolves names would count that against this host, and block it after
+/// `max_connect_errors` in a row; a login that it can refuse does not count (MariaDB
+/// sql/hostname.cc, Host_errors).
+void excuse_absent_client(Actions& out) {
+  Bytes packet;
+  mysql::append_packet(packet, 1, mysql::encode_handshake_response("client_left"));
+  out.send_made(Side::server, std::move(packet));
+}
+
+void leave_server(const SessionState& s, Actions& out) {
+  const bool waits = s.phase >= Phase::greeted && s.phase <= Phase::judging;
+  if (waits && s.login && !s.login->change_user) excuse_absent_client(out);
+  out.close(Side::server);
+}
+
 }  // namespace
 
 End access_denied(const SessionState& s, std::string_view why) {
@@ -56,19 +72,19 @@ void end_now(SessionState& s, const Surroundings& w, Actions& out) {
 }
 
 void begin_closing(SessionState& s, const Surroundings& w, Actions& out) {
+  leave_server(s, out);
   s.phase = Phase::closing;
   s.deadline_ns = w.now_ns + kLingerNs;
   s.held = {};
   s.login.reset();
   s.unsent_to_server = {};
-  out.close(Side::server);
   out.finish_client();
 }
 
 void over(SessionState& s, Actions& out) {
+  leave_server(s, out);
   s.phase = Phase::over;
   s.deadline_ns = 0;
-  out.close(Side::server);
   out.close(Side::client);
 }
 

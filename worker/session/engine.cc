@@ -74,7 +74,6 @@ void on_bytes(SessionState& s, const Surroundings& w, Side from, ByteSpan bytes,
 
 void on_closed(SessionState& s, const Surroundings& w, Side side, Actions& out) {
   if (side == Side::server) return row_of(s).server_closed(s, w, out);
-  if (s.phase == Phase::greeted && !s.client_tls) excuse_absent_client(out);
   out.log("closed by the client");
   over(s, out);
 }

@@ -51,11 +51,6 @@ bool needs_lookup(const SessionState& s, const Surroundings& w);
 bool tables_are_fresh(SessionState& s, const Surroundings& w, Actions& out);
 /// A server that speaks before it was told anything: its last words.
 void bytes_out_of_turn(SessionState& s, const Surroundings& w, ByteSpan bytes, Actions& out);
-/// The client has left without an answer to the greeting (a health check, most likely). A server
-/// that resolves names would count that against this host, and block it after `max_connect_errors`
-/// in a row; a login that it can refuse does not count (MariaDB sql/hostname.cc, Host_errors).
-void excuse_absent_client(Actions& out);
-
 // proof.cc
 
 Legs legs_of(const SessionState& s, const Surroundings& w);

@@ -633,7 +633,7 @@ TEST(Acceptance, NoSequenceOfMessagesLetsAnybodyInWithoutAProof) {
   const char* given = std::getenv("SLUICE_SEED");
   const uint64_t first = given ? std::strtoull(given, nullptr, 10) : std::random_device{}();
   std::cout << "SLUICE_SEED=" << first << '\n';
-  for (uint64_t seed = first; seed < first + 20'000; ++seed)
+  for (uint64_t seed = first; seed < first + 2'000; ++seed)
     ASSERT_EQ(RandomTalk(seed).run(), "") << "SLUICE_SEED=" << seed;
 }
 

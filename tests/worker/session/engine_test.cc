@@ -7,6 +7,7 @@
 
 #include "common/base/clock.h"
 #include "common/mysql/packets.h"
+#include "common/proxy_protocol/header.h"
 #include "tests/worker/session/world.h"
 
 namespace sluice::worker {
@@ -37,7 +38,7 @@ Bytes greeting(uint64_t capabilities = ~uint64_t{0} & ~uint64_t{mysql::kLongPass
   return packet(0, as_text(mysql::encode_greeting(g)));
 }
 
-Bytes login(std::string_view user = "app", uint64_t extra = 0) {
+Bytes login(std::string_view user = "app", uint64_t extra = 0, uint8_t sequence = 1) {
   Bytes payload;
   ByteWriter w(payload);
   w.fixed<uint32_t>(static_cast<uint32_t>(mysql::kProtocol41 | mysql::kSecureConnection | extra));
@@ -46,7 +47,7 @@ Bytes login(std::string_view user = "app", uint64_t extra = 0) {
   w.zeros(23);
   w.nul_text(user);
   w.byte(0);
-  return packet(1, as_text(payload));
+  return packet(sequence, as_text(payload));
 }
 
 const std::vector<std::string> kLoopback{"127.0.0.0/8"};
@@ -154,6 +155,16 @@ class EngineTest : public testing::Test {
   void failed(std::string why) {
     event([&](Actions& out) { on_connect_failed(s, world.surroundings(), std::move(why), out); });
   }
+  void secured(Side side) {
+    event([&](Actions& out) {
+      on_secured(s, world.surroundings(), side, {.version = "TLSv1.3", .cipher = "C"}, out);
+    });
+  }
+  void tls_failed(Side side) {
+    event([&](Actions& out) {
+      on_tls_failed(s, world.surroundings(), side, "certificate verify failed", out);
+    });
+  }
   void order(int64_t deadline_ns = 1'000 * kSecondNs) {
     event([&](Actions& out) {
       on_order_to_end(s, world.surroundings(), {1053, "08S01", "going"}, deadline_ns, out);
@@ -186,6 +197,11 @@ class EngineTest : public testing::Test {
   void come_from_elsewhere() {
     s.client_ip = "10.1.2.3";
     on_connected(s, "10.9.9.9");
+  }
+  /// The server got an answer that it can refuse, and no word of the client.
+  bool excused() const {
+    const auto absent = mysql::encode_handshake_response("client_left");
+    return closed_server && to_server == packet(1, as_text(absent));
   }
   /// The error that the client was sent, checked for its number.
   std::string error(uint8_t sequence) {
@@ -328,7 +344,7 @@ TEST_F(EngineTest, BadAnswersOfTheClientAreRefused) {
     client(answer);
     EXPECT_THAT(error(2), HasSubstr(why));
     EXPECT_TRUE(closed_server);
-    EXPECT_TRUE(to_server.empty());
+    EXPECT_TRUE(excused());
   }
 }
 
@@ -343,9 +359,7 @@ TEST_F(EngineTest, AClientThatLeavesBeforeItAnswersIsExcused) {
   reach(Phase::greeted);
   closed(Side::client);
   EXPECT_EQ(s.phase, Phase::over);
-  EXPECT_TRUE(closed_client && closed_server);
-  const auto r = mysql::parse_handshake_response(ByteSpan(to_server).subspan(4));
-  ASSERT_TRUE(r);
+  EXPECT_TRUE(closed_client && excused());
 }
 
 TEST_F(EngineTest, OkOfTheServerIsTheOkOfTheClient) {
@@ -611,6 +625,450 @@ TEST_F(JudgedTest, AChangeUserWithoutEndIsRefused) {
   EXPECT_THAT(error(1), testing::StartsWith("1835 "));
 }
 
+// PROXY headers.
+
+class HeaderTest : public EngineTest {
+ protected:
+  static Bytes text(std::string_view header) {
+    const auto bytes = as_bytes(header);
+    return {bytes.begin(), bytes.end()};
+  }
+  static Bytes v1() { return text("PROXY TCP4 10.1.2.3 10.0.0.9 4711 3306\r\n"); }
+  static Bytes v2() {
+    return *proxy_protocol::encode_tcp({.ip = "10.1.2.3", .port = 4711}, {"10.0.0.9", 3306});
+  }
+  void again() {
+    s = {.id = 1, .service = "shop", .client_ip = "127.0.0.1"};
+    reach(Phase::announced);
+  }
+  void expect_arrived(const std::string& ip, uint16_t port) {
+    EXPECT_THAT(connects, testing::ElementsAre("db1"));
+    EXPECT_EQ(s.client_ip, ip);
+    EXPECT_EQ(s.client_port, port);
+    EXPECT_EQ(s.phase, Phase::connecting);
+    EXPECT_EQ(warned, "");
+  }
+  void expect_closed(std::string_view why) {
+    EXPECT_EQ(s.phase, Phase::over);
+    EXPECT_TRUE(closed_client);
+    EXPECT_TRUE(to_client.empty() && to_server.empty() && connects.empty());
+    EXPECT_THAT(warned, HasSubstr(why));
+  }
+};
+
+TEST_F(HeaderTest, TheAddressItCarriesIsTheClients) {
+  for (const auto& header : {v1(), v2()}) {
+    again();
+    EXPECT_TRUE(connects.empty());
+    client(header);
+    expect_arrived("10.1.2.3", 4711);
+  }
+}
+
+TEST_F(HeaderTest, CutAtEveryByteItIsTheSame) {
+  for (const auto& header : {v1(), v2()})
+    for (std::size_t n = 1; n < header.size(); ++n) {
+      again();
+      client(Bytes(header.begin(), header.begin() + static_cast<std::ptrdiff_t>(n)));
+      ASSERT_EQ(s.phase, Phase::announced) << n;
+      ASSERT_TRUE(connects.empty() && warned.empty());
+      client(Bytes(header.begin() + static_cast<std::ptrdiff_t>(n), header.end()));
+      expect_arrived("10.1.2.3", 4711);
+    }
+}
+
+TEST_F(HeaderTest, OneThatSpeaksForNobodyLeavesTheAddress) {
+  for (const auto& header : {text("PROXY UNKNOWN\r\n"), proxy_protocol::encode_local()}) {
+    again();
+    client(header);
+    expect_arrived("127.0.0.1", 0);
+  }
+}
+
+TEST_F(HeaderTest, WhatIsNoneEndsTheConnection) {
+  for (const auto& bad : {login(), ssl_request(), text("PROXY TCP4 nonsense\r\n"), Bytes(600),
+                          proxy_protocol::encode_unix(), text("GET / HTTP/1.1\r\n")}) {
+    again();
+    client(bad);
+    expect_closed("no PROXY header from a trusted address");
+  }
+}
+
+TEST_F(HeaderTest, NothingMayFollowIt) {
+  for (const auto& header : {v1(), v2()})
+    for (const auto& more : {v1(), v2(), login(), Bytes{std::byte{0}}}) {
+      again();
+      client(joined({header, more}));
+      expect_closed("bytes behind the PROXY header");
+    }
+}
+
+TEST_F(HeaderTest, ASecondOneIsNoAnswer) {
+  for (const auto& header : {v1(), v2()})
+    for (const auto& second : {v1(), v2()}) {
+      again();
+      client(header);
+      server(greeting());
+      client(second);
+      EXPECT_THAT(error(2), testing::StartsWith("1043 "));
+      EXPECT_THAT(warned, HasSubstr("not trusted"));
+      EXPECT_EQ(s.client_ip, "10.1.2.3");
+      EXPECT_TRUE(excused());
+    }
+}
+
+TEST_F(HeaderTest, OneOfAnAddressThatIsNotTrustedIsNoAnswer) {
+  for (const auto& header : {v1(), v2()}) {
+    s = {.id = 1, .service = "shop", .client_ip = "127.0.0.1"};
+    reach(Phase::greeted);
+    client(header);
+    EXPECT_THAT(error(2), HasSubstr("PROXY header"));
+    EXPECT_THAT(warned, HasSubstr("a PROXY header from an address that is not trusted"));
+    EXPECT_EQ(s.client_ip, "127.0.0.1");
+    EXPECT_TRUE(excused());
+  }
+}
+
+TEST_F(HeaderTest, ItIsNotAwaitedForEver) {
+  again();
+  client(text("PROXY "));
+  late();
+  expect_closed("no PROXY header came");
+}
+
+TEST_F(HeaderTest, WhoIsCarriedIsJudgedByThatAddress) {
+  world.load_accounts({{"app", "10.1.%"}, {"app", "127.%"}});
+  again();
+  on_connected(s, "10.9.9.9");
+  client(v2());
+  server(greeting());
+  client(login());
+  EXPECT_EQ(s.phase, Phase::judging);
+  accounts();
+  EXPECT_THAT(error(2), HasSubstr("'app'@'10.1.%'"));
+}
+
+TEST_F(HeaderTest, AServerThatTakesHeadersGetsOneFirst) {
+  world.configured[0].proxy_protocol = true;
+  again();
+  client(v1());
+  EXPECT_EQ(to_server,
+            *proxy_protocol::encode_tcp({.ip = "10.1.2.3", .port = 4711}, {"10.0.0.1", 3306}));
+  s = {.id = 1, .service = "shop", .client_ip = "127.0.0.1"};
+  world.announced_from = {};
+  reach(Phase::connecting);
+  EXPECT_EQ(to_server, proxy_protocol::encode_local()) << "one of this host";
+  world.service.identity = config::IdentityMode::as_connected;
+  s = {.id = 1, .service = "shop"};
+  reach(Phase::connecting);
+  EXPECT_EQ(to_server, proxy_protocol::encode_unix());
+}
+
+// TLS with the client.
+
+class ClientTlsTest : public EngineTest {
+ protected:
+  void SetUp() override { world.service.tls.mode = config::TlsMode::preferred; }
+  uint64_t offered() const {
+    return mysql::parse_greeting(ByteSpan(to_client).subspan(4))->capabilities;
+  }
+};
+
+TEST_F(ClientTlsTest, IsOfferedWhateverTheServerHas) {
+  for (const uint64_t of_server : {uint64_t{0}, uint64_t{mysql::kSsl}})
+    for (const auto mode : {config::TlsMode::off, config::TlsMode::preferred}) {
+      s = {.id = 1, .service = "shop", .client_ip = "127.0.0.1"};
+      world.service.tls.mode = mode;
+      accept();
+      server(greeting(mysql::kProtocol41 | of_server));
+      EXPECT_EQ((offered() & mysql::kSsl) != 0, mode != config::TlsMode::off);
+    }
+}
+
+TEST_F(ClientTlsTest, EachLegCountsItsOwnPackets) {
+  reach(Phase::securing_client);
+  EXPECT_EQ(s.phase, Phase::securing_client);
+  EXPECT_TRUE(tls_client);
+  EXPECT_TRUE(to_client.empty() && to_server.empty());
+  EXPECT_TRUE(wants_read(s, Side::client));
+  secured(Side::client);
+  EXPECT_EQ(s.phase, Phase::greeted);
+  EXPECT_EQ(s.client_tls->version, "TLSv1.3");
+  client(login("app", mysql::kSsl, 2));
+  EXPECT_EQ(to_server, login()) << "in clear, and without a word of TLS";
+  server(packet(2, std::string("\xFE") + "client_ed25519"));
+  EXPECT_EQ(to_client, packet(3, std::string("\xFE") + "client_ed25519"));
+  client(packet(4, "a proof"));
+  EXPECT_EQ(to_server, packet(3, "a proof"));
+  server(packet(4, kOk));
+  EXPECT_EQ(to_client, packet(5, kOk));
+  EXPECT_EQ(s.phase, Phase::relaying);
+}
+
+TEST_F(ClientTlsTest, BytesBehindTheRequestAreAnAttack) {
+  for (const auto& more : {login("app", mysql::kSsl, 2), Bytes{std::byte{22}}, ssl_request()}) {
+    s = {.id = 1, .service = "shop", .client_ip = "127.0.0.1"};
+    reach(Phase::greeted);
+    client(joined({ssl_request(), more}));
+    EXPECT_FALSE(tls_client);
+    EXPECT_THAT(error(2), HasSubstr("bytes behind the request for TLS"));
+    EXPECT_THAT(warned, HasSubstr("bytes behind a request for TLS"));
+    EXPECT_TRUE(excused());
+  }
+}
+
+TEST_F(ClientTlsTest, ARequestCutAtEveryByteIsTheSame) {
+  const auto request = ssl_request();
+  for (std::size_t n = 1; n < request.size(); ++n) {
+    s = {.id = 1, .service = "shop", .client_ip = "127.0.0.1"};
+    reach(Phase::greeted);
+    client(Bytes(request.begin(), request.begin() + static_cast<std::ptrdiff_t>(n)));
+    ASSERT_FALSE(tls_client);
+    client(Bytes(request.begin() + static_cast<std::ptrdiff_t>(n), request.end()));
+    ASSERT_TRUE(tls_client) << n;
+  }
+}
+
+TEST_F(ClientTlsTest, ThereIsNoneInsideOfIt) {
+  reach(Phase::securing_client);
+  secured(Side::client);
+  auto again = ssl_request();
+  again[3] = std::byte{2};
+  client(again);
+  EXPECT_THAT(error(3), HasSubstr("TLS inside TLS"));
+  EXPECT_TRUE(excused());
+}
+
+TEST_F(ClientTlsTest, WhereItIsRequiredItIs) {
+  world.service.tls.mode = config::TlsMode::required;
+  reach(Phase::greeted);
+  client(login());
+  EXPECT_THAT(error(2), testing::StartsWith("3159 "));
+  EXPECT_TRUE(excused());
+  s = {.id = 1, .service = "shop"};  // a Unix socket: nobody can listen in
+  reach(Phase::greeted);
+  client(login());
+  EXPECT_EQ(s.phase, Phase::proving);
+  s = {.id = 1, .service = "shop", .client_ip = "127.0.0.1"};
+  reach(Phase::greeted);
+  client(ssl_request());
+  secured(Side::client);
+  client(login("app", mysql::kSsl, 2));
+  EXPECT_EQ(s.phase, Phase::proving);
+}
+
+TEST_F(ClientTlsTest, OneThatFailsEndsTheConnectionWithoutAWord) {
+  reach(Phase::securing_client);
+  tls_failed(Side::client);
+  EXPECT_EQ(s.phase, Phase::over);
+  EXPECT_TRUE(to_client.empty() && closed_client && excused());
+  EXPECT_THAT(warned, HasSubstr("TLS with the client: certificate verify failed"));
+}
+
+TEST_F(ClientTlsTest, NothingIsSaidInsideOfAHandshake) {
+  for (const bool is_late : {true, false}) {
+    s = {.id = 1, .service = "shop", .client_ip = "127.0.0.1"};
+    reach(Phase::securing_client);
+    is_late ? late() : order();
+    EXPECT_TRUE(to_client.empty());
+    EXPECT_EQ(s.phase, Phase::closing);
+    EXPECT_TRUE(excused());
+  }
+}
+
+/// What an account demands of TLS is asked of the client's leg, of which the server knows nothing.
+TEST_F(ClientTlsTest, AnAccountThatDemandsItIsAskedAboutWhereTheServerSeesOurs) {
+  world.load_accounts({{"app", "%"}}, accounts::TlsRule::any);
+  world.configured[0].tls.mode = config::TlsMode::preferred;
+  for (const bool with_tls : {false, true}) {
+    s = {.id = 1, .service = "shop", .client_ip = "127.0.0.1"};
+    reach(Phase::greeted);
+    if (with_tls) client(ssl_request()), secured(Side::client);
+    client(login("app", 0, with_tls ? 2 : 1));
+    if (!with_tls) {
+      EXPECT_TRUE(refresh) << "the tables may be old";
+      accounts();
+      EXPECT_THAT(warned, HasSubstr("demands TLS"));
+    }
+    EXPECT_EQ(s.login->exchange.doomed, !with_tls);
+    EXPECT_EQ(s.phase, Phase::securing_server);
+  }
+}
+
+// TLS with the server.
+
+class ServerTlsTest : public EngineTest {
+ protected:
+  void SetUp() override {
+    world.load_accounts({{"app", "%"}});
+    for (auto& server : world.configured) server.tls.mode = config::TlsMode::preferred;
+  }
+  void answered() {
+    reach(Phase::greeted);
+    client(login());
+  }
+};
+
+TEST_F(ServerTlsTest, IsAskedForBeforeAnythingIsSaid) {
+  answered();
+  EXPECT_EQ(s.phase, Phase::securing_server);
+  EXPECT_TRUE(tls_server);
+  auto wish = login("", mysql::kSsl);
+  EXPECT_EQ(to_server, packet(1, as_text(ByteSpan(wish).subspan(4, 32))));
+  EXPECT_FALSE(wants_read(s, Side::client));
+  secured(Side::server);
+  EXPECT_EQ(to_server, login("app", mysql::kSsl, 2));
+  EXPECT_EQ(s.phase, Phase::proving);
+  server(packet(3, std::string("\xFE") + "client_ed25519"));
+  EXPECT_EQ(to_client, packet(2, std::string("\xFE") + "client_ed25519"));
+  client(packet(3, "a proof"));
+  EXPECT_EQ(to_server, packet(4, "a proof"));
+  server(packet(5, kOk));
+  EXPECT_EQ(to_client, packet(4, kOk));
+}
+
+TEST_F(ServerTlsTest, OnBothLegsTheNumbersAreTheSame) {
+  world.service.tls.mode = config::TlsMode::preferred;
+  reach(Phase::greeted);
+  client(ssl_request());
+  secured(Side::client);
+  client(login("app", mysql::kSsl, 2));
+  secured(Side::server);
+  EXPECT_EQ(to_server, login("app", mysql::kSsl, 2));
+  server(packet(3, kOk));
+  EXPECT_EQ(to_client, packet(3, kOk));
+}
+
+TEST_F(ServerTlsTest, AServerWithoutItIsTakenOnlyWhereItMayBe) {
+  world.service.target = config::Target::any;
+  accept();
+  server(greeting(mysql::kProtocol41 | mysql::kSecureConnection));
+  client(login());
+  EXPECT_EQ(to_server, login()) << "preferred, and not offered";
+
+  for (auto& server : world.configured) server.tls.mode = config::TlsMode::required;
+  s = {.id = 1, .service = "shop", .client_ip = "127.0.0.1"};
+  accept();
+  server(greeting(mysql::kProtocol41));
+  EXPECT_THAT(connects, testing::ElementsAre("db2"));
+  EXPECT_TRUE(to_client.empty() && closed_server);
+  server(greeting(mysql::kProtocol41));
+  EXPECT_THAT(error(0), HasSubstr("does not offer TLS, which is required"));
+  EXPECT_THAT(error(0), testing::StartsWith(kCantConnect));
+}
+
+TEST_F(ServerTlsTest, OneThatFailsIsNeverDoneWithout) {
+  answered();
+  tls_failed(Side::server);
+  EXPECT_TRUE(to_server.empty() && closed_server);
+  EXPECT_THAT(error(2), HasSubstr("sluice: TLS with server db1: certificate verify failed"));
+  EXPECT_THAT(warned, HasSubstr("TLS with the server"));
+}
+
+TEST_F(ServerTlsTest, AServerThatLeavesOrIsLateInTheHandshakeIsNamed) {
+  answered();
+  closed(Side::server);
+  EXPECT_THAT(error(2), HasSubstr("server db1 closed the connection during the login"));
+  s = {.id = 1, .service = "shop", .client_ip = "127.0.0.1"};
+  answered();
+  late();
+  EXPECT_THAT(error(2), HasSubstr("the login took too long"));
+  EXPECT_TRUE(to_server.empty()) << "nothing in clear into a handshake";
+}
+
+/// After the login a broken connection is the end, as a close is.
+TEST_F(ServerTlsTest, OneThatBreaksLaterEndsTheSession) {
+  answered();
+  secured(Side::server);
+  server(packet(3, kOk));
+  ASSERT_EQ(s.phase, Phase::relaying);
+  tls_failed(Side::server);
+  EXPECT_EQ(s.phase, Phase::over);
+}
+
+TEST_F(ServerTlsTest, ACommandThatChangesTheUserStaysInside) {
+  answered();
+  secured(Side::server);
+  server(packet(3, kOk));
+  client(change_user("app"));
+  EXPECT_FALSE(tls_server);
+  EXPECT_EQ(to_server, change_user("app"));
+  server(packet(1, kOk));
+  EXPECT_EQ(to_client, packet(1, kOk));
+}
+
+// The proof between legs that differ: what is sluice's own counts on one leg only.
+
+class MixedLegsTest : public ServerTlsTest {
+ protected:
+  /// Asked by the server for the password itself.
+  void full_authentication() {
+    answered();
+    secured(Side::server);
+    server(packet(3, std::string("\xFE") + "caching_sha2_password" + '\0' + std::string(20, 's')));
+    client(packet(3, "a proof of 32 bytes, say a hash."));
+    server(packet(5, "\1\4"));
+    EXPECT_EQ(to_client, packet(4, "\1\4"));
+  }
+};
+
+TEST_F(MixedLegsTest, WithoutAKeyOfOursThePasswordCannotCome) {
+  full_authentication();
+  client(packet(5, "\2"));
+  EXPECT_THAT(error(6), HasSubstr("no key for passwords without TLS"));
+  EXPECT_TRUE(to_server.empty());
+}
+
+TEST_F(MixedLegsTest, AnOkThatNobodyEarnedIsNoLogin) {
+  full_authentication();
+  server(packet(6, kOk));
+  EXPECT_THAT(error(5), HasSubstr("accepts what was not proved"));
+  EXPECT_EQ(s.phase, Phase::closing);
+}
+
+TEST_F(EngineTest, AnOkInPlaceOfTheGreetingOrOfTheAnswerIsNoLogin) {
+  accept();
+  server(packet(0, kOk));
+  EXPECT_THAT(error(0), HasSubstr("malformed greeting"));
+  for (const auto phase : {Phase::greeted, Phase::securing_client}) {
+    s = {.id = 1, .service = "shop", .client_ip = "127.0.0.1"};
+    reach(phase);
+    server(packet(2, kOk));
+    EXPECT_EQ(s.phase, Phase::closing);
+    EXPECT_NE(to_client, packet(2, kOk));
+  }
+}
+
+// The refusal that waits.
+
+TEST_F(JudgedTest, ARefusalWaitsForTheTablesAndNoLonger) {
+  reach(Phase::refusing);
+  EXPECT_TRUE(closed_server);
+  EXPECT_FALSE(wants_read(s, Side::client) || wants_read(s, Side::server));
+  late();
+  EXPECT_THAT(error(2), testing::StartsWith("1045 "));
+  EXPECT_EQ(s.phase, Phase::closing);
+}
+
+TEST_F(JudgedTest, AnOrderToEndSpeaksInsteadOfARefusal) {
+  reach(Phase::refusing);
+  order();
+  EXPECT_EQ(error(2), "1053 going");
+}
+
+TEST_F(JudgedTest, ARefusedChangeOfTheUserLeavesTheSessionToTheServer) {
+  reach(Phase::relaying);
+  client(joined({change_user("other"), packet(0, "\3SELECT 1")}));
+  server(error_packet(1, 1045, "Access denied"));
+  EXPECT_EQ(s.phase, Phase::refusing);
+  EXPECT_FALSE(closed_server);
+  accounts();
+  EXPECT_EQ(s.phase, Phase::relaying);
+  EXPECT_THAT(error(1), testing::StartsWith("1045 "));
+  EXPECT_EQ(to_server, packet(0, "\3SELECT 1"));
+  EXPECT_EQ(s.user, "app");
+}
+
 // Traffic.
 
 TEST_F(EngineTest, BytesGoOnAsTheyAre) {
@@ -767,7 +1225,7 @@ TEST_F(EngineTest, EveryPhaseTakesEveryEvent) {
   for (std::size_t i = 0; i < kEnumNames<Phase>.size(); ++i) {
     const auto p = static_cast<Phase>(i);
     if (p == Phase::over) continue;
-    for (int what = 0; what < 11; ++what) {
+    for (int what = 0; what < 15; ++what) {
       s = {.id = 1, .service = "shop", .client_ip = "127.0.0.1"};
       world.announced_from = {};
       world.failures.reset();
@@ -806,9 +1264,19 @@ TEST_F(EngineTest, EveryPhaseTakesEveryEvent) {
           failed("x");
           break;
         case 9:
-          event([&](Actions& out) {
-            on_tls_failed(s, world.surroundings(), Side::server, "no TLS", out);
-          });
+          tls_failed(Side::server);
+          break;
+        case 10:
+          tls_failed(Side::client);
+          break;
+        case 11:
+          secured(Side::server);
+          break;
+        case 12:
+          secured(Side::client);
+          break;
+        case 13:
+          server(packet(2, kOk));
           break;
         default:
           event([&](Actions& out) { on_sent(s, Side::client, out); });

@@ -17,6 +17,7 @@ struct World {
   int64_t accounts_began_ns = 0;
   Names names;
   Networks announced_from;
+  const tls::RsaKey* own_key = nullptr;
   int64_t now_ns = 1'000'000'000;
   std::unique_ptr<stats::LoginGuardPage> failures;  ///< null: nobody is slowed
 
@@ -36,10 +37,13 @@ struct World {
   World& operator=(const World&) = delete;
 
   /// Loads accounts given as user and host; all without a password.
-  void load_accounts(const std::vector<std::pair<std::string, std::string>>& list) {
+  void load_accounts(const std::vector<std::pair<std::string, std::string>>& list,
+                     accounts::TlsRule tls = accounts::TlsRule::none) {
     accounts::Contents contents{.skip_name_resolve = true, .source = "db1"};
-    for (const auto& [user, host] : list)
+    for (const auto& [user, host] : list) {
       contents.rows.push_back({user, host, {{"mysql_native_password", ""}}});
+      contents.rows.back().tls = tls;
+    }
     encoded_ = accounts::encode(contents);
     table_ = *accounts::Table::open(encoded_);
     loaded_ = true;
@@ -57,6 +61,7 @@ struct World {
             .accounts = loaded_ ? &table_ : nullptr,
             .accounts_began_ns = accounts_began_ns,
             .names = names,
+            .own_key = own_key,
             .guard = failures ? &*guard_ : nullptr,
             .now_ns = now_ns};
   }
