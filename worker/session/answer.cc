@@ -215,12 +215,10 @@ void await_turn(SessionState& s, const Surroundings& w, Actions& out) {
   const auto allowed = w.service.max_failed_logins;
   if (w.guard == nullptr || allowed == 0) return judge_login(s, w, out);
   const auto turn = w.guard->admit(s.client_ip, s.login->user, allowed, w.now_ns);
-  if (!turn) {
-    if (!s.login->change_user) excuse_absent_client(out);
+  if (!turn)
     return refuse(
         s, w, access_denied(s, "too many logins from this address have failed; try again later"),
         out);
-  }
   if (*turn <= w.now_ns) return judge_login(s, w, out);
   s.phase = Phase::slowed;
   s.deadline_ns = *turn;
