@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <grp.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -50,6 +51,14 @@ Result<> change_user(uint32_t uid, uint32_t gid) {
   return {};
 }
 
+/// Keeps everything out of the swap, passwords among it. Only without a limit: with one, memory that
+/// is needed later could be refused.
+bool lock_memory() {
+  const rlimit unlimited{RLIM_INFINITY, RLIM_INFINITY};
+  return ::setrlimit(RLIMIT_MEMLOCK, &unlimited) == 0 &&
+         ::mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0;
+}
+
 void drop_bounding_set() {
   for (int capability = 0; ::prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; ++capability)
     ::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);
@@ -70,6 +79,7 @@ Result<std::string> lock_in(const ipc::Privileges& how, Root root) {
       else if (how.sandbox == config::Sandbox::require)
         return tl::unexpected(entered.error());
     }
+    if (!kSanitized && lock_memory()) done += "memory,";
     drop_bounding_set();
     SLUICE_TRY(change_user(how.uid, how.gid));
     done += fmt::format("uid={},", how.uid);

@@ -10,12 +10,6 @@
 namespace sluice::process {
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;
-#else
-constexpr bool kSanitized = false;
-#endif
-
 struct Release {
   void operator()(void* filter) const noexcept { seccomp_release(filter); }
 };

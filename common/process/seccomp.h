@@ -5,6 +5,12 @@
 
 namespace sluice::process {
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr bool kSanitized = true;  ///< the runtime needs more than we would leave it
+#else
+inline constexpr bool kSanitized = false;
+#endif
+
 enum class Calls : uint8_t {
   worker,   ///< sockets, memory, time; nothing that opens a file or starts a program
   monitor,  ///< everything but what only an intruder wants
