@@ -117,4 +117,14 @@ bool wants_read(const SessionState& s, Side side) {
   return row.reads_client && s.held.size() <= kMaxLoginPacket;
 }
 
+std::size_t read_limit(const SessionState& s, Side side, std::size_t room) {
+  if (side == Side::server || s.phase != Phase::greeted || s.client_tls) return room;
+  const auto& header = s.login->from_client;
+  std::size_t packet = mysql::kHeaderSize;
+  if (header.size() >= packet)
+    packet += static_cast<std::size_t>(header[0]) | static_cast<std::size_t>(header[1]) << 8 |
+              static_cast<std::size_t>(header[2]) << 16;
+  return packet > header.size() ? std::min(packet - header.size(), room) : room;
+}
+
 }  // namespace sluice::worker

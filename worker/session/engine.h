@@ -76,6 +76,10 @@ void on_order_to_end(SessionState& s, const Surroundings& w, End end, int64_t de
 // What the runtime waits for: a function of the state alone.
 
 bool wants_read(const SessionState& s, Side side);
+/// How much to read at most, of `room`. From a client that may ask for TLS no more than its packet:
+/// it begins the handshake without waiting for an answer, and that is for the TLS layer to read.
+/// What somebody smuggles in behind the request in clear is no handshake, and fails as one.
+std::size_t read_limit(const SessionState& s, Side side, std::size_t room);
 inline Bytes& unsent(SessionState& s, Side side) {
   return side == Side::client ? s.unsent_to_client : s.unsent_to_server;
 }

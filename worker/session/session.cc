@@ -161,7 +161,8 @@ void Session::on_ready(Side side, event::Bits what) {
 
 void Session::read(Side side) {
   const auto scratch = worker_.scratch();
-  const ssize_t n = ::recv(leg(side).fd.get(), scratch.data(), scratch.size(), 0);
+  const auto limit = read_limit(state_, side, scratch.size());
+  const ssize_t n = ::recv(leg(side).fd.get(), scratch.data(), limit, 0);
   if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (n <= 0) {
     if (state_.phase == Phase::connecting && side == Side::server && n < 0)

@@ -223,6 +223,20 @@ TEST_F(EngineTest, WaitsUntilTheClusterIsKnown) {
   EXPECT_THAT(connects, testing::ElementsAre("db1"));
 }
 
+TEST_F(EngineTest, ReadsNoFurtherThanARequestForTls) {
+  reach(Phase::greeted);
+  const auto request = ssl_request();
+  EXPECT_EQ(read_limit(s, Side::server, 9000), 9000u);
+  for (std::size_t i = 0; i < request.size(); ++i) {
+    const std::size_t end = i < mysql::kHeaderSize ? mysql::kHeaderSize : request.size();
+    EXPECT_EQ(read_limit(s, Side::client, 9000), end - i);
+    EXPECT_EQ(read_limit(s, Side::client, 2), std::min<std::size_t>(end - i, 2));
+    client({request.begin() + static_cast<std::ptrdiff_t>(i),
+            request.begin() + static_cast<std::ptrdiff_t>(i) + 1});
+  }
+  EXPECT_EQ(read_limit(s, Side::client, 9000), 9000u);
+}
+
 TEST_F(EngineTest, WaitsOnlySoLong) {
   reach(Phase::waiting);
   late();
