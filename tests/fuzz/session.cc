@@ -21,6 +21,8 @@ void must(bool holds) {
   if (!holds) std::abort();
 }
 
+const std::vector<std::string> kLoopback{"127.0.0.0/8"};
+
 class Fuzzed {
  public:
   explicit Fuzzed(FuzzedDataProvider& input) : input_(input) {
@@ -50,7 +52,7 @@ class Fuzzed {
     constexpr config::TlsMode kModes[] = {config::TlsMode::off, config::TlsMode::preferred,
                                           config::TlsMode::required};
     world_.service.tls.mode = input_.PickValueInArray(kModes);
-    if (input_.ConsumeBool()) world_.announced_from = *Networks::from({"127.0.0.0/8"});
+    if (input_.ConsumeBool()) world_.announced_from = *Networks::from(kLoopback);
     for (auto& server : world_.configured) {
       server.tls.mode = input_.PickValueInArray(kModes);
       server.proxy_protocol = input_.ConsumeBool();
@@ -97,7 +99,7 @@ class Fuzzed {
         view();
         break;
       case 6:
-        on_order_to_end(state_, {1053, "08S01", "ends"}, world_.now_ns, world_.now_ns + 1000,
+        on_order_to_end(state_, w, {1053, "08S01", "ends"}, world_.now_ns, world_.now_ns + 1000,
                         actions_);
         break;
       case 7:
