@@ -12,13 +12,12 @@
 #include <mysqld_error.h>
 
 #include <map>
-#include <random>
-#include <set>
 
 #include "common/accounts/match.h"
 #include "monitor/accounts_loader.h"
 #include "tests/common/accounts/cases.h"
 #include "tests/support/mariadb_server.h"
+#include "tests/support/random_accounts.h"
 #include "tests/support/test_error.h"
 
 namespace sluice::test {
@@ -40,23 +39,8 @@ MariadbOptions server_options(bool skip_name_resolve) {
   return options;
 }
 
-/// A row as it is written into mysql.global_priv.
-struct TestRow {
-  std::string user, host;
-  std::string priv = "{}";  ///< mysql_native_password without a password
-};
-
-std::string sql_text(std::string_view text) {
-  std::string out = "'";
-  for (const char c : text) {
-    if (c == '\'' || c == '\\') out += '\\';
-    out += c;
-  }
-  return out + "'";
-}
-
 /// Replaces all accounts but the server's own.
-void set_accounts(MariadbServer& server, const std::vector<TestRow>& rows) {
+void set_accounts(MariadbServer& server, const std::vector<AccountRow>& rows) {
   std::string sql =
       "DELETE FROM mysql.global_priv WHERE User NOT IN ('root', 'sluice', 'mariadb.sys');";
   for (const auto& row : rows)
@@ -144,10 +128,10 @@ void run_cases(bool skip_name_resolve) {
     const bool local = test.client.ip.empty() || test.client.ip == "127.0.0.1" ||
                        test.client.ip == "::1";  // the server asks no DNS for these
     if (!test.client.name.empty() || (!skip_name_resolve && !local)) continue;
-    std::vector<TestRow> rows;
+    std::vector<AccountRow> rows;
     for (const auto& account : test.accounts) {
       const auto [user, host] = accounts::split_account(account);
-      rows.push_back({user, host});
+      rows.push_back({.user = user, .host = host});
     }
     set_accounts(server, rows);
     const auto expected = test.expected.ends_with("@") ? test.expected + "%" : test.expected;
@@ -167,122 +151,13 @@ TEST(AccountsMatch, CasesHoldOnARealServerThatResolvesNames) {
 
 // Random accounts and clients.
 
-/// Makes hosts that are close to the addresses of its clients, so that many rows compete.
-class Generator {
- public:
-  explicit Generator(uint64_t seed) : random_(seed) {}
-
-  int below(int limit) { return static_cast<int>(random_() % static_cast<uint64_t>(limit)); }
-  bool one_in(int n) { return below(n) == 0; }
-  template <class T>
-  const T& any_of(const std::vector<T>& list) {
-    return list[static_cast<std::size_t>(below(static_cast<int>(list.size())))];
-  }
-
-  std::string user() { return any_of<std::string>({"u1", "u1", "u2", "U1", ""}); }
-
-  std::vector<TestRow> rows(const std::vector<std::string>& addresses) {
-    std::vector<TestRow> rows;
-    std::set<std::string> taken;  // '' and '%' are one host to the server, in no defined order
-    for (int left = 1 + below(14); left > 0; --left) {
-      TestRow row{user(), host(any_of(addresses))};
-      if (!taken.insert(row.user + "@" + (row.host.empty() ? "%" : row.host)).second) continue;
-      if (one_in(12)) row.priv = R"({"account_locked": true})";
-      if (one_in(12)) row.priv = R"({"auth_or": [{"plugin": "ed25519"}, {}], "access": 0})";
-      if (one_in(12)) row.priv = odd_priv();
-      if (one_in(25) && row.host.empty() && !row.user.empty()) row.priv = R"({"is_role": true})";
-      rows.push_back(std::move(row));
-    }
-    return rows;
-  }
-
-  std::string host(std::string address) {
-    switch (below(12)) {
-      case 0:
-        return "%";
-      case 1:
-        return "";
-      case 2:
-        return any_of<std::string>({"localhost", "LocalHost", "local%", "_ocalhost", "%host"});
-      case 3:
-        return any_of<std::string>({"no.such.host", "%.example.com", "local\\host", "1.2.x"});
-      case 4:
-        return address;
-      case 5:
-      case 6:
-        return network(address);
-      default:
-        return pattern(std::move(address));
-    }
-  }
-
- private:
-  /// REQUIRE in all its forms, and what the server can't read.
-  std::string odd_priv() {
-    return any_of<std::string>({R"({"ssl_type": -1})", R"({"ssl_type": 1})", R"({"ssl_type": 2})",
-                                R"({"ssl_type": 3, "ssl_cipher": "AES256-SHA"})",
-                                R"({"ssl_type": 3, "x509_issuer": "/CN=ca"})", R"({"ssl_type": 4})",
-                                R"({"ssl_type": 1, "account_locked": true})",
-                                R"({"ssl_type": "1"})", R"({"auth_or": [7]})",
-                                R"({"auth_or": [{"plugin": 7}]})", "[]"});
-  }
-
-  /// The address with one to three places replaced.
-  std::string pattern(std::string text) {
-    for (int left = 1 + below(3); left > 0; --left) {
-      const auto at = static_cast<std::size_t>(below(static_cast<int>(text.size())));
-      const auto length = static_cast<std::size_t>(below(4));
-      switch (below(8)) {
-        case 0:
-        case 1:
-          text.replace(at, 1, "_");
-          break;
-        case 2:
-          text.replace(at, std::string::npos, "%");
-          break;
-        case 3:
-          text.insert(at, "\\");
-          break;
-        case 4:
-          text.insert(at, any_of<std::string>({"%%", "_%", "%_", "0", "/"}));
-          break;
-        default:
-          text.replace(at, length, "%");
-          break;
-      }
-    }
-    return text;
-  }
-
-  std::string network(const std::string& address) {
-    const auto number = accounts::parse_ipv4(address);
-    if (!number) return address + "/" + std::to_string(below(129));
-    const int bits = below(33);
-    const uint32_t mask = bits == 0 ? 0 : UINT32_MAX << (32 - bits);
-    const uint32_t base = one_in(4) ? *number : *number & mask;
-    if (one_in(6)) return fmt::format("{}/{}", dotted(base), bits);
-    if (one_in(6)) return fmt::format("{}/ {}", dotted(base), dotted(mask | 1));
-    return fmt::format("{}/{}", dotted(base), dotted(mask));
-  }
-  static std::string dotted(uint32_t n) {
-    return fmt::format("{}.{}.{}.{}", n >> 24, n >> 16 & 255, n >> 8 & 255, n & 255);
-  }
-
-  std::mt19937_64 random_;
-};
-
-uint64_t from_environment(const char* name, uint64_t otherwise) {
-  const char* text = std::getenv(name);
-  return text != nullptr ? std::strtoull(text, nullptr, 10) : otherwise;
-}
-
 /// One set of accounts after the other until enough pairs of (accounts, client) were compared.
 void run_random(bool skip_name_resolve, const std::vector<std::string>& addresses, uint64_t pairs) {
   const uint64_t seed = from_environment("SLUICE_SEED", std::random_device{}());
   pairs = from_environment("SLUICE_PAIRS", pairs);
   fmt::print("SLUICE_SEED={} SLUICE_PAIRS={}\n", seed, pairs);
   MariadbServer server(server_options(skip_name_resolve));
-  Generator generator(seed);
+  RandomAccounts generator(seed);
   uint64_t compared = 0, matched = 0;
   for (int differences = 0; compared < pairs && differences < 3;) {
     set_accounts(server, generator.rows(addresses));
@@ -290,7 +165,8 @@ void run_random(bool skip_name_resolve, const std::vector<std::string>& addresse
     const auto table = Table::open(bytes).value();
     for (int left = 25; left > 0; --left, ++compared) {
       const auto user = generator.user();
-      const Peer client{generator.one_in(8) ? "" : generator.any_of(addresses), ""};
+      const Peer client{generator.random().one_in(8) ? "" : generator.random().any_of(addresses),
+                        ""};
       const auto theirs = ask_server(server, user, client), ours = ask_us(table, user, client);
       if (theirs != kNobody) ++matched;
       if (ours == theirs) continue;
@@ -319,23 +195,23 @@ TEST(AccountsMatch, RandomAccountsOnAServerThatResolvesNames) {
 // Grants.
 
 /// Replaces all that u1 and the anonymous may do: each row opens a database to some hosts.
-void set_grants(MariadbServer& server, Generator& generator,
+void set_grants(MariadbServer& server, RandomAccounts& generator,
                 const std::vector<std::string>& addresses) {
   std::string sql =
       "DELETE FROM mysql.db WHERE Db LIKE 'd_'; DELETE FROM mysql.tables_priv WHERE Db LIKE 'd_';";
-  for (int left = 1 + generator.below(4); left > 0; --left) {
-    const auto user = generator.any_of<std::string>({"u1", "u1", "u2", ""});
-    const auto host = sql_text(generator.host(generator.any_of(addresses)));
-    sql += generator.one_in(3)
+  for (int left = 1 + generator.random().below(4); left > 0; --left) {
+    const auto user = generator.random().any_of<std::string>({"u1", "u1", "u2", ""});
+    const auto host = sql_text(generator.host(generator.random().any_of(addresses)));
+    sql += generator.random().one_in(3)
                ? fmt::format(
                      "INSERT IGNORE INTO mysql.tables_priv (Host, Db, User, Table_name, "
                      "Grantor, Table_priv, Column_priv) VALUES ({}, 'd{}', '{}', 't', '', "
                      "'Select', '');",
-                     host, generator.below(4), user)
+                     host, generator.random().below(4), user)
                : fmt::format(
                      "INSERT IGNORE INTO mysql.db (Host, Db, User, Select_priv) VALUES "
                      "({}, 'd{}', '{}', 'Y');",
-                     host, generator.below(4), user);
+                     host, generator.random().below(4), user);
   }
   server.exec(sql + "FLUSH PRIVILEGES");
 }
@@ -354,10 +230,10 @@ TEST(AccountsMatch, WhereGrantsAgreeTheSameDatabasesAreVisible) {
   const uint64_t seed = from_environment("SLUICE_SEED", std::random_device{}());
   fmt::print("SLUICE_SEED={}\n", seed);
   MariadbServer server(server_options(true));
-  Generator generator(seed);
+  RandomAccounts generator(seed);
   const std::vector<std::string> addresses = {"127.0.0.1", "127.0.0.2", "127.0.0.10",
                                               "10.1.2.3",  "10.1.2.33", "2001:db8::17"};
-  set_accounts(server, {{"u1", "%"}});
+  set_accounts(server, {{.user = "u1", .host = "%"}});
   for (int i = 0; i < 4; ++i)
     server.exec(fmt::format("CREATE DATABASE d{0}; CREATE TABLE d{0}.t (i INT)", i));
   int agreed = 0, differed = 0, differ_visibly = 0;
