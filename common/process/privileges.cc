@@ -51,8 +51,8 @@ Result<> change_user(uint32_t uid, uint32_t gid) {
   return {};
 }
 
-/// Keeps everything out of the swap, passwords among it. Only without a limit: with one, memory that
-/// is needed later could be refused.
+/// Keeps everything out of the swap, passwords among it. Only without a limit: with one, memory
+/// that is needed later could be refused.
 bool lock_memory() {
   const rlimit unlimited{RLIM_INFINITY, RLIM_INFINITY};
   return ::setrlimit(RLIMIT_MEMLOCK, &unlimited) == 0 &&

@@ -196,7 +196,7 @@ std::string program_of(pid_t pid) {
 
 TEST_F(Service, StartsFromWhereAnInstallationPutsIt) {
   const auto installed = run_command(
-      {"env", "DESTDIR=" + directory.path().string(), "cmake", "--install", SLUICE_BIN_DIR});
+      {"env", "DESTDIR=" + directory.path().string(), "cmake", "--install", build_directory()});
   ASSERT_EQ(installed.exit_code, 0) << installed.out << installed.err;
   for (const auto& entry : fs::recursive_directory_iterator(directory.path()))
     if (entry.path().filename() == "sluiced" && !entry.is_directory())

@@ -31,8 +31,13 @@ bool is_program(const fs::path& directory, std::string_view name) {
 
 }  // namespace
 
+std::string build_directory() {
+  const char* named = ::getenv("SLUICE_BIN_DIR");
+  return named != nullptr && *named != '\0' ? named : SLUICE_BIN_DIR;
+}
+
 std::string program(const std::string& name) {
-  return fmt::format("{}/{}", SLUICE_BIN_DIR, name);
+  return build_directory() + "/" + name;
 }
 
 std::vector<pid_t> children_named(pid_t parent, std::string_view name) {

@@ -13,7 +13,10 @@
 
 namespace sluice::test {
 
-/// The path of one of the programs under test ("sluiced", "sluicectl") in this build.
+/// Where the programs under test are: this build, or SLUICE_BIN_DIR of the environment.
+std::string build_directory();
+
+/// The path of one of the programs under test ("sluiced", "sluicectl").
 std::string program(const std::string& name);
 
 /// A running sluice: `sluiced --config FILE --foreground` with its own configuration, control
