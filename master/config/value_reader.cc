@@ -200,7 +200,7 @@ ValueReader::Read ValueReader::password(const Subject& subject) {
       problems_.warning(subject.node.at, subject.path,
                         "clear password in a file that every user can read",
                         fmt::format("chmod o-r {}, or use password_file, or encrypt it with "
-                                    "\"sluiced --encrypt\"",
+                                    "\"sluicectl encrypt\"",
                                     source.name));
     return Value(Secret(text));
   }
@@ -216,7 +216,7 @@ ValueReader::Read ValueReader::password(const Subject& subject) {
   if (!clear)
     return refuse(
         subject, std::move(clear.error().message),
-        fmt::format("key file: {}; encrypt it again with \"sluiced --encrypt\"", secrets_key_));
+        fmt::format("key file: {}; encrypt it again with \"sluicectl encrypt\"", secrets_key_));
   return Value(std::move(*clear));
 }
 
