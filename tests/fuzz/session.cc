@@ -99,8 +99,7 @@ class Fuzzed {
         view();
         break;
       case 6:
-        on_order_to_end(state_, w, {1053, "08S01", "ends"}, world_.now_ns, world_.now_ns + 1000,
-                        actions_);
+        on_order_to_end(state_, w, {1053, "08S01", "ends"}, world_.now_ns + 1000, actions_);
         break;
       case 7:
         on_connect_failed(state_, w, "refused", actions_);
