@@ -9,6 +9,7 @@
 #include <charconv>
 
 #include "common/base/log.h"
+#include "monitor/tls.h"
 
 // As in <mysql/client_plugin.h>, which includes a header that Debian's libmariadb-dev does not
 // have.
@@ -26,19 +27,8 @@ constexpr unsigned kMinAnswerSeconds =
 constexpr unsigned kDenied[] = {1044, 1045, 1130, 1227, 1251, 1275, 1698,
                                 1820, 1862, 2059, 3118, 3955, 4151};
 
-constexpr unsigned kTlsError = 2026;  // CR_SSL_CONNECTION_ERROR
-
 const char* or_null(const std::string& text) {
   return text.empty() ? nullptr : text.c_str();
-}
-
-void set_tls(MYSQL* handle, const config::Tls& tls) {
-  ::mysql_ssl_set(handle, or_null(tls.key), or_null(tls.certificate), or_null(tls.ca), nullptr,
-                  or_null(tls.ciphers));
-  const my_bool enforce = 1;
-  const my_bool verify = tls.verify == config::TlsVerify::none ? 0 : 1;
-  ::mysql_options(handle, MYSQL_OPT_SSL_ENFORCE, &enforce);
-  ::mysql_options(handle, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &verify);
 }
 
 void set_options(MYSQL* handle, const config::Cluster& cluster, const config::Server& server) {
@@ -55,11 +45,11 @@ void set_options(MYSQL* handle, const config::Cluster& cluster, const config::Se
 
 /// A handle whose options are set; null if there is no memory.
 MYSQL* make_handle(const config::Cluster& cluster, const config::Server& server,
-                   const cluster::Address& address, bool with_tls) {
+                   const cluster::Address& address, const ConnectionTls& tls) {
   MYSQL* handle = ::mysql_init(nullptr);
   if (handle == nullptr) return nullptr;
   set_options(handle, cluster, server);
-  if (with_tls) set_tls(handle, server.tls);
+  tls.apply(handle);
   const unsigned protocol = address.path.empty() ? MYSQL_PROTOCOL_TCP : MYSQL_PROTOCOL_SOCKET;
   ::mysql_options(handle, MYSQL_OPT_PROTOCOL, &protocol);
   return handle;
@@ -97,19 +87,15 @@ SqlError Connection::error() const {
 
 SqlResult<Connection> Connection::open(const config::Cluster& cluster, const config::Server& server,
                                        const cluster::Address& address) {
-  bool with_tls = server.tls.mode != config::TlsMode::off;
-  for (;;) {
-    Connection connection(make_handle(cluster, server, address, with_tls));
-    if (!connection.handle_) return tl::unexpected(SqlError{2008, "no memory for a connection"});
-    if (::mysql_real_connect(connection.handle_.get(), or_null(address.ip), cluster.user.c_str(),
-                             cluster.password.reveal().c_str(), nullptr, address.port,
-                             or_null(address.path), 0) != nullptr)
-      return connection;
-    const auto error = connection.error();
-    if (!with_tls || server.tls.mode != config::TlsMode::preferred || error.number != kTlsError)
-      return tl::unexpected(error);
-    with_tls = false;
-  }
+  const auto tls = ConnectionTls::make(server);
+  if (!tls) return tl::unexpected(SqlError{2026, tls.error().message});
+  Connection connection(make_handle(cluster, server, address, *tls));
+  if (!connection.handle_) return tl::unexpected(SqlError{2008, "no memory for a connection"});
+  if (::mysql_real_connect(connection.handle_.get(), or_null(address.ip), cluster.user.c_str(),
+                           cluster.password.reveal().c_str(), nullptr, address.port,
+                           or_null(address.path), 0) == nullptr)
+    return tl::unexpected(connection.error());
+  return connection;
 }
 
 SqlResult<ResultSet> Connection::query(std::string_view sql) {
@@ -169,6 +155,7 @@ void preload_client_library() {
                              "parsec", "dialog", "mysql_clear_password", "sha256_password"})
     if (::mysql_load_plugin(handle, plugin, kAuthenticationPlugin, 0) == nullptr)
       log::debug("monitor", "client plugin not available", log::kv("plugin", plugin));
+  register_tls_gate(handle);
   ::mysql_close(handle);
 
   addrinfo hints{};

@@ -230,7 +230,11 @@ std::string LoginOutcome::describe() const {
 LoginOutcome try_login(const LoginAttempt& attempt, std::span<const std::string> databases) {
   auto wire = LoginWire::connect(attempt);
   if (!wire) return {.error = kNobodyThere, .text = "nobody is there"};
-  return Login(attempt, *wire).run(databases);
+  auto outcome = Login(attempt, *wire).run(databases);
+  if (!wire->encrypted()) return outcome;
+  outcome.session = wire->session();
+  outcome.resumed = wire->resumed();
+  return outcome;
 }
 
 std::vector<LoginOutcome> try_logins(std::span<const LoginAttempt> attempts,

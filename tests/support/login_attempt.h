@@ -32,6 +32,8 @@ struct LoginOutcome {
   std::string usable;                   ///< for each database in question: +, or the error of USE
 
   unsigned packets = 0;  ///< that came until then
+  TlsSession session{};  ///< where it was encrypted
+  bool resumed = false;
 
   bool accepted() const { return error == 0; }
   /// But for the text of the error, which may name an address.

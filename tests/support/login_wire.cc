@@ -112,7 +112,30 @@ std::optional<LoginWire> LoginWire::connect(const WireEnds& ends) {
 
 bool LoginWire::encrypt(const AttemptTls& tls) {
   tls_.reset(::SSL_new(context_of(tls)));
+  if (tls.session) ::SSL_set_session(tls_.get(), tls.session.get());
   return ::SSL_set_fd(tls_.get(), fd_.get()) == 1 && ::SSL_connect(tls_.get()) == 1;
+}
+
+TlsSession LoginWire::session() const {
+  return {::SSL_get1_session(tls_.get()), ::SSL_SESSION_free};
+}
+
+bool LoginWire::resumed() const {
+  return ::SSL_session_reused(tls_.get()) == 1;
+}
+
+std::string LoginWire::peer_certificate() const {
+  unsigned char* der = nullptr;
+  const int size = ::i2d_X509(::SSL_get0_peer_certificate(tls_.get()), &der);
+  if (size < 0) throw TestError("no certificate");
+  std::string out(reinterpret_cast<const char*>(der), static_cast<std::size_t>(size));
+  ::OPENSSL_free(der);
+  return out;
+}
+
+bool LoginWire::ends_properly() {
+  while (read_packet()) continue;
+  return (::SSL_get_shutdown(tls_.get()) & SSL_RECEIVED_SHUTDOWN) != 0;
 }
 
 bool LoginWire::send_raw(std::string_view bytes) {

@@ -9,15 +9,19 @@
 #include "common/base/unique_fd.h"
 #include "tests/support/certificates.h"
 
+struct ssl_session_st;
 struct ssl_st;
 
 namespace sluice::test {
+
+using TlsSession = std::shared_ptr<ssl_session_st>;
 
 /// What a client does for encryption.
 struct AttemptTls {
   bool on = false;
   CertificateFiles certificate{};  ///< it shows one if a path is there
   std::string cipher{};            ///< of TLS 1.2; empty: the library's choice
+  TlsSession session{};            ///< of an earlier connection, to be resumed
 };
 
 /// Where a client connects to, and from where.
@@ -38,6 +42,13 @@ class LoginWire {
 
   bool encrypt(const AttemptTls& tls);
   bool encrypted() const { return tls_ != nullptr; }
+  /// Of an encrypted connection. With TLS 1.3 its session is there once something was read.
+  TlsSession session() const;
+  bool resumed() const;
+  /// What the peer showed, as DER.
+  std::string peer_certificate() const;
+  /// Reads to the end; whether the peer announced it (close_notify).
+  bool ends_properly();
 
   /// Without a header: what precedes the protocol.
   bool send_raw(std::string_view bytes);
