@@ -91,13 +91,14 @@ void Supervisor::worker_lost(Child& child, std::unique_ptr<Child> owned, Slot& s
              was_ready ? "a worker is gone, with its sessions" : "a worker could not start",
              log::kv("process", child.name()), log::kv("slot", index),
              log::kv("generation", child.generation));
+  const auto why = child.last_error.empty() ? "" : " (" + child.last_error + ")";
   retire(child);
   bury(std::move(owned));
   if (finishing_) {
     if (workers().empty()) user_.on_all_gone();
     return;
   }
-  if (!was_ready) user_.on_worker_failed(index, "the worker ended before it was ready");
+  if (!was_ready) user_.on_worker_failed(index, "the worker ended before it was ready" + why);
   start_missing();
 }
 

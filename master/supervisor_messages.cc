@@ -54,6 +54,8 @@ Result<> Supervisor::on_log_record(ipc::LogRecord message) {
     log::warning("log", "records left out", log::kv("process", speaking_->name()),
                  log::kv("count", left_out));
   state_.log.write(speaking_->name(), message.level, message.component, message.text);
+  if (message.level == log::Level::error && speaking_->phase() == ipc::kStarting)
+    speaking_->last_error = message.component + ": " + message.text;
   return {};
 }
 

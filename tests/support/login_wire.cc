@@ -112,12 +112,16 @@ std::optional<LoginWire> LoginWire::connect(const WireEnds& ends) {
 
 bool LoginWire::encrypt(const AttemptTls& tls) {
   tls_.reset(::SSL_new(context_of(tls)));
-  if (tls.session) ::SSL_set_session(tls_.get(), tls.session.get());
+  if (tls.session) {
+    const TlsSession copy(::SSL_SESSION_dup(tls.session.get()), ::SSL_SESSION_free);
+    ::SSL_set_session(tls_.get(), copy.get());
+  }
   return ::SSL_set_fd(tls_.get(), fd_.get()) == 1 && ::SSL_connect(tls_.get()) == 1;
 }
 
+/// A copy: what ends this connection spoils its own.
 TlsSession LoginWire::session() const {
-  return {::SSL_get1_session(tls_.get()), ::SSL_SESSION_free};
+  return {::SSL_SESSION_dup(::SSL_get0_session(tls_.get())), ::SSL_SESSION_free};
 }
 
 bool LoginWire::resumed() const {
