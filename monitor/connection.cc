@@ -2,13 +2,16 @@
 
 #include <fmt/format.h>
 #include <netdb.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <utility>
 
 #include "common/base/log.h"
+#include "common/proxy_protocol/header.h"
 #include "monitor/tls.h"
 
 // As in <mysql/client_plugin.h>, which includes a header that Debian's libmariadb-dev does not
@@ -43,6 +46,21 @@ void set_options(MYSQL* handle, const config::Cluster& cluster, const config::Se
   ::mysql_options4(handle, MYSQL_OPT_CONNECT_ATTR_ADD, "program_name", "sluice-monitor");
 }
 
+/// Set while a connection is opened on which a PROXY header has to come first.
+thread_local bool header_due = false;
+
+/// libmariadb waits for readiness by this, first of all for the connection itself. Its own way of
+/// sending a header (MARIADB_OPT_PROXY_HEADER) waits for the greeting, and so does who wants one.
+int wait_and_announce(my_socket fd, my_bool is_read, int timeout_ms) {
+  pollfd ready{.fd = fd, .events = static_cast<short>(is_read ? POLLIN : POLLOUT), .revents = 0};
+  if (is_read && header_due) ready.events = POLLOUT;
+  const int result = ::poll(&ready, 1, timeout_ms);
+  if (result < 1 || !std::exchange(header_due, false)) return result;
+  const auto header = proxy_protocol::encode_local();
+  ::send(fd, header.data(), header.size(), MSG_NOSIGNAL);  // where that fails the next read says so
+  return is_read ? wait_and_announce(fd, is_read, timeout_ms) : result;
+}
+
 /// A handle whose options are set; null if there is no memory.
 MYSQL* make_handle(const config::Cluster& cluster, const config::Server& server,
                    const cluster::Address& address, const ConnectionTls& tls) {
@@ -50,6 +68,8 @@ MYSQL* make_handle(const config::Cluster& cluster, const config::Server& server,
   if (handle == nullptr) return nullptr;
   set_options(handle, cluster, server);
   tls.apply(handle);
+  header_due = server.proxy_protocol;
+  if (header_due) ::mysql_optionsv(handle, MARIADB_OPT_IO_WAIT, &wait_and_announce);
   const unsigned protocol = address.path.empty() ? MYSQL_PROTOCOL_TCP : MYSQL_PROTOCOL_SOCKET;
   ::mysql_options(handle, MYSQL_OPT_PROTOCOL, &protocol);
   return handle;
