@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "common/base/unique_fd.h"
 #include "tests/support/eventually.h"
@@ -35,6 +36,11 @@ class RawClient {
   explicit RawClient(uint16_t port, Milliseconds deadline = 10s);
   /// Connects to a Unix socket; throws ConnectionRefused (no such file, too) or another TestError.
   explicit RawClient(const std::string& path, Milliseconds deadline = 10s);
+
+  /// Over a socket that is connected already: what a server has accepted.
+  explicit RawClient(UniqueFd fd, Milliseconds deadline = 10s)
+      : deadline_(deadline), fd_(std::move(fd)) {}
+  int fd() const { return fd_.get(); }
 
   /// Sends all of it; false when the peer has closed or does not take it in time.
   bool send(std::string_view bytes);
