@@ -65,18 +65,19 @@ struct Rule {
 };
 // clang-format off
 constexpr Rule kRules[] = {
-    {P::relayed,       Word::wants_password, false, P::password_due, Act::hand_on},
-    {P::relayed,       Word::wants_password, true,  P::password_due, Act::hand_on},
-    {P::password_due,  Word::password,       true,  P::relayed,      Act::hand_on},
-    {P::password_due,  Word::password,       false, P::key_due,      Act::keep_and_ask_key},
-    {P::key_due,       Word::key,            false, P::relayed,      Act::encrypt_for_server},
-    {P::password_due,  Word::asks_key,       false, P::password_due, Act::hand_on},
-    {P::password_due,  Word::asks_key,       true,  P::own_key_given, Act::give_own_key},
-    {P::own_key_given, Word::encrypted,      true,  P::relayed,      Act::decrypt_for_server},
-    {P::password_due,  Word::encrypted,      false, P::relayed,      Act::hand_on},
-    {P::password_due,  Word::encrypted,      true,  P::relayed,      Act::refuse_encrypted},
-    {P::password_due,  Word::nothing,        false, P::relayed,      Act::hand_on},
-    {P::password_due,  Word::nothing,        true,  P::relayed,      Act::hand_on},
+    {P::relayed,          Word::wants_password, false, P::password_due,     Act::hand_on},
+    {P::relayed,          Word::wants_password, true,  P::password_due,     Act::hand_on},
+    {P::password_due,     Word::password,       true,  P::relayed,          Act::hand_on},
+    {P::password_due,     Word::password,       false, P::key_due,          Act::keep_and_ask_key},
+    {P::key_due,          Word::key,            false, P::relayed,          Act::encrypt_for_server},
+    {P::password_due,     Word::asks_key,       false, P::server_key_asked, Act::hand_on},
+    {P::server_key_asked, Word::encrypted,      false, P::relayed,          Act::hand_on},
+    {P::password_due,     Word::asks_key,       true,  P::own_key_given,    Act::give_own_key},
+    {P::own_key_given,    Word::encrypted,      true,  P::relayed,          Act::decrypt_for_server},
+    {P::password_due,     Word::encrypted,      false, P::relayed,          Act::hand_on},
+    {P::password_due,     Word::encrypted,      true,  P::relayed,          Act::refuse_encrypted},
+    {P::password_due,     Word::nothing,        false, P::relayed,          Act::hand_on},
+    {P::password_due,     Word::nothing,        true,  P::relayed,          Act::hand_on},
 };
 // clang-format on
 
@@ -159,7 +160,8 @@ Word word_of_client(const Exchange& x, const Legs& legs, ByteSpan payload) {
   const auto ask = family_of(x.plugin) == Family::sha256 ? kSha256AskKey : kSha2AskKey;
   if (payload.size() == 1 && first(payload) == ask) return Word::asks_key;
   if (payload.empty() || (payload.size() == 1 && first(payload) == 0)) return Word::nothing;
-  return legs.client_secure() && x.step != P::own_key_given ? Word::password : Word::encrypted;
+  // libmariadb asks for a key over a Unix socket, too.
+  return legs.client_secure() && x.step == P::password_due ? Word::password : Word::encrypted;
 }
 
 std::optional<Word> word_of_server(const Exchange& x, ByteSpan payload) {

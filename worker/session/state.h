@@ -49,11 +49,12 @@ struct End {
 
 /// Where the exchange of a proof is (worker/auth/exchange.h).
 enum class ProofStep : uint8_t {
-  relayed,        ///< what either says goes to the other
-  password_due,   ///< of the client: as it is or encrypted, or it asks for a key first
-  key_due,        ///< of the server: the client's password waits to be encrypted with it
-  own_key_given,  ///< to the client: its encrypted password is due
-  reply_due,      ///< of the client, whom the server has asked anew
+  relayed,           ///< what either says goes to the other
+  password_due,      ///< of the client: as it is or encrypted, or it asks for a key first
+  key_due,           ///< of the server: the client's password waits to be encrypted with it
+  own_key_given,     ///< to the client: its encrypted password is due
+  reply_due,         ///< of the client, whom the server has asked anew
+  server_key_asked,  ///< by the client: its password, encrypted with that key, is due
 };
 
 struct Exchange {
@@ -142,5 +143,6 @@ inline constexpr auto kEnumNames<worker::Phase> = names("announced", "waiting", 
                                                         "over");
 template <>
 inline constexpr auto kEnumNames<worker::ProofStep> = names("relayed", "password due", "key due",
-                                                            "own key given", "reply due");
+                                                            "own key given", "reply due",
+                                                            "server key asked");
 }  // namespace sluice

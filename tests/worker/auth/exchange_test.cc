@@ -290,11 +290,24 @@ TEST(ExchangeRules, AClientThatAsksForAKeyGetsOursOrTheServers) {
     play.client("\2");
     EXPECT_EQ(play.to_client, secure ? '\1' + own_key().public_pem() : "");
     EXPECT_EQ(play.to_server, secure ? "" : "\2");
-    EXPECT_EQ(play.x.step, secure ? ProofStep::own_key_given : ProofStep::password_due);
+    EXPECT_EQ(play.x.step, secure ? ProofStep::own_key_given : ProofStep::server_key_asked);
   }
   auto play = Play{.legs = legs(Way::tcp, Way::tls)};
   play.begin("sha256_password", "\1");
   EXPECT_EQ(play.to_client, '\1' + own_key().public_pem()) << "before the server hears of it";
+}
+
+/// A Unix socket is safe, but libmariadb asks for a key there: what it sends then is no password.
+TEST(ExchangeRules, AKeyMayBeAskedForOverASocketToo) {
+  auto play = Play{.legs = legs(Way::socket, Way::tcp)};
+  play.begin("sha256_password", "\1");
+  EXPECT_EQ(play.to_server, "\1");
+  play.server("\1-----BEGIN PUBLIC KEY");
+  EXPECT_EQ(play.to_client, "\1-----BEGIN PUBLIC KEY");
+  const std::string encrypted(256, 'e');
+  play.client(encrypted);
+  EXPECT_EQ(play.to_server, encrypted);
+  EXPECT_TRUE(play.going()) << play.error;
 }
 
 TEST(ExchangeRules, WithoutAKeyOfOursThereIsNone) {
