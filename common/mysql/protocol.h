@@ -65,6 +65,7 @@ enum Errno : uint16_t {
   kHandshakeError = 1043,           // 08S01
   kAccessDenied = 1045,             // 28000
   kHostNotAllowed = 1130,           // HY000
+  kAccessDeniedNoPassword = 1698,   // 28000
   kSecureTransportRequired = 3159,  // HY000
   kServerShutdown = 1053,           // 08S01
   kConnectionKilled = 1927,         // 70100

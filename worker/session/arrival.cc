@@ -82,9 +82,10 @@ void greet(SessionState& s, const Surroundings& w, const PacketView& packet, Act
   s.deadline_ns = login_deadline_ns(s, w);
 }
 
-bool is_error(ByteSpan bytes) {
-  const auto packet = first_packet(bytes);
-  return packet && mysql::parse_error(packet->payload);
+/// MariaDB reads a PROXY header when it has greeted, and may know no account for the address in it
+/// (sql/net_serv.cc handle_proxy_header()).
+bool begins_error(ByteSpan bytes) {
+  return bytes.size() > mysql::kHeaderSize && bytes[mysql::kHeaderSize] == std::byte{0xFF};
 }
 
 }  // namespace
@@ -184,14 +185,15 @@ void greeting_bytes(SessionState& s, const Surroundings& w, ByteSpan bytes, Acti
     s.end = std::make_unique<End>(std::move(end));
     return try_next(s, w, std::string(error->message), out);
   }
-  // MariaDB reads a PROXY header after its greeting, and may then have no account for that host.
   const auto behind = ByteSpan(buffered).subspan(packet->size);
-  if (!behind.empty() && !is_error(behind)) return try_next(s, w, "bytes behind the greeting", out);
+  if (!behind.empty() && !begins_error(behind))
+    return try_next(s, w, "bytes behind the greeting", out);
   s.end.reset();
   const Bytes whole = std::exchange(buffered, {});
-  greet(s, w, *first_packet(whole), out);
-  const auto last_words = ByteSpan(whole).last(behind.size());
-  if (s.phase == Phase::greeted && !last_words.empty()) bytes_out_of_turn(s, w, last_words, out);
+  const auto greeting = *first_packet(whole);
+  greet(s, w, greeting, out);
+  if (whole.size() > greeting.size && s.phase == Phase::greeted)
+    bytes_out_of_turn(s, w, ByteSpan(whole).subspan(greeting.size), out);
 }
 
 void greeting_cut(SessionState& s, const Surroundings& w, Actions& out) {

@@ -61,16 +61,23 @@ std::string client_host(const SessionState& s, const Surroundings& w) {
   return seen.name.empty() ? seen.ip : seen.name;
 }
 
+/// Whether the error is that of a proof that is not right, or of an account that is not there.
+/// MariaDB has another number for plugins that know no password (sql/sql_acl.cc
+/// login_failed_error()).
+bool is_denial(const mysql::ErrorPacket& error) {
+  return error.number == mysql::kAccessDenied || error.number == mysql::kAccessDeniedNoPassword;
+}
+
 /// What the server says of a login that sluice had to judge by itself names the proxy's address.
 Bytes refusal_of(const SessionState& s, const Surroundings& w, ByteSpan payload) {
   const auto error = mysql::parse_error(payload);
   const bool ours = s.login->exchange.doomed || judged_by_own_address(w.service, s.client_ip);
-  if (error && (!ours || error->number != mysql::kAccessDenied))
-    return {payload.begin(), payload.end()};
-  return mysql::encode_error(mysql::kAccessDenied, "28000",
-                             fmt::format("Access denied for user {} (using password: {})",
-                                         quoted_account(s.login->user, client_host(s, w)),
-                                         s.login->with_password ? "YES" : "NO"));
+  if (error && (!ours || !is_denial(*error))) return {payload.begin(), payload.end()};
+  auto text = "Access denied for user " + quoted_account(s.login->user, client_host(s, w));
+  const auto number = error ? error->number : uint16_t{mysql::kAccessDenied};
+  if (number == mysql::kAccessDenied)
+    text += fmt::format(" (using password: {})", s.login->with_password ? "YES" : "NO");
+  return mysql::encode_error(number, "28000", text);
 }
 
 /// Where the tables were asked about the login, a wrong user had to wait for tables that might know
@@ -79,7 +86,7 @@ void refused(SessionState& s, const Surroundings& w, ByteSpan payload, Actions& 
   auto& login = *s.login;
   const bool by_server = static_cast<uint8_t>(payload[0]) == kErr;
   const auto error = mysql::parse_error(payload);
-  const bool denied = !error || error->number == mysql::kAccessDenied;
+  const bool denied = !error || is_denial(*error);
   if (w.guard && denied) w.guard->failed(s.client_ip, login.user, w.now_ns);
   login.answer = refusal_of(s, w, payload);
   out.log(

@@ -508,6 +508,14 @@ TEST_F(EngineTest, AnotherAccountIsAllowedWhereTheServiceSaysSo) {
   reach(Phase::proving);
 }
 
+/// MariaDB greets first and reads the PROXY header then.
+TEST_F(EngineTest, WhatTheServerSaysBehindItsGreetingReachesTheClient) {
+  reach(Phase::connecting);
+  server(joined({greeting(), error_packet(1, 1130, "Host '10.1.2.3' is not allowed")}));
+  EXPECT_THAT(as_text(to_client), HasSubstr("Host '10.1.2.3' is not allowed"));
+  EXPECT_TRUE(closed_server);
+}
+
 TEST_F(EngineTest, AnAccountThatIsNewIsFoundAfterTheTablesWereReadAgain) {
   world.load_accounts({{"old", "%"}});
   come_from_elsewhere();
@@ -582,6 +590,14 @@ TEST_F(JudgedTest, AnUnknownUserIsRefusedAsAWrongPasswordIs) {
   accounts();
   EXPECT_EQ(unknown, "1045 Access denied for user 'nobody'@'10.1.2.3' (using password: NO)");
   EXPECT_EQ(error(2), "1045 Access denied for user 'app'@'10.1.2.3' (using password: NO)");
+}
+
+/// The number of a plugin that knows no password is kept, the proxy's address is not.
+TEST_F(JudgedTest, ADenialThatMentionsNoPasswordNamesTheClientToo) {
+  reach(Phase::proving);
+  server(error_packet(2, 1698, "Access denied for user 'app'@'10.9.9.9'"));
+  accounts();
+  EXPECT_EQ(error(2), "1698 Access denied for user 'app'@'10.1.2.3'");
 }
 
 TEST_F(JudgedTest, AHostThatNoAccountCoversIsToldSo) {
