@@ -30,10 +30,12 @@ std::string or_localhost(const std::string& ip) {
   return ip.empty() ? "localhost" : ip;
 }
 
-/// Why the server would not give what it would give to the client itself; empty if it would.
+using Picked = std::optional<accounts::Account>;
+
+/// Why the server, which will pick `picked`, would not give what it would give to the client
+/// itself; empty if it would.
 std::string difference(const accounts::Table& table, const ClientIdentity& client,
-                       const accounts::Account& own) {
-  const auto picked = accounts::find(table, client.user, client.as_seen);
+                       const accounts::Account& own, const Picked& picked) {
   const auto own_name = quoted_account(own.user, own.host);
   if (!picked || picked->user != own.user || picked->host != own.host)
     return fmt::format(
@@ -47,6 +49,11 @@ std::string difference(const accounts::Table& table, const ClientIdentity& clien
         "other privileges are granted",
         own_name, or_localhost(client.as_seen.ip));
   return {};
+}
+
+std::string unmet_demand(const accounts::Account& account) {
+  return fmt::format("account {} demands TLS that the client's connection has not",
+                     quoted_account(account.user, account.host));
 }
 
 }  // namespace
@@ -79,12 +86,13 @@ Judgement judge(const accounts::Table& table, const ClientIdentity& client) {
     return {host ? Verdict::unknown : Verdict::no_host,
             fmt::format("no account covers {}", quoted_account(client.user, client.as_itself.ip))};
   }
+  const auto picked = differs ? accounts::find(table, client.user, client.as_seen) : own;
+  const bool secure = !picked || accounts::tls_satisfied(*picked, client.tls);
   if (differs)
-    if (auto why = difference(table, client, *own); !why.empty())
-      return {Verdict::other, std::move(why), native_hash_of(*own)};
-  if (!accounts::tls_satisfied(*own, client.tls))
-    return {Verdict::tls, fmt::format("account {} demands TLS that the client's connection has not",
-                                      quoted_account(own->user, own->host))};
+    if (auto why = difference(table, client, *own, picked); !why.empty())
+      return {Verdict::other, secure ? std::move(why) : why + "; " + unmet_demand(*picked),
+              native_hash_of(*own), secure};
+  if (!secure) return {Verdict::tls, unmet_demand(*picked)};
   return {};
 }
 

@@ -41,6 +41,7 @@ struct Judgement {
   Verdict verdict = Verdict::same;
   std::string reason{};                   ///< for the operator; empty for `same`
   std::optional<std::string> own_hash{};  ///< of the client's account by mysql_native_password
+  bool tolerable = false;  ///< of `other`: the client's TLS is what that account demands
 };
 Judgement judge(const accounts::Table& table, const ClientIdentity& client);
 

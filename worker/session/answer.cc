@@ -121,7 +121,7 @@ void doom(SessionState& s, const Surroundings& w, const Judgement& judgement, Ac
 }
 
 bool is_allowed(const Surroundings& w, const Judgement& judgement) {
-  return judgement.verdict == Judgement::Verdict::other &&
+  return judgement.verdict == Judgement::Verdict::other && judgement.tolerable &&
          w.service.account_mismatch == config::AccountMismatch::allow;
 }
 

@@ -147,6 +147,19 @@ TEST(Judge, WhoseAccountAndTlsAreBothWrongHearsOfTheAccount) {
   EXPECT_EQ(tables.judge("app", "10.1.2.3", "10.9.9.9").verdict, Verdict::other);
 }
 
+/// The server judges the demands of the account that it picks by our TLS, not by the client's.
+TEST(Judge, AnotherAccountIsTolerableWithTheTlsThatItDemands) {
+  auto theirs = row("app", "10.9.%");
+  theirs.tls = TlsRule::any;
+  const Tables tables({row("app", "10.1.%"), theirs, row("narrow", "10.1.%")});
+  const auto plain = tables.judge("app", "10.1.2.3", "10.9.9.9");
+  EXPECT_EQ(plain.verdict, Verdict::other);
+  EXPECT_FALSE(plain.tolerable);
+  EXPECT_THAT(plain.reason, HasSubstr("account 'app'@'10.9.%' demands TLS"));
+  EXPECT_TRUE(tables.judge("app", "10.1.2.3", "10.9.9.9", {.encrypted = true}).tolerable);
+  EXPECT_TRUE(tables.judge("narrow", "10.1.2.3", "10.9.9.9").tolerable) << "the server refuses it";
+}
+
 // Whose address counts.
 
 TEST(Address, OfLoopbackAndUnixSocketsIsThisHosts) {
