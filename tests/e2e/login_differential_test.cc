@@ -20,7 +20,7 @@ namespace sluice::test {
 namespace {
 
 constexpr unsigned kThreads = 200;  // most of them wait: a refused login may take a second
-constexpr int kClientsOfASet = 60, kPathsOfAClient = 3;
+constexpr int kClientsOfASet = 100, kPathsOfAClient = 3;
 constexpr const char* kNobody = "none";
 
 /// One client on one way through sluice.
@@ -111,15 +111,31 @@ Due due(const LoginPath& path, const Judged& judged, const LoginTruth& truth) {
   return usable || (same_row && truth.own.same_as(truth.seen)) ? Due::own_account : Due::refusal;
 }
 
+bool is_denial(const LoginOutcome& outcome) {
+  return outcome.error == ER_ACCESS_DENIED_ERROR ||
+         outcome.error == ER_ACCESS_DENIED_NO_PASSWORD_ERROR ||
+         outcome.error == ER_HOST_NOT_PRIVILEGED;
+}
+
+/// Where nobody has an account the server pretends to judge somebody else's, and which error comes
+/// depends on whether the password would suit that one (MariaDB sql/sql_acl.cc find_mpvio_user());
+/// sluice sees to it that none does. Whether it checks the host before depends on whether a PROXY
+/// header might come, and a client in the middle of a TLS handshake does not understand that error.
+bool both_deny_a_stranger(const LoginTruth& truth, const LoginOutcome& through) {
+  return truth.own_row == kNobody && is_denial(through) &&
+         (is_denial(truth.seen) || truth.seen.error == kTlsFailed);
+}
+
 /// An error that tells a client no more than it may know: its own, or that of a login that fails.
 bool fits(const LoginOutcome& through, const LoginTruth& truth) {
-  return through.error == ER_ACCESS_DENIED_ERROR || through.error == truth.own.error ||
-         through.error == truth.seen.error;
+  const bool knows_host = truth.own_row != kNobody;
+  return (is_denial(through) && !(knows_host && through.error == ER_HOST_NOT_PRIVILEGED)) ||
+         through.error == truth.own.error || through.error == truth.seen.error;
 }
 
 struct Report {
-  std::string problem;   ///< empty: as it should be
-  bool excused = false;  ///< refused for privileges that no database in question shows
+  std::string problem{};  ///< empty: as it should be
+  bool excused = false;   ///< refused for privileges that no database in question shows
 };
 
 Report judge(LoginWorld& world, const AccountSet& accounts, const Trial& trial,
@@ -132,29 +148,56 @@ Report judge(LoginWorld& world, const AccountSet& accounts, const Trial& trial,
     if (through.accepted()) return {"let in, and must not be\n  " + told};
     return {fits(through, truth) ? "" : "another error\n  " + told};
   }
-  if (through.same_as(truth.seen)) return {};
+  if (through.same_as(truth.seen) || both_deny_a_stranger(truth, through)) return {};
   if (judged.by != judged.seen && through.error == ER_ACCESS_DENIED_ERROR &&
       !trial.path->allows_mismatch && world.grants_differ(accounts, trial.client, judged))
     return {"", true};
   return {"not what is due\n  " + told};
 }
 
-/// Puts the accounts in force and makes all trials.
-std::vector<Report> compare(LoginWorld& world, const AccountSet& accounts,
-                            const std::vector<Trial>& trials, std::size_t* logins = nullptr) {
-  world.set_accounts(accounts);
+struct Tally {
+  std::size_t pairs = 0, logins = 0, trials = 0, excused = 0, unsteady = 0;
+};
+
+std::vector<LoginTruth> truths_of(const LoginWorld& world, const std::vector<Trial>& trials,
+                                  Tally& tally) {
   Attempts direct;
   std::vector<TruthNumbers> numbers;
   for (const auto& trial : trials) numbers.push_back(ask_for_truth(world, trial, direct));
   direct.make(world.databases());
+  tally.logins += direct.size();
+  std::vector<LoginTruth> truths;
+  for (const auto& number : numbers) truths.push_back(truth_of(number, direct));
+  return truths;
+}
+
+/// A server that is asked a second time has the last word: once in many thousands it gives up in
+/// the middle of a login that it accepts else.
+Report judge_twice(LoginWorld& world, const AccountSet& accounts, const Trial& trial,
+                   const LoginTruth& truth, const LoginOutcome& through, Tally& tally) {
+  auto report = judge(world, accounts, trial, truth, through);
+  if (report.problem.empty()) return report;
+  auto again = truths_of(world, {trial}, tally)[0];
+  if (again.own.same_as(truth.own) && again.seen.same_as(truth.seen)) return report;
+  again.own_row = truth.own_row;  // the oracle may have other accounts by now
+  again.seen_row = truth.seen_row;
+  ++tally.unsteady;
+  return judge(world, accounts, trial, again, through);
+}
+
+/// Puts the accounts in force and makes all trials.
+std::vector<Report> compare(LoginWorld& world, const AccountSet& accounts,
+                            const std::vector<Trial>& trials, Tally& tally) {
+  world.set_accounts(accounts);
+  const auto truths = truths_of(world, trials, tally);
   world.wait_loaded();
   std::vector<LoginAttempt> through;
   for (const auto& trial : trials) through.push_back(world.through(*trial.path, trial.client));
   const auto outcomes = try_logins(through, world.databases(), kThreads);
-  if (logins != nullptr) *logins += direct.size() + through.size();
+  tally.logins += through.size();
   std::vector<Report> reports;
   for (std::size_t i = 0; i < trials.size(); ++i)
-    reports.push_back(judge(world, accounts, trials[i], truth_of(numbers[i], direct), outcomes[i]));
+    reports.push_back(judge_twice(world, accounts, trials[i], truths[i], outcomes[i], tally));
   return reports;
 }
 
@@ -180,12 +223,14 @@ void shrink(std::vector<T>& list, const auto& shows) {
 std::string smallest(LoginWorld& world, AccountSet accounts, const Trial& trial,
                      const Report& report) {
   const auto kind = [](const Report& any) { return any.problem.substr(0, any.problem.find('\n')); };
-  const auto shows = [&] { return kind(compare(world, accounts, {trial})[0]) == kind(report); };
+  Tally uncounted;
+  const auto now = [&] { return compare(world, accounts, {trial}, uncounted)[0]; };
+  const auto shows = [&] { return kind(now()) == kind(report); };
   if (!shows()) return "(it did not show again)\n" + world.accounts_sql(accounts);
   shrink(accounts.grants, shows);
   shrink(accounts.roles, shows);
   shrink(accounts.rows, shows);
-  return compare(world, accounts, {trial})[0].problem + "\n" + world.accounts_sql(accounts);
+  return now().problem + "\n" + world.accounts_sql(accounts);
 }
 
 // Clients.
@@ -232,10 +277,6 @@ std::vector<Trial> random_trials(RandomAccounts& generator, const LoginWorld& wo
 
 // The test.
 
-struct Tally {
-  std::size_t pairs = 0, logins = 0, trials = 0, excused = 0;
-};
-
 void run(const LoginWorldOptions& options, uint64_t pairs) {
   if (const auto why = LoginWorld::obstacle(options); !why.empty()) GTEST_SKIP() << why;
   const uint64_t seed = from_environment("SLUICE_SEED", std::random_device{}());
@@ -249,21 +290,23 @@ void run(const LoginWorldOptions& options, uint64_t pairs) {
     const bool has_base = generator.random().one_in(2);
     if (has_base) accounts.rows.push_back({.user = "base", .host = "%"});
     const auto trials = random_trials(generator, world, has_base);
-    const auto reports = compare(world, accounts, trials, &tally.logins);
+    const auto reports = compare(world, accounts, trials, tally);
     tally.pairs += kClientsOfASet;
     tally.trials += trials.size();
     for (std::size_t i = 0; i < trials.size() && differences < 3; ++i) {
       if (reports[i].excused) ++tally.excused;
       if (reports[i].problem.empty()) continue;
       ++differences;
+      fmt::print("{}\n{}\n", shown(trials[i]), reports[i].problem);  // making it small takes long
       ADD_FAILURE() << shown(trials[i]) << "\n"
                     << reports[i].problem << "\nseed " << seed << "; the smallest set:\n"
                     << smallest(world, accounts, trials[i], reports[i]);
     }
   }
-  fmt::print("{} pairs, {} of them through sluice, {} logins, {} excused\n", tally.pairs,
-             tally.trials, tally.logins, tally.excused);
+  fmt::print("{} pairs, {} ways through sluice, {} logins, {} excused, {} unsteady\n", tally.pairs,
+             tally.trials, tally.logins, tally.excused, tally.unsteady);
   EXPECT_LT(tally.excused, tally.trials / 20) << "refused for privileges that nobody sees";
+  EXPECT_LT(tally.unsteady, 3 + tally.trials / 1000) << "the servers contradict themselves";
 }
 
 TEST(LoginDifferential, AServerThatResolvesNoNames) {
@@ -272,6 +315,11 @@ TEST(LoginDifferential, AServerThatResolvesNoNames) {
 
 TEST(LoginDifferential, AServerThatResolvesNames) {
   run({.resolves_names = true, .proxy_address = "127.0.0.5"}, 1500);
+}
+
+TEST(LoginDifferential, ANewerServer) {
+  run({.resolves_names = true, .proxy_address = "127.0.0.5", .release = MariadbRelease::Newer},
+      300);
 }
 
 }  // namespace
