@@ -53,11 +53,12 @@ void go_on_relaying(SessionState& s, const Surroundings& w, Actions& out) {
   if (!s.held.empty()) relay_from_client(s, w, {}, out);
 }
 
-/// The client as the server would name it, were it connected directly.
+/// The client as the server would name it, were it connected directly from where it is judged by.
 std::string client_host(const SessionState& s, const Surroundings& w) {
-  if (w.accounts == nullptr) return s.client_ip;
-  const std::string name(w.names.find(s.client_ip, w.now_ns).value_or(""));
-  const auto seen = accounts::as_seen_by(*w.accounts, {s.client_ip, name});
+  const auto& ip = judged_by_own_address(w.service, s.client_ip) ? s.client_ip : s.outgoing_ip;
+  if (w.accounts == nullptr) return ip;
+  const std::string name(w.names.find(ip, w.now_ns).value_or(""));
+  const auto seen = accounts::as_seen_by(*w.accounts, {ip, name});
   return seen.name.empty() ? seen.ip : seen.name;
 }
 
