@@ -341,15 +341,6 @@ TEST_F(EngineTest, TheServersLastWordsDuringTheHandshakeReachTheClient) {
   EXPECT_THAT(error(2), testing::StartsWith("1159 "));
 }
 
-/// MariaDB, where a PROXY header names a host that no account covers.
-TEST_F(EngineTest, AnErrorRightBehindTheGreetingReachesTheClient) {
-  accept();
-  server(joined({greeting(), error_packet(1, 1130, "Host '10.0.0.7' is not allowed")}));
-  to_client.erase(to_client.begin(),
-                  to_client.begin() + static_cast<std::ptrdiff_t>(greeting().size()));
-  EXPECT_THAT(error(2), testing::StartsWith("1130 "));
-}
-
 TEST_F(EngineTest, BadAnswersOfTheClientAreRefused) {
   auto wrong_number = login();
   wrong_number[3] = std::byte{2};
