@@ -289,8 +289,8 @@ TEST_F(MysqlLogin, MysqlsOwnClientWorks) {
   EXPECT_EQ(by_socket.out, "own@%\t42\n") << by_socket.err;
 }
 
-/// Over a Unix socket the client holds the way to be safe and sends the password as it is, which the
-/// server does not take over TCP: sluice encrypts it there, as a client would.
+/// Over a Unix socket the client holds the way to be safe and sends the password as it is, which
+/// the server does not take over TCP: sluice encrypts it there, as a client would.
 TEST_F(MysqlLogin, CachingSha2ForTheFirstTimeOverASocket) {
   server_->exec("CREATE USER local@'%' IDENTIFIED BY 'x'");
   auto endpoint = sluice_->endpoint("shop", "local", "x");
