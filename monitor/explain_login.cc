@@ -28,6 +28,11 @@ Peer peer_at(const std::string& ip, const Names& names) {
   return {ip, ip.empty() || name == names.end() ? "" : name->second};
 }
 
+/// On sluice's own host: by TCP over loopback, or by a Unix socket.
+bool is_local(const Login& login) {
+  return login.host == kLocalhost || login.host == "::1" || login.host.starts_with("127.");
+}
+
 Result<Peer> client_of(const Table& table, const Login& login, const Names& names) {
   if (login.host == kLocalhost) return Peer{};
   if (numeric_address({login.host, 0, ""})) return peer_at(login.host, names);
@@ -111,8 +116,8 @@ class Explanation {
   }
 
   void add_outcome(const Picks& picks) {
+    if (is_local(login_)) outcome("local", local());
     if (!picks.own) return outcome("no account", nobody(picks.client));
-    if (is_local()) outcome("local", local());
     if (way_.proxy_protocol && !way_.server.empty())
       return outcome("same account", fmt::format("{} is told the client's own address "
                                                  "(proxy_protocol)",
@@ -154,9 +159,6 @@ class Explanation {
                : "no account covers this host: the server refuses with error 1130";
   }
 
-  bool is_local() const {
-    return login_.host == kLocalhost || login_.host == "::1" || login_.host.starts_with("127.");
-  }
   std::string local() const {
     return way_.outgoing_ip && !way_.outgoing_ip->empty()
                ? fmt::format(
@@ -197,13 +199,13 @@ Result<> explain_login(const std::string& cluster, const Table& table, const Log
                        const WayToServer& way, const Names& names, uint64_t now_s,
                        ipc::Table& out) {
   Picks picks{.client = SLUICE_TRY(client_of(table, login, names))};
+  if (way.outgoing_ip) picks.outgoing = peer_at(*way.outgoing_ip, names);
+  if (way.outgoing_ip && is_local(login)) picks.client = picks.outgoing;  // identity = "outgoing"
   picks.own = accounts::find(table, login.user, picks.client);
   if (way.proxy_protocol)
     picks.through = picks.own;
-  else if (way.outgoing_ip) {
-    picks.outgoing = peer_at(*way.outgoing_ip, names);
+  else if (way.outgoing_ip)
     picks.through = accounts::find(table, login.user, picks.outgoing);
-  }
   Explanation(cluster, table, login, way, out).explain(picks, now_s);
   return {};
 }

@@ -52,6 +52,26 @@ Reply log_rotate(const Invocation& in) {
   return done("the log was opened anew");
 }
 
+namespace {
+
+/// What nobody can log in for, or will not be able to: the line to watch.
+std::string problems_of(const State& state) {
+  std::string problems;
+  for (const auto& cluster : state.config.clusters) {
+    const auto known = state.clusters.find(cluster.name);
+    if (known == state.clusters.end()) continue;
+    const auto add = [&](std::string_view problem) {
+      problems += fmt::format("{}{}: {}", problems.empty() ? "" : "; ", cluster.name, problem);
+    };
+    if (!known->second.state.problem.empty()) add(known->second.state.problem);
+    if (known->second.accounts_version == 0)
+      add("its accounts are not loaded (\"list accounts\" says why)");
+  }
+  return problems;
+}
+
+}  // namespace
+
 Reply status(const Invocation& in) {
   auto& state = in.master.state();
   uint64_t sessions = 0, commands = 0;
@@ -60,13 +80,7 @@ Reply status(const Invocation& in) {
     sessions += t.open;
     commands += t.commands;
   }
-  std::string problems;
-  for (const auto& cluster : state.config.clusters) {
-    const auto known = state.clusters.find(cluster.name);
-    if (known != state.clusters.end() && !known->second.state.problem.empty())
-      problems += fmt::format("{}{}: {}", problems.empty() ? "" : "; ", cluster.name,
-                              known->second.state.problem);
-  }
+  const auto problems = problems_of(state);
   const Child* monitor = in.master.supervisor().monitor();
   Record record;
   record.add("release", std::string(kRelease)).add("pid", static_cast<uint64_t>(::getpid()));

@@ -185,6 +185,13 @@ TEST(ExplainLogin, AClientOnTheSameHostIsJudgedBySluicesAddress) {
   }
 }
 
+TEST(ExplainLogin, AnAccountOfLocalhostIsNotTheOneOfAClientThatIsJudgedByAnAddress) {
+  auto contents = shop();
+  contents.rows.push_back({.user = "app", .host = "localhost"});
+  EXPECT_EQ(Explained(contents, {"app", "localhost"}, {"db1", "192.168.0.2"}).outcome(),
+            "same account");
+}
+
 TEST(ExplainLogin, WhatMySqlLeavesToChanceIsSaid) {
   auto contents = shop();
   contents.flavour = accounts::Flavour::mysql;

@@ -627,8 +627,8 @@ TEST(Topology, Single) {
   const Case cases[] = {
       {"up", kSingle, {up(1)}, "", "P", {"the only server"}},
       {"read-only", kSingle, {up(1).ro()}, "", "R", {"read_only=1"}},
-      {"down", kSingle, {up(1).dead()}, "db1", "-", {"Can't connect"}},
-      {"not asked yet", kSingle, {Observation{}}, "", "-", {"not asked yet"}},
+      {"down", kSingle, {up(1).dead()}, "db1", "-", {"Can't connect"}, "can't be used"},
+      {"not asked yet", kSingle, {Observation{}}, "", "-", {"not asked yet"}, "can't be used"},
       {"never answered",
        kSingle,
        {[] {
@@ -638,14 +638,15 @@ TEST(Topology, Single) {
        }()},
        "",
        "-",
-       {"no answer for 3 s"}},
+       {"no answer for 3 s"},
+       "can't be used"},
       {"in maintenance",
        kSingle,
        {up(1)},
        "db1",
        "-",
        {"in maintenance"},
-       "",
+       "can't be used",
        {Admin::maintenance}},
   };
   for (const auto& c : cases) check(c);

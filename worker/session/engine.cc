@@ -19,7 +19,8 @@ void close_all(SessionState& s, const Surroundings&, Actions& out) {
 }
 
 void server_left(SessionState& s, const Surroundings& w, Actions& out) {
-  out.log("closed by the server");
+  constexpr auto kQuit = static_cast<uint8_t>(mysql::Command::quit);
+  out.log(s.conversation.command == kQuit ? "the client said goodbye" : "closed by the server");
   if (s.unsent_to_client.empty()) return over(s, out);
   begin_closing(s, w, out);
 }
