@@ -245,11 +245,12 @@ LoginClient random_client(RandomAccounts& generator, const LoginWorld& world, bo
   attempt.user = random.one_in(8)
                      ? random.any_of<std::string>({"nobody", "'u1'", "''", "r1", "'", "u1 "})
                      : generator.user();
+  if (random.one_in(10)) attempt.user = "'" + attempt.user + "'";
   attempt.password =
       random.any_of<std::string>({"first", "first", "second", "second", "", "", "wrong"});
   attempt.database =
       random.any_of<std::string>({"", "", "", "shop", "shop1", "shop_1", "no_such_database"});
-  if (random.one_in(4)) attempt.tls = random.any_of(world.tls_choices());
+  if (random.one_in(3)) attempt.tls = random.any_of(world.tls_choices());
   attempt.handles_expiry = random.one_in(3);
   if (random.one_in(8)) attempt.collation = LoginAttempt::kLatin1;
   if (has_base && random.one_in(6)) attempt.first_as = "base";

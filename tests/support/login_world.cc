@@ -86,7 +86,8 @@ void LoginWorld::make_certificates() {
       {.on = true},
       {.on = true, .cipher = "ECDHE-ECDSA-AES128-GCM-SHA256"},
       {.on = true, .certificate = files("anna", one)},
-      {.on = true, .certificate = files("berta", two), .cipher = "ECDHE-ECDSA-AES256-GCM-SHA384"},
+      {.on = true, .certificate = files("berta", one)},
+      {.on = true, .certificate = files("berta2", two), .cipher = "ECDHE-ECDSA-AES256-GCM-SHA384"},
       {.on = true, .certificate = files("carla", nobody)}};
 }
 
