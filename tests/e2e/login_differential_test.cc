@@ -76,7 +76,7 @@ struct TruthNumbers {
 TruthNumbers ask_for_truth(const LoginWorld& world, const Trial& trial, Attempts& attempts) {
   const auto judged = world.judged(*trial.path, trial.client);
   auto as_sluice = trial.client;
-  as_sluice.attempt.tls = {.on = trial.path->encrypts};
+  as_sluice.attempt.tls = world.proxy_tls(*trial.path);
   return {attempts.add(world.directly(trial.client, judged.by)),
           attempts.add(world.directly(as_sluice, judged.seen)),
           attempts.add(world.directly(trial.client, judged.seen)),

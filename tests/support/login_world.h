@@ -66,6 +66,8 @@ class LoginWorld {
   const std::vector<LoginPath>& paths() const { return paths_; }
   const std::vector<AttemptTls>& tls_choices() const { return tls_choices_; }
   Sluice& sluice() { return *sluice_; }
+  /// What sluice itself does on the way to the server.
+  AttemptTls proxy_tls(const LoginPath& path) const;
 
   /// Puts the accounts in force, at the servers and (in the background) in sluice.
   void set_accounts(const AccountSet& accounts);
@@ -99,7 +101,7 @@ class LoginWorld {
   std::optional<OwnFiles> files_;
   std::optional<OwnNetwork> network_;
   std::string server_address_ = "127.0.0.1", proxy_address_;
-  CertificateFiles server_certificate_;
+  CertificateFiles server_certificate_, proxy_certificate_;
   std::string authorities_;  ///< file
   std::unique_ptr<MariadbServer> server_, oracle_;
   std::unique_ptr<Sluice> sluice_;
