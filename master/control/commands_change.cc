@@ -54,7 +54,7 @@ Reply log_rotate(const Invocation& in) {
 
 namespace {
 
-/// What nobody can log in for, or will not be able to: the line to watch.
+/// What is wrong with clusters as a whole: the line that a monitoring system reads.
 std::string problems_of(const State& state) {
   std::string problems;
   for (const auto& cluster : state.config.clusters) {

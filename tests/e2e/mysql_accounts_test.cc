@@ -9,6 +9,7 @@
 #include "monitor/accounts_loader.h"
 #include "tests/common/accounts/cases.h"
 #include "tests/support/mysql_server.h"
+#include "tests/support/random_accounts.h"
 #include "tests/support/test_error.h"
 
 namespace sluice::test {
@@ -32,15 +33,6 @@ Available enter_network() {
                                  "echo 1 >/proc/sys/net/ipv6/ip_nonlocal_bind"});
   if (made.exit_code != 0) return tl::unexpected("a network of its own: " + made.err);
   return {};
-}
-
-std::string sql_text(std::string_view text) {
-  std::string out = "'";
-  for (const char c : text) {
-    if (c == '\'' || c == '\\') out += '\\';
-    out += c;
-  }
-  return out + "'";
 }
 
 class MysqlAccounts : public testing::TestWithParam<bool> {
