@@ -18,8 +18,6 @@
 namespace sluice::master {
 namespace {
 
-constexpr int kBacklog = 4096;  // the kernel cuts it to net.core.somaxconn
-
 struct Address {
   sockaddr_storage storage{};
   socklen_t size = 0;
@@ -62,7 +60,9 @@ Result<UniqueFd> bound(const config::Endpoint& endpoint, Sharing sharing) {
   return fd;
 }
 
-/// Bound, so that the place is ours, but not listening yet: see Listeners::sockets_for().
+/// Bound, so that the place is ours, but not listening yet: a worker does that when it begins to
+/// serve it (Acceptor::start()). A socket that nobody serves must not get a share of the
+/// connections.
 Result<UniqueFd> bound_tcp(const config::Endpoint& endpoint) {
   auto fd = SLUICE_TRY(bound(endpoint, Sharing::with_our_slots));
   // What accept() returns inherits these: no system call for each connection.
@@ -179,18 +179,14 @@ void Listeners::close_all() {
   all_.clear();
 }
 
-Result<std::vector<int>> Listeners::sockets_for(const config::Endpoint& endpoint, std::size_t slot,
-                                                std::size_t slots) const {
+std::vector<int> Listeners::sockets_for(const config::Endpoint& endpoint, std::size_t slot,
+                                        std::size_t slots) const {
   std::vector<int> out;
   const auto found = all_.find(endpoint.text());
   if (found == all_.end()) return out;
   const auto& sockets = found->second.sockets;
-  for (std::size_t i = 0; i < sockets.size(); ++i) {
-    if (!endpoint.is_unix() && i % slots != slot) continue;
-    if (!endpoint.is_unix() && ::listen(sockets[i].get(), kBacklog) != 0)  // again: changes nothing
-      return fail_errno("listen on " + endpoint.text());
-    out.push_back(sockets[i].get());
-  }
+  for (std::size_t i = 0; i < sockets.size(); ++i)
+    if (endpoint.is_unix() || i % slots == slot) out.push_back(sockets[i].get());
   return out;
 }
 

@@ -39,11 +39,10 @@ class Listeners {
   /// Removes the files of Unix sockets and closes everything.
   void close_all();
 
-  /// The sockets that the worker of a slot serves, listening from here on: a socket that nobody
-  /// serves must not get a share of the connections. Sockets of slots that are no more are served
-  /// by those that remain, so no queue is orphaned.
-  Result<std::vector<int>> sockets_for(const config::Endpoint& endpoint, std::size_t slot,
-                                       std::size_t slots) const;
+  /// The sockets that the worker of a slot serves, those of TCP listening only once it does.
+  /// Sockets of slots that are no more are served by those that remain, so no queue is orphaned.
+  std::vector<int> sockets_for(const config::Endpoint& endpoint, std::size_t slot,
+                               std::size_t slots) const;
   const std::map<std::string, ListeningSockets>& all() const { return all_; }
 
  private:

@@ -104,7 +104,7 @@ class Supervisor final : public ChildOwner {
   Result<> on_name_resolved(ipc::NameResolved message);
 
   bool may_ask_monitor();
-  Result<> send_worker_start(Child& child, const config::Config& config, std::size_t slots);
+  void send_worker_start(Child& child, const config::Config& config, std::size_t slots);
   ipc::Privileges privileges() const;
   template <class Message>
   void to_workers(const Message& message, std::span<const int> fds = {});

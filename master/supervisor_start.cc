@@ -86,17 +86,12 @@ Result<> Supervisor::start_worker(std::size_t slot, const config::Config& config
   child->deadline_ns = child->started_ns + kStartNs;
   auto& used = state_.stats->lanes_used;
   used.store(std::max<uint64_t>(used.load(), lane + 1));
-  if (auto ok = send_worker_start(*child, config, slots); !ok) {
-    ::kill(child->pid(), SIGKILL);
-    bury(std::move(child));
-    return ok;
-  }
+  send_worker_start(*child, config, slots);
   slots_[slot].starting = std::move(child);
   return {};
 }
 
-Result<> Supervisor::send_worker_start(Child& child, const config::Config& config,
-                                       std::size_t slots) {
+void Supervisor::send_worker_start(Child& child, const config::Config& config, std::size_t slots) {
   ipc::WorkerConfig message{.privileges = privileges(),
                             .slot = child.slot,
                             .slots = static_cast<uint32_t>(slots),
@@ -115,7 +110,7 @@ Result<> Supervisor::send_worker_start(Child& child, const config::Config& confi
   child.send(state_.keys.material);
   for (const auto& service : config.services)
     for (const auto& endpoint : service.listen)
-      for (const int fd : SLUICE_TRY(state_.listeners.sockets_for(endpoint, child.slot, slots)))
+      for (const int fd : state_.listeners.sockets_for(endpoint, child.slot, slots))
         child.send(ipc::Listener{service.name, endpoint}, std::array{fd});
   for (const auto& cluster : config.clusters) {
     const auto known = state_.clusters.find(cluster.name);
@@ -134,7 +129,6 @@ Result<> Supervisor::send_worker_start(Child& child, const config::Config& confi
                  std::array{known->second.accounts.get()});
   }
   child.send(ipc::Start{});
-  return {};
 }
 
 void Supervisor::abandon_start(std::size_t slot) {

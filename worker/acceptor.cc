@@ -13,6 +13,7 @@
 namespace sluice::worker {
 namespace {
 
+constexpr int kBacklog = 4096;   // the kernel cuts it to net.core.somaxconn
 constexpr int kTakenATurn = 32;  // the sessions that are there want their turn too
 
 struct Peer {
@@ -42,6 +43,7 @@ Peer peer_of(const sockaddr_storage& address) {
 }  // namespace
 
 Result<> Acceptor::start() {
+  if (::listen(socket_.get(), kBacklog) != 0) return fail_errno("listen on " + address_);
   return watch_.start<&Acceptor::on_ready>(worker_.loop(), socket_.get(), event::kRead, this);
 }
 

@@ -73,7 +73,7 @@ struct WorkerConfig {
   }
 };
 
-/// + fd: a bound, listening, non-blocking socket.
+/// + fd: a bound, non-blocking socket; it listens once a worker serves it.
 struct Listener {
   std::string service;  ///< empty only for one that is gone: who comes there is told so
   config::Endpoint endpoint;
