@@ -52,12 +52,12 @@ ipc::Table sessions_table(const std::unordered_map<uint64_t, std::unique_ptr<Ses
     const auto& s = session->state();
     if (!only.empty() && session_name(id) != only) continue;
     table.rows.push_back(
-        {{session_name(id), s.service, client_name(s), s.user, s.database, s.server, activity(s),
+        {{session_name(id), s.service, client_name(s), s.user, s.database, s.home.server, activity(s),
           fmt::to_string((now_ns - s.accepted_ns) / kSecondNs),
           fmt::to_string((now_ns - s.active_ns) / kSecondNs),
           fmt::to_string(s.conversation.commands), fmt::to_string(s.bytes_in),
-          fmt::to_string(s.bytes_out), fmt::to_string(s.server_connection_id),
-          tls_text(s.client_tls), tls_text(s.server_tls)}});
+          fmt::to_string(s.bytes_out), fmt::to_string(s.home.connection_id),
+          tls_text(s.client_tls), tls_text(s.home.tls)}});
   }
   table.record = !only.empty();
   return table;

@@ -97,6 +97,66 @@ std::size_t Conversation::from_client(ByteSpan bytes) {
              [this](ByteSpan head, uint32_t length) { client_packet(head, length); });
 }
 
+std::size_t Conversation::one_command(ByteSpan bytes) {
+  bool begun = expect != Expect::nothing || !between_client_packets();
+  const auto stop = [&](ByteSpan rest) {
+    if (rest.size() < kHeaderSize) return false;
+    return is_command(rest) && std::exchange(begun, true);
+  };
+  return cut(client, bytes, stop,
+             [this](ByteSpan head, uint32_t length) { client_packet(head, length); });
+}
+
+void Conversation::sent(Command sent_command) {
+  ++commands;
+  begin(static_cast<uint8_t>(sent_command));
+}
+
+void Conversation::take_back() {
+  expect = Expect::nothing;
+  server = {};
+  --commands;
+}
+
+/// Whether a packet of an answer, of which there are at least its first bytes, tells more than its
+/// kind.
+bool Conversation::must_be_whole(ByteSpan packet, uint32_t length) const {
+  constexpr uint32_t kLongest = 64 * 1024;  // of an error or an OK
+  if (length == 0 || length > kLongest || server.continuation) return false;
+  const uint8_t first = at(packet, kHeaderSize);
+  if (expect == Expect::rows) return first == kErr || first == kEof;
+  return first == kErr || first == kOk;
+}
+
+Walk Conversation::walk(ByteSpan bytes) {
+  auto why = Walk::Why::all;
+  const auto stop = [&](ByteSpan rest) {
+    if (expect == Expect::nothing) {
+      why = Walk::Why::answered;
+      return true;
+    }
+    const auto length = rest.size() < kHeaderSize ? kMaxPayload : payload_length(rest);
+    if (rest.size() < head_wanted(length)) {
+      why = Walk::Why::incomplete;
+      return true;
+    }
+    if (!must_be_whole(rest, length)) return false;
+    const auto packet = rest.first(std::min<std::size_t>(rest.size(), kHeaderSize + length));
+    const auto body = packet.subspan(kHeaderSize);
+    if (at(body, 0) != kErr && (expect == Expect::first || expect == Expect::rows) &&
+        command != static_cast<uint8_t>(Command::stmt_prepare) && length > 5 &&
+        (status_of(body, length) & kSessionStateChanged))
+      why = Walk::Why::session_state;
+    if (packet.size() < kHeaderSize + length) why = Walk::Why::incomplete;
+    return why != Walk::Why::all;
+  };
+  const auto taken = cut(server, bytes, stop,
+                         [this](ByteSpan head, uint32_t length) { answer_packet(head, length); });
+  if (taken == bytes.size() && expect == Expect::nothing && between_server_packets())
+    why = Walk::Why::answered;
+  return {taken, why};
+}
+
 void Conversation::client_packet(ByteSpan head, uint32_t length) {
   if (is_command(head))
     client_command(length > 0 ? at(head, kHeaderSize) : uint8_t{0});
@@ -112,16 +172,19 @@ void Conversation::client_packet(ByteSpan head, uint32_t length) {
 
 void Conversation::from_server(ByteSpan bytes) {
   const auto never = [](ByteSpan) { return false; };
-  cut(server, bytes, never, [this](ByteSpan head, uint32_t length) {
-    const bool continued = std::exchange(server.continuation, length == kMaxPayload);
-    server_sequence = at(head, 3);
-    if (continued) return;
-    if (expect == Expect::rows && length > 0) {  // most packets there are: nothing to look at
-      const uint8_t first = at(head, kHeaderSize);
-      if (first != kEof && first != kErr) return;
-    }
-    server_packet(head.subspan(kHeaderSize), length);
-  });
+  cut(server, bytes, never,
+      [this](ByteSpan head, uint32_t length) { answer_packet(head, length); });
+}
+
+void Conversation::answer_packet(ByteSpan head, uint32_t length) {
+  const bool continued = std::exchange(server.continuation, length == kMaxPayload);
+  server_sequence = at(head, 3);
+  if (continued) return;
+  if (expect == Expect::rows && length > 0) {  // most packets there are: nothing to look at
+    const uint8_t first = at(head, kHeaderSize);
+    if (first != kEof && first != kErr) return;
+  }
+  server_packet(head.subspan(kHeaderSize), length);
 }
 
 void Conversation::client_command(uint8_t command_byte) {
@@ -138,6 +201,7 @@ void Conversation::client_command(uint8_t command_byte) {
 void Conversation::begin(uint8_t command_byte) {
   command = command_byte;
   server_sequence = 0;
+  error = 0;
   switch (static_cast<Command>(command_byte)) {
     case Command::quit:
     case Command::stmt_close:
@@ -171,8 +235,10 @@ void Conversation::answered() {
 void Conversation::server_packet(ByteSpan body, uint32_t length) {
   const uint8_t first = body.empty() ? kOk : at(body, 0);
   if (first == kErr && expect != Expect::nothing && expect != Expect::endless) {
-    if (!is_progress(body)) answered();  // an error may stand in place of anything
-    return;
+    if (is_progress(body)) return;
+    error = kUnknownError;
+    if (body.size() >= 3) error = static_cast<uint16_t>(at(body, 1) | at(body, 2) << 8);
+    return answered();  // an error may stand in place of anything
   }
   switch (expect) {
     case Expect::nothing:  // unsolicited: the server is about to close
@@ -211,8 +277,9 @@ void Conversation::first_packet(ByteSpan body, uint32_t length) {
     case Command::stmt_bulk_execute:
     case Command::process_info:
       break;
-    default:
-      return answered();  // one packet, whatever it is
+    default:  // one packet, whatever it is
+      if (first == kOk) status = status_of(body, length);
+      return answered();
   }
   constexpr uint32_t kShortestOk = 7;
   if ((first == kOk && length >= kShortestOk) || (first == kEof && length < 9))
@@ -260,10 +327,10 @@ void Conversation::prepared(ByteSpan body) {
   expect = Expect::parameters;
 }
 
-/// All definitions of a group were sent; `status` of the EOF behind them, if there was one.
-void Conversation::definitions_end(uint16_t status) {
+/// All definitions of a group were sent; `flags` of the EOF behind them, if there was one.
+void Conversation::definitions_end(uint16_t flags) {
   if (expect == Expect::columns) {
-    if (status & kCursorExists) return result_end(status);  // the rows come with COM_STMT_FETCH
+    if (flags & kCursorExists) return result_end(flags);  // the rows come with COM_STMT_FETCH
     expect = Expect::rows;
     return;
   }
@@ -271,8 +338,9 @@ void Conversation::definitions_end(uint16_t status) {
   if (columns_left == 0) answered();
 }
 
-void Conversation::result_end(uint16_t status) {
-  if (status & kMoreResults)
+void Conversation::result_end(uint16_t flags) {
+  status = flags;
+  if (flags & kMoreResults)
     expect = Expect::first;
   else
     answered();

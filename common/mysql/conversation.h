@@ -43,6 +43,18 @@ enum class Expect : uint8_t {
   endless,  ///< a replication stream, or something unknown: never a boundary again
 };
 
+/// Where Conversation::walk() stopped, and why.
+struct Walk {
+  enum class Why : uint8_t {
+    all,            ///< everything was taken
+    answered,       ///< the command's answer is over
+    session_state,  ///< next is a whole OK packet that tells of changes in the session
+    incomplete,     ///< next is a packet that has to be seen whole
+  };
+  std::size_t taken = 0;
+  Why why = Why::all;
+};
+
 struct Conversation {
   static constexpr std::size_t kMaxPending = 12;
   uint64_t capabilities = 0;  ///< of the session: they shape the answers
@@ -56,11 +68,13 @@ struct Conversation {
   uint8_t pending_count = 0;  ///< commands behind the present one (pipelining)
   std::array<std::byte, kMaxPending> pending{};
   uint64_t commands = 0;  ///< how many the client has sent
+  uint16_t status = 0;    ///< flags of the last OK or EOF packet
+  uint16_t error = 0;     ///< that ended the last answer; 0: none
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.capabilities), tag<2>(m.client), tag<3>(m.server), tag<4>(m.expect),
                       tag<5>(m.command), tag<6>(m.client_sequence), tag<7>(m.server_sequence),
                       tag<8>(m.columns_left), tag<9>(m.columns_next), tag<10>(m.pending_count),
-                      tag<11>(m.pending), tag<12>(m.commands));
+                      tag<11>(m.pending), tag<12>(m.commands), tag<13>(m.status), tag<14>(m.error));
   }
 
   /// The client sent these bytes. Returns how many were taken: all, unless a COM_CHANGE_USER is
@@ -69,6 +83,17 @@ struct Conversation {
   std::size_t from_client(ByteSpan bytes);
   /// The server sent these bytes.
   void from_server(ByteSpan bytes);
+
+  /// For whoever sends one command at a time. What belongs to the command under way, or, if there
+  /// is none, to the first one in `bytes`: that much is taken.
+  std::size_t one_command(ByteSpan bytes);
+  /// A whole command was sent, and nothing is under way.
+  void sent(Command sent_command);
+  /// Like from_server(), but stops where the answer is over, and in front of packets that have to
+  /// be seen whole: errors, and those with news of the session.
+  Walk walk(ByteSpan bytes);
+  /// The command under way is to be sent anew, elsewhere: as if it had not been sent.
+  void take_back();
 
   /// All commands are answered, no packet is cut in the middle: nothing is under way.
   bool at_boundary() const {
@@ -85,16 +110,18 @@ struct Conversation {
 
  private:
   bool is_command(ByteSpan header) const;
+  bool must_be_whole(ByteSpan packet, uint32_t length) const;
   void client_packet(ByteSpan head, uint32_t length);
   void client_command(uint8_t command_byte);
   void begin(uint8_t command_byte);
   void answered();
+  void answer_packet(ByteSpan head, uint32_t length);
   void server_packet(ByteSpan body, uint32_t length);
   void first_packet(ByteSpan body, uint32_t length);
   void column_count(ByteSpan body);
   void prepared(ByteSpan body);
-  void definitions_end(uint16_t status);
-  void result_end(uint16_t status);
+  void definitions_end(uint16_t flags);
+  void result_end(uint16_t flags);
 };
 
 }  // namespace sluice::mysql

@@ -24,6 +24,7 @@ enum Capability : uint64_t {
   kPluginAuth = 1ULL << 19,
   kConnectAttrs = 1ULL << 20,
   kPluginAuthLenenc = 1ULL << 21,
+  kSessionTrack = 1ULL << 23,
   kDeprecateEof = 1ULL << 24,
   kOptionalResultsetMetadata = 1ULL << 25,
   kZstd = 1ULL << 26,
@@ -34,8 +35,10 @@ enum Capability : uint64_t {
 /// Server status flags of OK and EOF packets.
 enum Status : uint16_t {
   kInTransaction = 0x0001,
+  kAutocommit = 0x0002,
   kMoreResults = 0x0008,
   kCursorExists = 0x0040,
+  kSessionStateChanged = 0x4000,
 };
 
 enum class Command : uint8_t {
@@ -52,8 +55,11 @@ enum class Command : uint8_t {
   stmt_execute = 0x17,
   stmt_send_long_data = 0x18,
   stmt_close = 0x19,
+  stmt_reset = 0x1A,
+  set_option = 0x1B,
   stmt_fetch = 0x1C,
   binlog_dump_gtid = 0x1E,
+  reset_connection = 0x1F,
   stmt_bulk_execute = 0xFA,
 };
 

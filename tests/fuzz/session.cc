@@ -129,7 +129,7 @@ class Fuzzed {
   void tls_ends(Side side) {
     const auto w = world_.surroundings();
     auto& shaking = side == Side::client ? client_shakes_ : server_shakes_;
-    const auto& info = side == Side::client ? state_.client_tls : state_.server_tls;
+    const auto& info = side == Side::client ? state_.client_tls : state_.home.tls;
     if (shaking && input_.ConsumeBool())
       on_secured(state_, w, side, {.version = "TLSv1.3"}, actions_);
     else if (shaking || info)
@@ -245,7 +245,7 @@ class Fuzzed {
     if (state_.phase == Phase::over) return;
     must(wants_read(state_, Side::client) || wants_read(state_, Side::server) ||
          state_.deadline_ns != 0 || !state_.unsent_to_client.empty() ||
-         !state_.unsent_to_server.empty());
+         !state_.home.unsent.empty());
   }
 
   FuzzedDataProvider& input_;

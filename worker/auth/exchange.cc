@@ -271,6 +271,7 @@ TurnResult exchange_from_server(Exchange& x, const Legs& legs, ByteSpan payload)
 TurnResult exchange_from_client(Exchange& x, const Legs& legs, ByteSpan payload) {
   if (x.step == P::relayed || x.step == P::reply_due) {
     x.step = P::relayed;
+    x.response = copy(payload);
     return Turn{Side::server, x.doomed ? spoiled(payload) : copy(payload)};
   }
   const auto word = word_of_client(x, legs, payload);

@@ -54,4 +54,14 @@ std::optional<Sha1> native_proof(const Sha1& hash, ByteSpan scramble, ByteSpan r
   return stage1;
 }
 
+std::optional<Sha1> native_response(ByteSpan stage1, ByteSpan scramble) {
+  if (stage1.size() != std::tuple_size_v<Sha1>) return std::nullopt;
+  const auto hash = sha1(stage1);
+  const auto mask = hash ? sha1(scramble, *hash) : std::nullopt;
+  if (!mask) return std::nullopt;
+  Sha1 out{};
+  for (std::size_t i = 0; i < out.size(); ++i) out[i] = stage1[i] ^ (*mask)[i];
+  return out;
+}
+
 }  // namespace sluice::worker

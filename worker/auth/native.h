@@ -18,5 +18,7 @@ std::optional<Sha1> native_hash(std::string_view text);
 /// SHA1(password), if the response proves that hash for that scramble. It is as good as the
 /// password itself for this plugin: whoever gets it wipes it.
 std::optional<Sha1> native_proof(const Sha1& hash, ByteSpan scramble, ByteSpan response);
+/// The response of a client that knows SHA1(password).
+std::optional<Sha1> native_response(ByteSpan stage1, ByteSpan scramble);
 
 }  // namespace sluice::worker

@@ -6,7 +6,7 @@
 
 #include <algorithm>
 
-#include "worker/routers/router.h"
+#include "worker/routers/choice.h"
 
 namespace sluice::worker {
 namespace {
@@ -34,6 +34,8 @@ bool better(const ServerView& a, const ServerView& b) {
   return (a.open + 1) * b.weight < (b.open + 1) * a.weight;
 }
 
+}  // namespace
+
 const ServerView* best(std::span<const ServerView> servers, Target target,
                        std::span<const std::string> tried) {
   const ServerView* found = nullptr;
@@ -44,6 +46,8 @@ const ServerView* best(std::span<const ServerView> servers, Target target,
   }
   return found;
 }
+
+namespace {
 
 std::string why_none(const config::Service& service, std::span<const ServerView> servers,
                      std::span<const std::string> tried) {

@@ -30,6 +30,12 @@ class Router {
   /// Errc::unavailable: none can serve; the message says why of each.
   virtual Result<Route> route(const config::Service& service, std::span<const ServerView> servers,
                               std::span<const std::string> tried) const = 0;
+  /// Whether statements of a session may run on different servers.
+  virtual bool splits() const { return false; }
+  /// A replica for the reads of a session; null if there is none.
+  virtual const ServerView* reader(const config::Service&, std::span<const ServerView>) const {
+    return nullptr;
+  }
   /// Why a session may not stay on its server; empty if it may.
   virtual std::string must_leave(const config::Service& service,
                                  const cluster::ServerState& server) const = 0;

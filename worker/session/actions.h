@@ -13,9 +13,9 @@ namespace sluice::worker {
 
 struct Action {
   enum class Kind : uint8_t {
-    send,              ///< `bytes` to `side`
-    connect,           ///< to the server named `text`; answered by connect_failed() or its bytes
-    close,             ///< `side`, at once
+    send,     ///< `bytes` to `side`
+    connect,  ///< `side` to the server named `text`; answered by connect_failed() or its bytes
+    close,    ///< `side`, at once
     finish_client,     ///< close our half of the client's connection once all is sent
     start_tls,         ///< with `side`; answered by on_secured() or on_tls_failed()
     refresh_accounts,  ///< ask for the tables to be read again
@@ -34,9 +34,11 @@ class Actions {
  public:
   void send(Side to, ByteSpan bytes) { list_.push_back({Action::Kind::send, to, bytes, {}}); }
   /// As above, for bytes that the engine made: they live until clear().
-  void send_made(Side to, Bytes bytes) { send(to, made_.emplace_back(std::move(bytes))); }
-  void connect(std::string_view server) {
-    list_.push_back({Action::Kind::connect, {}, {}, server});
+  void send_made(Side to, Bytes bytes) { send(to, keep(std::move(bytes))); }
+  /// Bytes that are to be sent in parts; they live until clear().
+  ByteSpan keep(Bytes bytes) { return made_.emplace_back(std::move(bytes)); }
+  void connect(Side side, std::string_view server) {
+    list_.push_back({Action::Kind::connect, side, {}, server});
   }
   void close(Side side) { list_.push_back({Action::Kind::close, side, {}, {}}); }
   void finish_client() { list_.push_back({Action::Kind::finish_client, {}, {}, {}}); }

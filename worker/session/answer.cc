@@ -6,6 +6,7 @@
 #include "common/proxy_protocol/header.h"
 #include "worker/auth/identity.h"
 #include "worker/session/steps.h"
+#include "worker/split/split.h"
 
 namespace sluice::worker {
 namespace {
@@ -54,13 +55,13 @@ bool must_use_tls(const SessionState& s, const Surroundings& w) {
 }
 
 bool server_will_use_tls(const SessionState& s, const Surroundings& w) {
-  const auto* server = w.server(s.server);
+  const auto* server = w.server(s.home.server);
   return server && server->tls.mode != config::TlsMode::off &&
          (s.login->server_capabilities & mysql::kSsl);
 }
 
 ClientIdentity identity_of(const SessionState& s, const Surroundings& w) {
-  const auto* server = w.server(s.server);
+  const auto* server = w.server(s.home.server);
   const bool announced = server && server->proxy_protocol;
   const auto name = [&](const std::string& ip) {
     return std::string(w.names.find(ip, w.now_ns).value_or(""));
@@ -155,11 +156,11 @@ void conclude(SessionState& s, const Surroundings& w, const Judgement& judgement
 }  // namespace
 
 bool needs_lookup(const SessionState& s, const Surroundings& w) {
-  const auto* server = w.server(s.server);
+  const auto* server = w.server(s.home.server);
   const bool address_differs =
       !(server && server->proxy_protocol) && judged_by_own_address(w.service, s.client_ip);
   // The server judges REQUIRE SSL and the like by our TLS; where there is none, it refuses.
-  const bool tls_differs = s.server_tls || server_will_use_tls(s, w);
+  const bool tls_differs = s.home.tls || server_will_use_tls(s, w);
   return address_differs || tls_differs;
 }
 
@@ -254,22 +255,23 @@ void bytes_out_of_turn(SessionState& s, const Surroundings& w, ByteSpan bytes, A
 }
 
 void on_secured(SessionState& s, const Surroundings& w, Side side, tls::Info info, Actions& out) {
-  (side == Side::client ? s.client_tls : s.server_tls) =
-      std::make_unique<tls::Info>(std::move(info));
+  if (side == Side::reader) return split::on_secured(s, w, std::move(info), out);
+  (side == Side::client ? s.client_tls : s.home.tls) = std::make_unique<tls::Info>(std::move(info));
   if (side == Side::client && s.phase == Phase::securing_client) s.phase = Phase::greeted;
   if (side == Side::server && s.phase == Phase::securing_server) start_proof(s, w, out);
 }
 
 void on_tls_failed(SessionState& s, const Surroundings& w, Side side, std::string why,
                    Actions& out) {
+  if (side == Side::reader) return split::on_reader_failed(s, w, "TLS: " + why, out);
   if (s.phase >= Phase::closing) return over(s, out);
   out.warn(fmt::format("TLS with the {}: {}", enum_name(side), why));
   if (side == Side::client) return over(s, out);
   if (s.phase >= Phase::relaying) return on_closed(s, w, side, out);
-  refuse(
-      s, w,
-      {mysql::kCantConnect, "08S01", fmt::format("sluice: TLS with server {}: {}", s.server, why)},
-      out);
+  refuse(s, w,
+         {mysql::kCantConnect, "08S01",
+          fmt::format("sluice: TLS with server {}: {}", s.home.server, why)},
+         out);
 }
 
 }  // namespace sluice::worker

@@ -5,17 +5,13 @@
 #include "common/proxy_protocol/header.h"
 #include "worker/auth/identity.h"
 #include "worker/session/steps.h"
+#include "worker/split/split.h"
 
 namespace sluice::worker {
 namespace {
 
 int64_t login_deadline_ns(const SessionState& s, const Surroundings& w) {
   return s.accepted_ns + int64_t{w.service.login_timeout_ms} * kMillisecondNs;
-}
-
-int64_t connect_deadline_ns(const SessionState& s, const Surroundings& w) {
-  const auto* server = w.server(s.server);
-  return w.now_ns + int64_t{server ? server->connect_timeout_ms : 3000} * kMillisecondNs;
 }
 
 /// The client's address is known: a server is chosen, now or when there is something to choose
@@ -27,9 +23,9 @@ void arrive(SessionState& s, const Surroundings& w, Actions& out) {
 }
 
 void try_next(SessionState& s, const Surroundings& w, std::string why, Actions& out) {
-  out.log(fmt::format("server {} failed the connection: {}", s.server, why));
+  out.log(fmt::format("server {} failed the connection: {}", s.home.server, why));
   out.close(Side::server);
-  s.login->tried.push_back(std::exchange(s.server, {}));
+  s.login->tried.push_back(std::exchange(s.home.server, {}));
   s.login->last_failure = std::move(why);
   s.login->from_server.clear();
   choose_server(s, w, out);
@@ -46,15 +42,10 @@ Bytes proxy_header(const SessionState& s, const config::Service& service,
       .value_or(pp::encode_local());
 }
 
-void connect(SessionState& s, const Surroundings& w, Actions& out) {
+void connect_home(SessionState& s, const Surroundings& w, Actions& out) {
   s.phase = Phase::connecting;
-  s.deadline_ns = connect_deadline_ns(s, w);
-  out.connect(s.server);
-  const auto* server = w.server(s.server);
-  if (server == nullptr || !server->proxy_protocol) return;
-  for (const auto& view : w.servers)
-    if (view.state->name == s.server && !view.state->addresses.empty())
-      out.send_made(Side::server, proxy_header(s, w.service, view.state->addresses.front()));
+  s.deadline_ns = connect_deadline_ns(s.home, w);
+  connect(s, w, Side::server, out);
 }
 
 /// The server's greeting goes to the client as it is, less what sluice can't carry.
@@ -62,7 +53,7 @@ void greet(SessionState& s, const Surroundings& w, const PacketView& packet, Act
   auto greeting = mysql::parse_greeting(packet.payload);
   if (!greeting)
     return try_next(s, w, fmt::format("malformed greeting ({})", greeting.error().field), out);
-  const auto* server = w.server(s.server);
+  const auto* server = w.server(s.home.server);
   if (server && server->tls.mode == config::TlsMode::required &&
       !(greeting->capabilities & mysql::kSsl))
     return try_next(s, w, "does not offer TLS, which is required", out);
@@ -74,7 +65,7 @@ void greet(SessionState& s, const Surroundings& w, const PacketView& packet, Act
   greeting->capabilities &= ~kNotOffered;
   if (w.service.tls.mode != config::TlsMode::off) greeting->capabilities |= mysql::kSsl;
   s.conversation.capabilities = greeting->capabilities;  // what was offered
-  s.server_connection_id = greeting->connection_id;
+  s.home.connection_id = greeting->connection_id;
   Bytes bytes;
   mysql::append_packet(bytes, 0, mysql::encode_greeting(*greeting));
   out.send_made(Side::client, std::move(bytes));
@@ -89,6 +80,21 @@ bool begins_error(ByteSpan bytes) {
 }
 
 }  // namespace
+
+int64_t connect_deadline_ns(const ServerLeg& leg, const Surroundings& w) {
+  const auto* server = w.server(leg.server);
+  return w.now_ns + int64_t{server ? server->connect_timeout_ms : 3000} * kMillisecondNs;
+}
+
+void connect(const SessionState& s, const Surroundings& w, Side side, Actions& out) {
+  const auto& name = leg(s, side).server;
+  out.connect(side, name);
+  const auto* server = w.server(name);
+  if (server == nullptr || !server->proxy_protocol) return;
+  for (const auto& view : w.servers)
+    if (view.state->name == name && !view.state->addresses.empty())
+      out.send_made(side, proxy_header(s, w.service, view.state->addresses.front()));
+}
 
 const config::Server* Surroundings::server(std::string_view name) const {
   for (const auto& server : configured)
@@ -157,15 +163,17 @@ void choose_server(SessionState& s, const Surroundings& w, Actions& out) {
     if (!s.login->last_failure.empty()) why += " (" + s.login->last_failure + ")";
     return refuse(s, w, {mysql::kCantConnect, "08S01", std::move(why)}, out);
   }
-  s.server = route->server;
-  connect(s, w, out);
+  s.home.server = route->server;
+  connect_home(s, w, out);
 }
 
 void on_connected(SessionState& s, std::string outgoing_ip) {
   s.outgoing_ip = std::move(outgoing_ip);
 }
 
-void on_connect_failed(SessionState& s, const Surroundings& w, std::string why, Actions& out) {
+void on_connect_failed(SessionState& s, const Surroundings& w, Side side, std::string why,
+                       Actions& out) {
+  if (side == Side::reader) return split::on_reader_failed(s, w, std::move(why), out);
   if (s.phase == Phase::connecting) try_next(s, w, std::move(why), out);
 }
 
@@ -205,11 +213,11 @@ void greeting_cut(SessionState& s, const Surroundings& w, Actions& out) {
 /// is full is late, not down: the kernel drops what comes and tries again after 1, 3, 7 s.
 void greeting_late(SessionState& s, const Surroundings& w, Actions& out) {
   auto tried = s.login->tried;
-  tried.push_back(s.server);
-  if (connect_deadline_ns(s, w) > login_deadline_ns(s, w) ||
+  tried.push_back(s.home.server);
+  if (connect_deadline_ns(s.home, w) > login_deadline_ns(s, w) ||
       w.router.route(w.service, w.servers, tried))
     return try_next(s, w, "no greeting in time", out);
-  out.log(fmt::format("server {} is late with its greeting; connecting again", s.server));
+  out.log(fmt::format("server {} is late with its greeting; connecting again", s.home.server));
   out.close(Side::server);
   s.login->from_server.clear();
   choose_server(s, w, out);

@@ -45,6 +45,7 @@ void leave_server(const SessionState& s, Actions& out) {
   const bool waits = s.phase >= Phase::greeted && s.phase <= Phase::judging;
   if (waits && s.login && !s.login->change_user) excuse_absent_client(out);
   out.close(Side::server);
+  if (s.split) out.close(Side::reader);
 }
 
 }  // namespace
@@ -77,7 +78,7 @@ void begin_closing(SessionState& s, const Surroundings& w, Actions& out) {
   s.deadline_ns = w.now_ns + kLingerNs;
   s.held = {};
   s.login.reset();
-  s.unsent_to_server = {};
+  s.home.unsent = {};
   out.finish_client();
 }
 
@@ -91,7 +92,7 @@ void over(SessionState& s, Actions& out) {
 void login_cut(SessionState& s, const Surroundings& w, Actions& out) {
   refuse(s, w,
          {mysql::kServerShutdown, "08S01",
-          fmt::format("sluice: server {} closed the connection during the login", s.server)},
+          fmt::format("sluice: server {} closed the connection during the login", s.home.server)},
          out);
 }
 

@@ -5,12 +5,17 @@
 #include <algorithm>
 
 #include "worker/session/steps.h"
+#include "worker/split/split.h"
 
 namespace sluice::worker {
 namespace {
 
 void nothing(SessionState&, const Surroundings&, ByteSpan, Actions&) {}
 void never(SessionState& s, const Surroundings&, Actions&) {
+  s.deadline_ns = 0;
+}
+void relaying_late(SessionState& s, const Surroundings& w, Actions& out) {
+  if (s.split) return split::late(s, w, out);
   s.deadline_ns = 0;
 }
 void ignore(SessionState&, const Surroundings&, Actions&) {}
@@ -48,7 +53,7 @@ constexpr PhaseRow kPhases[] = {
     {Phase::securing_server, false, true,          nothing,            nothing,            login_cut,     login_late},
     {Phase::proving,         true,  true,          proof_from_client,  proof_from_server,  login_cut,     login_late},
     {Phase::refusing,        false, false,         nothing,            nothing,            ignore,         deliver_refusal},
-    {Phase::relaying,        true,  true,          relay_from_client,  relay_from_server,  server_left,   never},
+    {Phase::relaying,        true,  true,          relay_from_client,  relay_from_server,  server_left,   relaying_late},
     {Phase::ending,          false, true,          relay_from_client,  relay_from_server,  server_left,   end_now},
     {Phase::closing,         true,  false,         nothing,            nothing,            close_all,     close_all},
     {Phase::over,            false, false,         nothing,            nothing,            never,         never},
@@ -69,12 +74,14 @@ const PhaseRow& row_of(const SessionState& s) {
 
 void on_bytes(SessionState& s, const Surroundings& w, Side from, ByteSpan bytes, Actions& out) {
   s.active_ns = w.now_ns;
+  if (from == Side::reader) return split::from_server(s, w, from, bytes, out);
   const auto& row = row_of(s);
   (from == Side::client ? row.client_bytes : row.server_bytes)(s, w, bytes, out);
 }
 
 void on_closed(SessionState& s, const Surroundings& w, Side side, Actions& out) {
   if (side == Side::server) return row_of(s).server_closed(s, w, out);
+  if (side == Side::reader) return split::on_reader_failed(s, w, "it closed the connection", out);
   out.log("closed by the client");
   over(s, out);
 }
@@ -95,15 +102,16 @@ void on_accounts(SessionState& s, const Surroundings& w, Actions& out) {
 void on_view(SessionState& s, const Surroundings& w, Actions& out) {
   if (s.phase == Phase::waiting && w.known) return choose_server(s, w, out);
   if (s.phase != Phase::relaying) return;
+  if (s.split) split::on_view(s, w, out);
   const auto server = std::ranges::find_if(
-      w.servers, [&](const ServerView& view) { return view.state->name == s.server; });
+      w.servers, [&](const ServerView& view) { return view.state->name == s.home.server; });
   if (server == w.servers.end()) return;  // no longer configured: the old generation's business
   auto why = w.router.must_leave(w.service, *server->state);
   if (why.empty()) return;
   const auto primary = std::ranges::find_if(
       w.servers, [](const ServerView& view) { return view.state->role == cluster::Role::primary; });
-  std::string message = fmt::format("sluice: this session was on {}: {}", s.server, why);
-  if (primary != w.servers.end() && primary->state->name != s.server)
+  std::string message = fmt::format("sluice: this session was on {}: {}", s.home.server, why);
+  if (primary != w.servers.end() && primary->state->name != s.home.server)
     message += fmt::format("; the primary is now {}", primary->state->name);
   constexpr int64_t kGraceNs = 3 * kSecondNs;  // a statement on it will hardly end well
   on_order_to_end(s, w, End{mysql::kServerShutdown, "08S01", message + "; please connect again"},
@@ -113,7 +121,9 @@ void on_view(SessionState& s, const Surroundings& w, Actions& out) {
 bool wants_read(const SessionState& s, Side side) {
   if (!unsent(s, other(side)).empty() && s.phase != Phase::closing) return false;  // a slow reader
   const auto& row = row_of(s);
-  if (side == Side::server) return row.reads_server;
+  if (side != Side::client) return row.reads_server;
+  if (s.split && s.phase == Phase::relaying)
+    return s.split->reader.unsent.empty() && split::wants_client(s);
   if (s.phase == Phase::ending) return s.conversation.client_owes();
   return row.reads_client && s.held.size() <= kMaxLoginPacket;
 }

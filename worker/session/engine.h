@@ -53,7 +53,8 @@ void on_accepted(SessionState& s, const Surroundings& w, Actions& out);
 void on_limit(SessionState& s, const Surroundings& w, Actions& out);
 /// The server's first bytes are about to come; it sees us at this address (empty: Unix socket).
 void on_connected(SessionState& s, std::string outgoing_ip);
-void on_connect_failed(SessionState& s, const Surroundings& w, std::string why, Actions& out);
+void on_connect_failed(SessionState& s, const Surroundings& w, Side side, std::string why,
+                       Actions& out);
 /// The handshake that start_tls asked for is over; what `side` sends from here on is encrypted.
 void on_secured(SessionState& s, const Surroundings& w, Side side, tls::Info info, Actions& out);
 /// It failed, or what came later was no TLS. What there was to say to the peer has been said.
@@ -80,11 +81,12 @@ bool wants_read(const SessionState& s, Side side);
 /// it begins the handshake without waiting for an answer, and that is for the TLS layer to read.
 /// What somebody smuggles in behind the request in clear is no handshake, and fails as one.
 std::size_t read_limit(const SessionState& s, Side side, std::size_t room);
-inline Bytes& unsent(SessionState& s, Side side) {
-  return side == Side::client ? s.unsent_to_client : s.unsent_to_server;
-}
 inline const Bytes& unsent(const SessionState& s, Side side) {
-  return side == Side::client ? s.unsent_to_client : s.unsent_to_server;
+  if (side == Side::client) return s.unsent_to_client;
+  return side == Side::server ? s.home.unsent : s.split->reader.unsent;
+}
+inline Bytes& unsent(SessionState& s, Side side) {
+  return const_cast<Bytes&>(unsent(std::as_const(s), side));
 }
 
 }  // namespace sluice::worker

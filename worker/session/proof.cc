@@ -6,6 +6,7 @@
 #include "common/mysql/packets.h"
 #include "worker/auth/identity.h"
 #include "worker/session/steps.h"
+#include "worker/split/split.h"
 
 namespace sluice::worker {
 namespace {
@@ -38,7 +39,9 @@ Bytes answer_with(const SessionState& s, ByteSpan response) {
   }
   const auto parsed = mysql::parse_handshake_response(answer);
   auto out = mysql::with_auth_response(answer, *parsed, response);
-  if (s.server_tls) out[1] |= static_cast<std::byte>(mysql::kSsl >> 8);
+  if (s.home.tls) out[1] |= static_cast<std::byte>(mysql::kSsl >> 8);
+  if (s.split && (s.login->server_capabilities & mysql::kSessionTrack))
+    split::ask_for_tracking(out);
   return out;
 }
 
@@ -90,8 +93,8 @@ void refused(SessionState& s, const Surroundings& w, ByteSpan payload, Actions& 
   const bool denied = !error || is_denial(*error);
   if (w.guard && denied) w.guard->failed(s.client_ip, login.user, w.now_ns);
   login.answer = refusal_of(s, w, payload);
-  out.log(
-      fmt::format("login refused by {}: {}", s.server, error ? error->message : "(it was not)"));
+  out.log(fmt::format("login refused by {}: {}", s.home.server,
+                      error ? error->message : "(it was not)"));
   // The server leaves a session whose COM_CHANGE_USER it refused as it was, or closes it. One that
   // it did not refuse, and we do, has to end.
   login.change_user = login.change_user && by_server;
@@ -103,20 +106,18 @@ void refused(SessionState& s, const Surroundings& w, ByteSpan payload, Actions& 
 
 /// The server's OK is the client's. What either said ahead of it comes next.
 void accepted(SessionState& s, const Surroundings& w, ByteSpan payload, Actions& out) {
-  to_client(s, payload, out);
   auto& login = *s.login;
+  const auto for_client = s.split ? split::for_client(*s.split, payload) : Bytes{};
+  to_client(s, s.split ? ByteSpan(for_client) : payload, out);
   out.log(login.change_user ? "changed the user" : "logged in");
   if (w.guard) w.guard->succeeded(s.client_ip, login.user, w.now_ns);
   s.user = login.user;
   s.database = login.database;
   if (login.change_user) ++s.conversation.commands;
-  Bytes behind = std::move(login.from_server);
+  const Bytes behind = std::move(login.from_server);
+  if (s.split) split::begin(s, w, out);
   s.login.reset();
-  if (!behind.empty()) {
-    s.conversation.from_server(behind);
-    s.bytes_out += behind.size();
-    out.send_made(Side::client, std::move(behind));
-  }
+  if (!behind.empty()) relay_from_server(s, w, out.keep(behind), out);
   go_on_relaying(s, w, out);
 }
 
@@ -148,10 +149,10 @@ void deliver_refusal(SessionState& s, const Surroundings& w, Actions& out) {
 
 Legs legs_of(const SessionState& s, const Surroundings& w) {
   using config::ClearPasswords;
-  const auto* server = w.server(s.server);
+  const auto* server = w.server(s.home.server);
   return {.client_encrypted = s.client_tls != nullptr,
           .client_local = s.client_ip.empty(),
-          .server_encrypted = s.server_tls != nullptr,
+          .server_encrypted = s.home.tls != nullptr,
           .server_local = server && server->address.is_unix(),
           .client_may_be_clear = w.service.clear_passwords == ClearPasswords::anywhere,
           .server_may_be_clear = server && server->clear_passwords == ClearPasswords::anywhere,
@@ -163,6 +164,7 @@ Legs legs_of(const SessionState& s, const Surroundings& w) {
 void start_proof(SessionState& s, const Surroundings& w, Actions& out) {
   s.phase = Phase::proving;
   auto& login = *s.login;
+  if (w.router.splits() && !login.change_user) s.split = split::prepared(s);
   const auto legs = legs_of(s, w);
   const auto begin = [&](const auto& answer) {
     // A client that names none speaks for the one that all know.

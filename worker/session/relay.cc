@@ -1,6 +1,7 @@
 // Bytes of a session that is logged in: followed where they lie, and sent on.
 #include "common/mysql/packets.h"
 #include "worker/session/steps.h"
+#include "worker/split/split.h"
 
 namespace sluice::worker {
 namespace {
@@ -16,8 +17,20 @@ void malformed_change_user(SessionState& s, const Surroundings& w, Actions& out)
   end_now(s, w, out);
 }
 
-/// The COM_CHANGE_USER in `held`, once everything before it was answered: a login anew, judged and
-/// proved like the first.
+bool holds_command(const SessionState& s) {
+  constexpr auto kChangeUser = static_cast<std::byte>(mysql::Command::change_user);
+  return s.held.size() > mysql::kHeaderSize && s.held[mysql::kHeaderSize] == kChangeUser;
+}
+
+/// After anything that could have been the last answer.
+void look_for_boundary(SessionState& s, const Surroundings& w, Actions& out) {
+  if (!s.conversation.at_boundary()) return;
+  if (s.phase == Phase::ending) return end_now(s, w, out);
+  if (holds_command(s)) change_user(s, w, out);
+}
+
+}  // namespace
+
 void change_user(SessionState& s, const Surroundings& w, Actions& out) {
   const auto packet = first_packet(s.held);
   if (!packet) {
@@ -38,21 +51,8 @@ void change_user(SessionState& s, const Surroundings& w, Actions& out) {
   await_turn(s, w, out);
 }
 
-bool holds_command(const SessionState& s) {
-  constexpr auto kChangeUser = static_cast<std::byte>(mysql::Command::change_user);
-  return s.held.size() > mysql::kHeaderSize && s.held[mysql::kHeaderSize] == kChangeUser;
-}
-
-/// After anything that could have been the last answer.
-void look_for_boundary(SessionState& s, const Surroundings& w, Actions& out) {
-  if (!s.conversation.at_boundary()) return;
-  if (s.phase == Phase::ending) return end_now(s, w, out);
-  if (holds_command(s)) change_user(s, w, out);
-}
-
-}  // namespace
-
 void relay_from_client(SessionState& s, const Surroundings& w, ByteSpan bytes, Actions& out) {
+  if (s.split) return split::from_client(s, w, bytes, out);
   Bytes joined;
   if (!s.held.empty()) {  // what it began with stopped us, or was too short to tell
     joined = std::exchange(s.held, {});
@@ -71,6 +71,7 @@ void relay_from_client(SessionState& s, const Surroundings& w, ByteSpan bytes, A
 }
 
 void relay_from_server(SessionState& s, const Surroundings& w, ByteSpan bytes, Actions& out) {
+  if (s.split) return split::from_server(s, w, Side::server, bytes, out);
   s.conversation.from_server(bytes);
   forward(s, Side::server, bytes, out);
   if (s.phase == Phase::ending || !s.held.empty()) look_for_boundary(s, w, out);

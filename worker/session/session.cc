@@ -11,6 +11,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "worker/sessions_table.h"
+#include "worker/split/split.h"
 #include "worker/worker.h"
 
 namespace sluice::worker {
@@ -90,15 +91,13 @@ Session::Session(Worker& worker, ServiceEntry& service, SessionState state, Uniq
 
 Session::~Session() {
   close(Side::server);
+  close(Side::reader);
   stats::subtract(service_.counters->open);
 }
 
 Result<> Session::restore() {
-  auto& client = leg(Side::client);
-  auto& server = leg(Side::server);
-  SLUICE_TRY((client.watch.start<&Session::on_client>(worker_.loop(), client.fd.get(), 0, this)));
-  if (server.fd)
-    SLUICE_TRY((server.watch.start<&Session::on_server>(worker_.loop(), server.fd.get(), 0, this)));
+  for (const Side side : kSides)
+    if (leg(side).fd) SLUICE_TRY(watch(side, 0));
   update_interest();
   return {};
 }
@@ -106,7 +105,9 @@ Result<> Session::restore() {
 /// Before the login more is looked at, and times of other processes are compared with.
 const Surroundings& Session::surroundings() {
   if (state_.phase < Phase::relaying) worker_.read_exact_clock();
-  const bool choosing = state_.phase <= Phase::connecting;
+  const bool choosing =
+      state_.phase <= Phase::connecting || (state_.split && state_.phase == Phase::relaying &&
+                                            split::may_choose(state_, worker_.now_ns()));
   return worker_.surroundings(service_,
                               choosing ? Worker::Servers::with_load : Worker::Servers::none);
 }
@@ -165,14 +166,13 @@ void Session::read(Side side) {
   const ssize_t n = ::recv(leg(side).fd.get(), scratch.data(), limit, 0);
   if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (n <= 0) {
-    if (state_.phase == Phase::connecting && side == Side::server && n < 0)
-      on_connect_failed(state_, surroundings(), std::strerror(errno), worker_.actions());
+    if (leg(side).fresh && n < 0)
+      on_connect_failed(state_, surroundings(), side, std::strerror(errno), worker_.actions());
     else
       on_closed(state_, surroundings(), side, worker_.actions());
     return;
   }
-  if (fresh_ && side == Side::server) {
-    fresh_ = false;
+  if (std::exchange(leg(side).fresh, false) && side == Side::server) {
     if (service_.needs_outgoing_address(state_))
       on_connected(state_, local_ip(leg(Side::server).fd.get()));
   }
@@ -232,7 +232,7 @@ void Session::carry_out(const Action& action) {
     case Action::Kind::send:
       return send(action.side, action.bytes);
     case Action::Kind::connect:
-      return connect(action.text);
+      return connect(action.side, action.text);
     case Action::Kind::close:
       return close(action.side);
     case Action::Kind::finish_client:
@@ -269,7 +269,7 @@ void Session::write(Side side, ByteSpan bytes) {
   waiting.insert(waiting.end(), bytes.begin(), bytes.end());
 }
 
-void Session::connect(std::string_view server) {
+void Session::connect(Side side, std::string_view server) {
   auto& cluster = *service_.cluster;
   const auto* state = cluster.state ? cluster.state->server(server) : nullptr;
   std::string why = "its address is not known";
@@ -280,29 +280,44 @@ void Session::connect(std::string_view server) {
         why = connecting.error().message;
         continue;
       }
-      close(Side::server);
-      auto& to = leg(Side::server);
+      close(side);
+      auto& to = leg(side);
       to.fd = std::move(*connecting);
-      server_row_ = cluster.server_row(server);
-      stats::add(worker_.lane().servers[server_row_].open);
-      stats::add(worker_.lane().servers[server_row_].connected);
-      fresh_ = true;
-      if (to.watch.start<&Session::on_server>(worker_.loop(), to.fd.get(), event::kRead, this))
-        return;
+      to.row = cluster.server_row(server);
+      stats::add(worker_.lane().servers[to.row].open);
+      stats::add(worker_.lane().servers[to.row].connected);
+      to.fresh = true;
+      if (watch(side, event::kRead)) return;
       why = "no memory";
     }
   }
-  on_connect_failed(state_, surroundings(), why, worker_.actions());
+  on_connect_failed(state_, surroundings(), side, why, worker_.actions());
+}
+
+Result<> Session::watch(Side side, event::Bits what) {
+  auto& one = leg(side);
+  const int fd = one.fd.get();
+  switch (side) {
+    case Side::client:
+      return one.watch.start<&Session::on_client>(worker_.loop(), fd, what, this);
+    case Side::server:
+      return one.watch.start<&Session::on_server>(worker_.loop(), fd, what, this);
+    case Side::reader:
+      return one.watch.start<&Session::on_reader>(worker_.loop(), fd, what, this);
+  }
+  return {};
 }
 
 /// A client begins its handshake by receiving nothing.
 void Session::start_tls(Side side) {
-  auto layer =
-      side == Side::client ? service_.tls->start() : service_.cluster->start_tls(state_.server);
+  auto layer = side == Side::client
+                   ? service_.tls->start()
+                   : service_.cluster->start_tls(
+                         side == Side::server ? state_.home.server : state_.split->reader.server);
   if (!layer)
     return on_tls_failed(state_, surroundings(), side, layer.error().message, worker_.actions());
   leg(side).tls = std::move(*layer);
-  if (side == Side::server) take_records(side, {});
+  if (side != Side::client) take_records(side, {});
 }
 
 void Session::close(Side side) {
@@ -313,7 +328,7 @@ void Session::close(Side side) {
     closing.tls->close(cipher);
     write(side, cipher);
   }
-  if (side == Side::server) stats::subtract(worker_.lane().servers[server_row_].open);
+  if (side != Side::client) stats::subtract(worker_.lane().servers[closing.row].open);
   closing.watch.stop();
   closing.fd.reset();
   closing.tls.reset();
@@ -337,16 +352,17 @@ void Session::log(log::Level level, std::string_view why) {
   log::write(level, "session", why,
              {log::kv("session", session_name(state_.id)), log::kv("service", state_.service),
               log::kv("client", client_name(state_)), log::kv("user", state_.user),
-              log::kv("server", state_.server)});
+              log::kv("server", state_.home.server)});
 }
 
 void Session::update_interest() {
   const auto reads = [this](Side side) { return leg(side).watch.interest() == event::kRead; };
   // The usual case by far, told without asking each side.
-  if (state_.phase == Phase::relaying && reads(Side::client) && reads(Side::server) &&
-      state_.unsent_to_client.empty() && state_.unsent_to_server.empty() && state_.held.empty())
+  if (!state_.split && state_.phase == Phase::relaying && reads(Side::client) &&
+      reads(Side::server) && state_.unsent_to_client.empty() && state_.home.unsent.empty() &&
+      state_.held.empty())
     return;
-  for (const Side side : {Side::client, Side::server}) {
+  for (const Side side : kSides) {
     auto& one = leg(side);
     if (!one.fd) continue;
     one.watch.want((wants_read(state_, side) ? event::kRead : 0) |

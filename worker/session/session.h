@@ -41,9 +41,12 @@ class Session {
     UniqueFd fd;
     event::IoWatch watch;
     std::unique_ptr<tls::Layer> tls;  ///< where it is encrypted
+    uint32_t row = 0;                 ///< of a server in the statistics page, while connected
+    bool fresh = false;               ///< connected, and nothing was read from it yet
   };
   void on_client(event::Bits what) { on_ready(Side::client, what); }
   void on_server(event::Bits what) { on_ready(Side::server, what); }
+  void on_reader(event::Bits what) { on_ready(Side::reader, what); }
   void on_ready(Side side, event::Bits what);
   template <class Event>
   void happen(Event event);
@@ -56,8 +59,9 @@ class Session {
   void carry_out(const Action& action);
   void send(Side side, ByteSpan bytes);
   void write(Side side, ByteSpan bytes);
-  void connect(std::string_view server);
+  void connect(Side side, std::string_view server);
   void start_tls(Side side);
+  Result<> watch(Side side, event::Bits what);
   void close(Side side);
   void finish_client();
   void log(log::Level level, std::string_view why);
@@ -69,9 +73,7 @@ class Session {
   Worker& worker_;
   ServiceEntry& service_;
   SessionState state_;
-  std::array<Leg, 2> legs_;
-  uint32_t server_row_ = 0;  ///< of the statistics page, while connected
-  bool fresh_ = false;       ///< connected, and nothing was read from the server yet
+  std::array<Leg, 3> legs_;
 };
 
 }  // namespace sluice::worker

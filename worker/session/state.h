@@ -9,16 +9,12 @@
 #include "common/base/enum_names.h"
 #include "common/ipc/codec.h"
 #include "common/mysql/conversation.h"
-#include "worker/tls/layer.h"
+#include "worker/session/leg.h"
+#include "worker/split/state.h"
 
 namespace sluice::worker {
 
 using ipc::tag;
-
-enum class Side : uint8_t { client, server };
-constexpr Side other(Side side) {
-  return side == Side::client ? Side::server : Side::client;
-}
 
 enum class Phase : uint8_t {
   announced,        ///< accepted from a network whose PROXY header comes first
@@ -61,12 +57,13 @@ struct Exchange {
   ProofStep step = ProofStep::relayed;
   std::string plugin;
   Bytes scramble;       ///< the server's, of this plugin
+  Bytes response;       ///< the client's last word that was handed on as it is
   Secret password;      ///< only while the server's key is due
   uint8_t rounds = 0;   ///< packets of the server
   bool doomed = false;  ///< it may not succeed, and nobody shall see that before its end
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.step), tag<2>(m.plugin), tag<3>(m.scramble), tag<4>(m.password),
-                      tag<5>(m.rounds), tag<6>(m.doomed));
+                      tag<5>(m.rounds), tag<6>(m.doomed), tag<7>(m.response));
   }
 };
 
@@ -99,12 +96,11 @@ struct SessionState {
   uint64_t id = 0;
   Phase phase = Phase::waiting;
   std::string service;
-  std::string server;     ///< that it is connected to, by name; empty while there is none
+  ServerLeg home;         ///< the server that the client logged in to
   std::string client_ip;  ///< by which the client is judged; empty: a Unix socket
   uint16_t client_port = 0;
-  std::string outgoing_ip;            ///< address that the server sees us at, where it matters
-  std::string user, database;         ///< as the client named them at its login
-  uint32_t server_connection_id = 0;  ///< the client knows it as its own
+  std::string outgoing_ip;     ///< address that the server sees us at, where it matters
+  std::string user, database;  ///< as the client named them at its login
   int64_t accepted_ns = 0;
   int64_t active_ns = 0;                 ///< when a byte last came from either side
   int64_t deadline_ns = 0;               ///< of the phase; 0: none
@@ -112,19 +108,19 @@ struct SessionState {
   mysql::Conversation conversation;
   std::unique_ptr<Login> login;
   std::unique_ptr<End> end;
-  std::unique_ptr<tls::Info> client_tls, server_tls;  ///< where a leg is encrypted
+  std::unique_ptr<tls::Info> client_tls;  ///< where it is encrypted
   Bytes held;  ///< of the client: a COM_CHANGE_USER and what follows it, till its turn comes
-  Bytes unsent_to_client, unsent_to_server;  ///< as they go into the socket
+  Bytes unsent_to_client;               ///< as they go into the socket
+  std::unique_ptr<split::Split> split;  ///< where statements are split between servers
 
   // Wire tags are for ever: add at the end, never reuse one.
   static auto fields(auto& m) {
     return std::tuple(
-        tag<1>(m.id), tag<2>(m.phase), tag<3>(m.service), tag<4>(m.server), tag<5>(m.client_ip),
+        tag<1>(m.id), tag<2>(m.phase), tag<3>(m.service), tag<4>(m.home), tag<5>(m.client_ip),
         tag<6>(m.client_port), tag<7>(m.user), tag<8>(m.database), tag<9>(m.accepted_ns),
         tag<10>(m.active_ns), tag<11>(m.deadline_ns), tag<12>(m.bytes_in), tag<13>(m.bytes_out),
         tag<14>(m.conversation), tag<15>(m.login), tag<16>(m.end), tag<17>(m.client_tls),
-        tag<18>(m.server_tls), tag<19>(m.held), tag<20>(m.unsent_to_client),
-        tag<21>(m.unsent_to_server), tag<22>(m.outgoing_ip), tag<23>(m.server_connection_id));
+        tag<18>(m.held), tag<19>(m.unsent_to_client), tag<20>(m.outgoing_ip), tag<21>(m.split));
   }
 };
 static_assert(ipc::complete<SessionState>(),
@@ -133,8 +129,6 @@ static_assert(ipc::complete<SessionState>(),
 }  // namespace sluice::worker
 
 namespace sluice {
-template <>
-inline constexpr auto kEnumNames<worker::Side> = names("client", "server");
 template <>
 inline constexpr auto kEnumNames<worker::Phase> = names("announced", "waiting", "connecting",
                                                         "greeted", "securing client", "slowed",

@@ -24,8 +24,15 @@ inline constexpr uint64_t kNotOffered = mysql::kSsl | mysql::kCompress | mysql::
 /// once a second), the name of its address.
 inline constexpr int64_t kLookupNs = 3 * kSecondNs;
 
+inline const ServerLeg& leg(const SessionState& s, Side side) {
+  return side == Side::server ? s.home : s.split->reader;
+}
+
 // arrival.cc
 
+/// Connects `side` to the server that its leg names, and tells that server who the client is.
+void connect(const SessionState& s, const Surroundings& w, Side side, Actions& out);
+int64_t connect_deadline_ns(const ServerLeg& leg, const Surroundings& w);
 void header_bytes(SessionState& s, const Surroundings& w, ByteSpan bytes, Actions& out);
 /// Asks the router, and connects to what it says or refuses the client with its reason.
 void choose_server(SessionState& s, const Surroundings& w, Actions& out);
@@ -65,6 +72,9 @@ void proof_from_server(SessionState& s, const Surroundings& w, ByteSpan bytes, A
 
 void relay_from_client(SessionState& s, const Surroundings& w, ByteSpan bytes, Actions& out);
 void relay_from_server(SessionState& s, const Surroundings& w, ByteSpan bytes, Actions& out);
+/// The COM_CHANGE_USER in `held`, once everything before it was answered: a login anew, judged and
+/// proved like the first.
+void change_user(SessionState& s, const Surroundings& w, Actions& out);
 
 // ends.cc
 

@@ -181,7 +181,7 @@ TEST(Address, OfAUnixSocketIsLocalhostInErrors) {
 
 TEST(ClientTls, IsThatOfTheClientsLeg) {
   SessionState s{.client_ip = "10.0.0.1"};
-  s.server_tls = std::make_unique<tls::Info>();
+  s.home.tls = std::make_unique<tls::Info>();
   auto tls = client_tls_of(s);
   EXPECT_FALSE(tls.encrypted || tls.unix_socket || tls.verified_certificate);
   s.client_ip.clear();

@@ -257,7 +257,7 @@ void Simulator::restore(const Snapshot& from) {
                   .read = from.read[index(side)],
                   .arrived = from.arrived[index(side)],
                   .taken = from.arrived[index(side)],
-                  .connected = side == Side::client || !state_.server.empty(),
+                  .connected = side == Side::client || !state_.home.server.empty(),
                   .present = true};
     sent_[index(side)] = from.arrived[index(side)];
   }

@@ -13,7 +13,7 @@ TEST(SessionState, EveryMemberOfASessionTravels) {
   const auto back = ipc::decode<SessionState>(whole);
   ASSERT_TRUE(back);
   EXPECT_EQ(ipc::encode(*back), whole);
-  EXPECT_EQ(back->unsent_to_server, state.unsent_to_server);
+  EXPECT_EQ(back->home.unsent, state.home.unsent);
   for (std::size_t n = 0; n < whole.size(); ++n) {
     const auto cut = ipc::decode<SessionState>(ByteSpan(whole).first(n));
     EXPECT_TRUE(!cut || ipc::encode(*cut) != whole) << "cut at " << n;

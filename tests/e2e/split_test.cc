@@ -1,0 +1,156 @@
+/// Router read-write-split over a primary and a replica: which server answers what, and that the
+/// application can't tell. The table test.who has another row on either server, so a read tells
+/// who answered it.
+#include <gtest/gtest.h>
+
+#include <array>
+
+#include "tests/support/sluice.h"
+#include "tests/support/test_error.h"
+#include "tests/support/topologies.h"
+
+namespace sluice::test {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// A prepared statement with one INT parameter.
+class Prepared {
+ public:
+  Prepared(Client& client, const std::string& sql)
+      : statement_(::mysql_stmt_init(client.handle())) {
+    if (::mysql_stmt_prepare(statement_, sql.data(), sql.size()) != 0) fail();
+  }
+  ~Prepared() { ::mysql_stmt_close(statement_); }
+  Prepared(const Prepared&) = delete;
+  Prepared& operator=(const Prepared&) = delete;
+
+  /// First column of the first row; empty if there is none.
+  std::string value(int parameter) {
+    MYSQL_BIND in{};
+    in.buffer_type = MYSQL_TYPE_LONG;
+    in.buffer = &parameter;
+    ::mysql_stmt_bind_param(statement_, &in);
+    if (::mysql_stmt_execute(statement_) != 0) fail();
+    if (::mysql_stmt_field_count(statement_) == 0) return {};
+    std::array<char, 256> text{};
+    unsigned long length = 0;
+    MYSQL_BIND out{};
+    out.buffer_type = MYSQL_TYPE_STRING;
+    out.buffer = text.data();
+    out.buffer_length = text.size();
+    out.length = &length;
+    ::mysql_stmt_bind_result(statement_, &out);
+    if (::mysql_stmt_store_result(statement_) != 0) fail();
+    const bool found = ::mysql_stmt_fetch(statement_) == 0;
+    ::mysql_stmt_free_result(statement_);
+    return found ? std::string(text.data(), length) : std::string();
+  }
+
+ private:
+  [[noreturn]] void fail() { throw TestError(::mysql_stmt_error(statement_)); }
+  MYSQL_STMT* statement_;
+};
+
+class Split : public testing::Test {
+ protected:
+  Split() : sluice_(shop()) {
+    pair_.primary.exec(
+        "CREATE TABLE test.who (name VARCHAR(20)); INSERT INTO test.who VALUES ('primary')");
+    pair_.replica.catch_up_with(pair_.primary);
+    pair_.replica.exec("SET sql_log_bin = 0; UPDATE test.who SET name = 'replica'");
+  }
+  SluiceConfig shop() {
+    SluiceConfig config;
+    config.add_cluster("shop", "replication", pair_.servers());
+    config.add_service("shop", "shop").router = "read-write-split";
+    config.workers = 1;
+    return config;
+  }
+  static std::string who(Client& client) { return client.value("SELECT name FROM test.who"); }
+
+  ReplicationPair pair_;
+  Sluice sluice_;
+};
+
+TEST_F(Split, ReadsGoToTheReplicaAndWritesToThePrimary) {
+  auto client = sluice_.connect("shop");
+  EXPECT_EQ(who(client), "replica");
+  client.exec("CREATE TABLE test.t (a INT)");
+  client.exec("INSERT INTO test.t VALUES (1), (2)");
+  EXPECT_EQ(pair_.primary.root().value("SELECT COUNT(*) FROM test.t"), "2");
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(who(client), "replica");
+}
+
+TEST_F(Split, TransactionsStayOnThePrimary) {
+  auto client = sluice_.connect("shop");
+  client.exec("BEGIN");
+  EXPECT_EQ(who(client), "primary");
+  client.exec("COMMIT");
+  EXPECT_EQ(who(client), "replica");
+  client.exec("SET autocommit = 0");
+  EXPECT_EQ(who(client), "primary");
+  client.exec("SET autocommit = 1");
+  EXPECT_EQ(who(client), "replica");
+}
+
+TEST_F(Split, SettingsReachTheReplica) {
+  auto client = sluice_.connect("shop");
+  EXPECT_EQ(who(client), "replica");
+  client.exec("SET sql_mode = 'ANSI_QUOTES,PIPES_AS_CONCAT'");
+  EXPECT_EQ(client.value("SELECT \"name\" || '!' FROM test.who"), "replica!");
+  client.exec("SET time_zone = '+05:30', lc_time_names = 'de_DE', group_concat_max_len = 1024");
+  EXPECT_EQ(client.value("SELECT DATE_FORMAT('2024-03-01', '%M') FROM test.who"), "M\xc3\xa4rz");
+  client.exec("CREATE DATABASE other");
+  pair_.replica.catch_up_with(pair_.primary);
+  client.exec("USE other");
+  EXPECT_EQ(client.value("SELECT CONCAT(DATABASE(), name) FROM test.who"), "otherreplica");
+  client.exec("SET NAMES latin1");
+  EXPECT_EQ(client.value("SELECT CONCAT('\xe4', name) FROM test.who"), "\xe4replica");
+}
+
+TEST_F(Split, TheReplicaRefusesAndThePrimaryIsAsked) {
+  auto client = sluice_.connect("shop");
+  EXPECT_EQ(who(client), "replica");
+  client.exec(
+      "CREATE FUNCTION test.f() RETURNS INT MODIFIES SQL DATA BEGIN INSERT INTO test.who VALUES "
+      "('f'); RETURN 7; END");
+  pair_.replica.catch_up_with(pair_.primary);
+  EXPECT_EQ(client.value("SELECT test.f()"), "7");
+  EXPECT_EQ(client.error("SELECT nothing FROM test.who").code, 1054u);
+  EXPECT_EQ(who(client), "replica");
+}
+
+TEST_F(Split, SurvivesTheReplica) {
+  auto client = sluice_.connect("shop");
+  EXPECT_EQ(who(client), "replica");
+  pair_.replica.kill9();
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(who(client), "primary");
+}
+
+TEST_F(Split, TemporaryTablesAreReadWhereTheyAre) {
+  auto client = sluice_.connect("shop");
+  EXPECT_EQ(who(client), "replica");
+  client.exec("CREATE TEMPORARY TABLE test.who (name VARCHAR(20)) SELECT 'temporary' AS name");
+  EXPECT_EQ(who(client), "temporary");
+}
+
+TEST_F(Split, PreparedStatementsRunOnEither) {
+  auto client = sluice_.connect("shop");
+  client.exec("CREATE TABLE test.t (a INT PRIMARY KEY, b VARCHAR(20))");
+  client.exec("INSERT INTO test.t VALUES (1, 'one'), (2, 'two')");
+  pair_.replica.catch_up_with(pair_.primary);
+  pair_.replica.exec("SET sql_log_bin = 0; UPDATE test.t SET b = CONCAT('replica ', b)");
+  Prepared one(client, "SELECT b FROM test.t WHERE a = ?");
+  Prepared two(client, "UPDATE test.t SET b = 'changed' WHERE a = ?");
+  EXPECT_EQ(one.value(1), "replica one");
+  EXPECT_EQ(one.value(2), "replica two");
+  two.value(1);
+  client.exec("BEGIN");
+  EXPECT_EQ(one.value(1), "changed");
+  client.exec("COMMIT");
+  EXPECT_EQ(one.value(2), "replica two");
+}
+
+}  // namespace
+}  // namespace sluice::test

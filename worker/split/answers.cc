@@ -1,0 +1,216 @@
+// What servers send: the answers to the client's commands, to sluice's own, and words out of turn.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "common/mysql/packets.h"
+#include "worker/split/route.h"
+#include "worker/split/steps.h"
+
+namespace sluice::worker::split {
+namespace {
+
+using mysql::Walk;
+
+/// Errors that home would not decide in another way: the statement was stopped, not refused.
+/// errmsg-utf8.txt: ER_QUERY_INTERRUPTED, ER_STATEMENT_TIMEOUT; MySQL's ER_QUERY_TIMEOUT.
+bool stands(uint16_t error) {
+  return error == 1317 || error == 1969 || error == 3024;
+}
+
+void deliver(SessionState& s, ByteSpan bytes, Actions& out) {
+  if (bytes.empty()) return;
+  s.split->delivered = true;
+  s.bytes_out += bytes.size();
+  out.send(Side::client, bytes);
+}
+
+/// The id in the answer to a COM_STMT_PREPARE, and how many parameters the statement has.
+/// MySQL manual, "COM_STMT_PREPARE_OK".
+struct Prepared {
+  uint32_t id = 0;
+  uint16_t parameters = 0;
+};
+std::optional<Prepared> parse_prepared(ByteSpan bytes) {
+  ByteReader in(bytes);
+  const auto header = in.bytes(mysql::kHeaderSize, "header");
+  const auto marker = in.fixed<uint8_t>("marker");
+  const auto id = in.fixed<uint32_t>("statement_id");
+  (void)in.fixed<uint16_t>("columns");
+  const auto parameters = in.fixed<uint16_t>("parameters");
+  const auto rest = in.bytes(3, "warnings");
+  if (!header || !rest || *marker != 0) return std::nullopt;
+  return Prepared{*id, *parameters};
+}
+
+/// The client gets an id of home's for the statement in `split.command`. One that was too long to
+/// be looked at is not there: it runs at home, and may do anything.
+void note_prepared(Split& split, ByteSpan bytes) {
+  const auto prepared = parse_prepared(bytes);
+  if (!prepared) return;
+  Statement statement{.id = prepared->id, .parameters = prepared->parameters, .program = true};
+  constexpr std::size_t kTextAt = mysql::kHeaderSize + 1;
+  if (split.command.size() > kTextAt) {
+    const auto text = as_text(ByteSpan(split.command).subspan(kTextAt));
+    plan_prepared(split, text, statement);
+    if (statement.reads) statement.text = text;
+  }
+  auto& all = split.statements;
+  all.insert(std::ranges::upper_bound(all, statement.id, {}, &Statement::id), std::move(statement));
+}
+
+void command_answered(SessionState& s, const Surroundings& w, Actions& out) {
+  auto& split = *s.split;
+  constexpr std::size_t kKept = 1024;  // of a buffer that the next command will want
+  split.command.clear();
+  if (split.command.capacity() > kKept) split.command = {};
+  if (split.at == Side::server) {
+    split.status = s.conversation.status;
+    if (split.program && split.changed) split.pinned = "a program has changed the session";
+    split.program = false;
+    if (s.conversation.command == static_cast<uint8_t>(mysql::Command::reset_connection) &&
+        s.conversation.error == 0)
+      begin(s, w, out);
+  } else {
+    ++split.reads;
+  }
+  if (s.phase == Phase::ending) return end_now(s, w, out);
+  if (!s.held.empty()) go_on(s, w, out);
+}
+
+mysql::Command command_of(Errand errand) {
+  switch (errand) {
+    case Errand::track:
+    case Errand::settings:
+      return mysql::Command::query;
+    case Errand::database:
+      return mysql::Command::init_db;
+    case Errand::prepare:
+      return mysql::Command::stmt_prepare;
+  }
+  return mysql::Command::query;
+}
+
+void note_prepared_there(Split& split, ByteSpan bytes) {
+  const auto prepared = parse_prepared(bytes);
+  const auto statement =
+      std::ranges::find(split.statements, split.reader_link.preparing, &Statement::id);
+  if (!prepared || statement == split.statements.end()) return;
+  statement->reader_id = prepared->id;
+  statement->reader_has_types = false;
+}
+
+/// The answer to an errand is over. False if the connection is of no use any more.
+bool errand_done(SessionState& s, Side side, Actions& out) {
+  auto& from = link(s, side);
+  const auto errand = from.errands.front();
+  from.errands.erase(from.errands.begin());
+  if (from.own.error == 0) return true;
+  if (errand == Errand::prepare) {  // home will say why
+    for (auto& statement : s.split->statements)
+      if (statement.id == from.preparing) statement.reads = false;
+    return true;
+  }
+  if (side == Side::reader) return false;
+  if (errand == Errand::track) {
+    s.split->pinned = "the server does not tell what changes in a session";
+    out.log("no statement goes to a replica: " + s.split->pinned);
+  }
+  return true;
+}
+
+/// Bytes of the answer to an errand, from the front of `bytes`. Returns how many were taken.
+std::size_t errand_bytes(SessionState& s, const Surroundings& w, Side side, ByteSpan bytes,
+                         Actions& out) {
+  auto& from = link(s, side);
+  const auto errand = from.errands.front();
+  if (from.own.expect == mysql::Expect::nothing) {
+    from.own.capabilities = s.conversation.capabilities;
+    from.own.sent(command_of(errand));
+  }
+  if (errand == Errand::prepare && from.own.expect == mysql::Expect::first)
+    note_prepared_there(*s.split, bytes);
+  const auto walk = from.own.walk(bytes);
+  auto taken = walk.taken;
+  if (walk.why == Walk::Why::session_state) {
+    const auto packet = first_packet(bytes.subspan(taken))->size;
+    if (side == Side::server) note_changes(*s.split, bytes.subspan(taken, packet));
+    from.own.from_server(bytes.subspan(taken, packet));
+    taken += packet;
+  }
+  if (from.own.expect != mysql::Expect::nothing) return taken;
+  if (!errand_done(s, side, out)) {
+    on_reader_failed(s, w, "an errand was refused", out);
+    return bytes.size();
+  }
+  if (errand == Errand::prepare) {
+    s.split->waiting = false;
+    go_on(s, w, out);
+  }
+  return taken;
+}
+
+/// A server that has nothing to answer speaks: it is about to close the connection.
+void out_of_turn(SessionState& s, const Surroundings& w, Side side, Actions& out) {
+  if (side == Side::reader) return on_reader_failed(s, w, "it spoke out of turn", out);
+  out.log("the server spoke out of turn");
+  out.close(Side::server);
+  on_closed(s, w, Side::server, out);
+}
+
+/// Bytes of the answer that the client waits for; returns how many were taken.
+std::size_t answer_bytes(SessionState& s, const Surroundings& w, Side side, ByteSpan bytes,
+                         Actions& out) {
+  auto& split = *s.split;
+  const bool first = !split.delivered;
+  if (first && s.conversation.command == static_cast<uint8_t>(mysql::Command::stmt_prepare))
+    note_prepared(split, bytes);
+  const auto walk = s.conversation.walk(bytes);
+  const bool answered = walk.why == Walk::Why::answered;
+  if (answered && side == Side::reader && first && s.conversation.error != 0 &&
+      !stands(s.conversation.error)) {
+    again_at_home(s, w, out);
+    return bytes.size();
+  }
+  deliver(s, bytes.first(walk.taken), out);
+  if (walk.why != Walk::Why::session_state) {
+    if (answered) command_answered(s, w, out);
+    return walk.taken;
+  }
+  const auto rest = bytes.subspan(walk.taken);
+  const auto packet = rest.first(first_packet(rest)->size);
+  if (side == Side::server) note_changes(split, packet);
+  s.conversation.from_server(packet);
+  deliver(s, split.client_tracks ? packet : out.keep(without_changes(packet)), out);
+  if (s.conversation.expect == mysql::Expect::nothing) command_answered(s, w, out);
+  return walk.taken + packet.size();
+}
+
+}  // namespace
+
+void from_server(SessionState& s, const Surroundings& w, Side side, ByteSpan bytes, Actions& out) {
+  auto& from = link(s, side);
+  if (side == Side::reader && from.step != Step::ready) return reader_login_bytes(s, w, bytes, out);
+  if (!from.received.empty()) {
+    from.received.insert(from.received.end(), bytes.begin(), bytes.end());
+    bytes = out.keep(std::exchange(from.received, {}));
+  }
+  while (!bytes.empty()) {
+    if (s.phase != Phase::relaying && s.phase != Phase::ending) return;
+    if (link(s, side).step != Step::ready) return;  // it was closed under way
+    std::size_t taken = 0;
+    if (!from.errands.empty())
+      taken = errand_bytes(s, w, side, bytes, out);
+    else if (s.split->at == side && s.conversation.expect != mysql::Expect::nothing)
+      taken = answer_bytes(s, w, side, bytes, out);
+    else
+      return out_of_turn(s, w, side, out);
+    if (taken == 0) {  // a packet that is not whole
+      from.received.assign(bytes.begin(), bytes.end());
+      return;
+    }
+    bytes = bytes.subspan(taken);
+  }
+}
+
+}  // namespace sluice::worker::split

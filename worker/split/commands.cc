@@ -1,0 +1,312 @@
+// The client's commands, one at a time: where each runs, and what has to be sent ahead of it.
+#include <algorithm>
+
+#include "common/mysql/packets.h"
+#include "worker/split/route.h"
+#include "worker/split/steps.h"
+
+namespace sluice::worker::split {
+namespace {
+
+using mysql::Command;
+using mysql::kHeaderSize;
+
+/// Commands up to this length are held until they are whole, and looked at; longer ones go home.
+constexpr std::size_t kMaxLookedAt = 1024 * 1024;
+
+uint8_t byte_at(ByteSpan bytes, std::size_t i) {
+  return static_cast<uint8_t>(bytes[i]);
+}
+
+std::size_t payload_length(ByteSpan header) {
+  return byte_at(header, 0) | byte_at(header, 1) << 8 | byte_at(header, 2) << 16;
+}
+
+void pass(SessionState& s, Side side, ByteSpan bytes, Actions& out) {
+  s.bytes_in += bytes.size();
+  out.send(side, bytes);
+}
+
+/// Sends a command, or the beginning of one that is too long to be looked at.
+void run_on(SessionState& s, Side side, ByteSpan command, Actions& out) {
+  auto& split = *s.split;
+  s.conversation.one_command(command);
+  split.at = side;
+  split.delivered = false;
+  split.only_home = false;
+  pass(s, side, command, out);
+}
+
+void append_u32(Bytes& out, uint32_t value) {
+  for (int i = 0; i < 4; ++i) out.push_back(static_cast<std::byte>(value >> (8 * i)));
+}
+
+/// Whether the reader can run the next command at once. If not, its login is begun, and the command
+/// waits, or home runs it.
+enum class Ready : uint8_t { now, soon, no };
+Ready reader_ready(SessionState& s, const Surroundings& w, Actions& out) {
+  auto& split = *s.split;
+  if (split.reader_link.step == Step::ready) return Ready::now;
+  if (split.reader_link.step == Step::none && !call_reader(s, w, out)) return Ready::no;
+  return Ready::soon;
+}
+
+/// Brings the reader to what the session has set since it was there last.
+void bring_up_to_date(SessionState& s, Actions& out) {
+  auto& split = *s.split;
+  auto& reader = split.reader_link;
+  if (reader.database_version != split.database_version) {
+    reader.database_version = split.database_version;
+    run_errand(s, Side::reader, Errand::database, Command::init_db, split.database, out);
+  }
+  if (reader.settings_version != split.settings_version) {
+    const auto statement = settings_statement(split, reader.settings_version);
+    reader.settings_version = split.settings_version;
+    run_errand(s, Side::reader, Errand::settings, Command::query, statement, out);
+  }
+}
+
+/// A read; false if it has to wait.
+bool run_read(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out) {
+  switch (reader_ready(s, w, out)) {
+    case Ready::no:
+      run_on(s, Side::server, command, out);
+      return true;
+    case Ready::soon:
+      s.split->waiting = true;
+      return false;
+    case Ready::now:
+      break;
+  }
+  bring_up_to_date(s, out);
+  s.split->command.assign(command.begin(), command.end());
+  run_on(s, Side::reader, command, out);
+  return true;
+}
+
+bool run_query(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out) {
+  auto& split = *s.split;
+  const auto plan = plan_query(split, as_text(command.subspan(kHeaderSize + 1)));
+  if (plan.side == Side::reader && !split.only_home) return run_read(s, w, command, out);
+  const bool there = plan.belongs_to_last && split.reader_link.step == Step::ready;
+  run_on(s, there ? split.at : Side::server, command, out);
+  split.only_home = plan.next_at_home;
+  return true;
+}
+
+Statement* statement_of(Split& split, ByteSpan command) {
+  if (command.size() < kHeaderSize + 5) return nullptr;
+  const auto id = ByteReader(command.subspan(kHeaderSize + 1)).fixed<uint32_t>("id").value_or(0);
+  const auto found = std::ranges::lower_bound(split.statements, id, {}, &Statement::id);
+  return found == split.statements.end() || found->id != id ? nullptr : &*found;
+}
+
+/// COM_STMT_EXECUTE as the reader has to get it: its own id, and the parameters' types where it has
+/// not seen them. MySQL manual, "COM_STMT_EXECUTE". Nothing if it can't be made.
+std::optional<Bytes> for_reader(Statement& statement, ByteSpan command) {
+  constexpr std::size_t kIdAt = kHeaderSize + 1, kBitmapAt = kIdAt + 4 + 1 + 4;
+  Bytes out(command.begin(), command.end());
+  for (std::size_t i = 0; i < 4; ++i)
+    out[kIdAt + i] = static_cast<std::byte>(statement.reader_id >> (8 * i));
+  if (statement.parameters == 0) return out;
+  const std::size_t bound_at = kBitmapAt + (statement.parameters + 7U) / 8;
+  const std::size_t types = 2U * statement.parameters;
+  if (command.size() <= bound_at) return std::nullopt;
+  if (byte_at(command, bound_at) == 1) {
+    if (command.size() < bound_at + 1 + types) return std::nullopt;
+    const auto sent = command.subspan(bound_at + 1, types);
+    statement.types.assign(sent.begin(), sent.end());
+  } else if (!statement.reader_has_types) {
+    if (statement.types.size() != types) return std::nullopt;
+    out[bound_at] = std::byte{1};
+    out.insert(out.begin() + static_cast<std::ptrdiff_t>(bound_at + 1), statement.types.begin(),
+               statement.types.end());
+    const auto length = out.size() - kHeaderSize;
+    for (std::size_t i = 0; i < 3; ++i) out[i] = static_cast<std::byte>(length >> (8 * i));
+  }
+  statement.reader_has_types = true;
+  return out;
+}
+
+/// The types that an execution at home tells are those that a later one elsewhere relies on.
+void note_types(Statement& statement, ByteSpan command) {
+  constexpr std::size_t kBitmapAt = kHeaderSize + 1 + 4 + 1 + 4;
+  const std::size_t bound_at = kBitmapAt + (statement.parameters + 7U) / 8;
+  const std::size_t types = 2U * statement.parameters;
+  if (statement.parameters == 0 || command.size() < bound_at + 1 + types ||
+      byte_at(command, bound_at) != 1)
+    return;
+  const auto sent = command.subspan(bound_at + 1, types);
+  statement.types.assign(sent.begin(), sent.end());
+  statement.reader_has_types = false;
+}
+
+bool run_execute(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out) {
+  constexpr std::size_t kFlagsAt = kHeaderSize + 1 + 4;
+  auto& split = *s.split;
+  auto* statement = statement_of(split, command);
+  const bool cursor = command.size() <= kFlagsAt || byte_at(command, kFlagsAt) != 0;
+  const bool may_read = statement != nullptr && statement->reads && !statement->long_data &&
+                        !cursor && !split.only_home && reads_anywhere(split);
+  const auto at_home = [&] {
+    if (statement != nullptr) note_types(*statement, command);
+    split.program = statement == nullptr || statement->program;
+    split.changed = false;
+    run_on(s, Side::server, command, out);
+    return true;
+  };
+  if (!may_read) return at_home();
+  switch (reader_ready(s, w, out)) {
+    case Ready::no:
+      return at_home();
+    case Ready::soon:
+      split.waiting = true;
+      return false;
+    case Ready::now:
+      break;
+  }
+  bring_up_to_date(s, out);
+  if (statement->reader_id == 0) {  // its answer brings the id, which the execution needs
+    split.reader_link.preparing = statement->id;
+    run_errand(s, Side::reader, Errand::prepare, Command::stmt_prepare, statement->text, out);
+    split.waiting = true;
+    return false;
+  }
+  auto patched = for_reader(*statement, command);
+  if (!patched) return at_home();
+  split.command.assign(command.begin(), command.end());
+  run_on(s, Side::reader, out.keep(std::move(*patched)), out);
+  return true;
+}
+
+void forget_statement(SessionState& s, ByteSpan command, Actions& out) {
+  auto& split = *s.split;
+  auto* statement = statement_of(split, command);
+  if (statement == nullptr) return;
+  if (statement->reader_id != 0 && split.reader_link.step == Step::ready) {
+    Bytes payload{static_cast<std::byte>(Command::stmt_close)};
+    append_u32(payload, statement->reader_id);
+    Bytes packet;
+    mysql::append_packet(packet, 0, payload);
+    out.send_made(Side::reader, std::move(packet));
+  }
+  split.statements.erase(split.statements.begin() + (statement - split.statements.data()));
+}
+
+/// Runs one command; false if it has to wait.
+bool run(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out) {
+  auto& split = *s.split;
+  const auto kind = static_cast<Command>(byte_at(command, kHeaderSize));
+  const bool whole = command.size() == kHeaderSize + payload_length(command);
+  if (whole) {
+    switch (kind) {
+      case Command::query:
+        return run_query(s, w, command, out);
+      case Command::stmt_prepare:
+        split.command.assign(command.begin(), command.end());  // note_prepared() looks at it
+        break;
+      case Command::stmt_execute:
+        return run_execute(s, w, command, out);
+      case Command::stmt_close:
+        forget_statement(s, command, out);
+        break;
+      case Command::stmt_reset:
+        if (auto* statement = statement_of(split, command)) statement->long_data = false;
+        break;
+      case Command::reset_connection:
+      case Command::set_option:
+        drop_reader(s, out);
+        break;
+      default:
+        break;
+    }
+  }
+  if (kind == Command::stmt_send_long_data)
+    if (auto* statement = statement_of(split, command)) statement->long_data = true;
+  run_on(s, Side::server, command, out);
+  return true;
+}
+
+/// Takes commands from the front of `bytes` as far as their turn has come; returns how many bytes.
+std::size_t run_commands(SessionState& s, const Surroundings& w, ByteSpan bytes, Actions& out) {
+  auto& split = *s.split;
+  std::size_t taken = 0;
+  while (s.conversation.at_boundary() && !split.waiting && s.phase == Phase::relaying) {
+    const auto rest = bytes.subspan(taken);
+    if (rest.size() <= kHeaderSize) break;
+    const auto whole = kHeaderSize + payload_length(rest);
+    if (rest.size() < whole && whole <= kMaxLookedAt) break;  // the rest will come
+    if (byte_at(rest, kHeaderSize) == static_cast<uint8_t>(Command::change_user)) {
+      if (!split.home_link.errands.empty()) break;
+      drop_reader(s, out);
+      s.held.assign(rest.begin(), rest.end());
+      change_user(s, w, out);
+      return bytes.size();
+    }
+    const auto command = rest.first(std::min(whole, rest.size()));
+    if (!run(s, w, command, out)) break;
+    taken += command.size();
+  }
+  return taken;
+}
+
+}  // namespace
+
+void run_errand(SessionState& s, Side side, Errand errand, Command command, std::string_view text,
+                Actions& out) {
+  Bytes payload, packet;
+  payload.reserve(1 + text.size());
+  payload.push_back(static_cast<std::byte>(command));
+  payload.insert(payload.end(), as_bytes(text).begin(), as_bytes(text).end());
+  mysql::append_packet(packet, 0, payload);
+  link(s, side).errands.push_back(errand);
+  out.send_made(side, std::move(packet));
+}
+
+void from_client(SessionState& s, const Surroundings& w, ByteSpan bytes, Actions& out) {
+  auto& split = *s.split;
+  if (s.conversation.client_owes()) {  // the rest of a long command, or a file
+    const auto n = s.conversation.one_command(bytes);
+    pass(s, split.at, bytes.first(n), out);
+    bytes = bytes.subspan(n);
+  }
+  if (!s.held.empty()) {
+    s.held.insert(s.held.end(), bytes.begin(), bytes.end());
+    return go_on(s, w, out);
+  }
+  const auto taken = run_commands(s, w, bytes, out);
+  if (taken < bytes.size()) {
+    const auto rest = bytes.subspan(taken);
+    s.held.assign(rest.begin(), rest.end());
+  }
+}
+
+void go_on(SessionState& s, const Surroundings& w, Actions& out) {
+  if (s.held.empty()) return;
+  const auto held = out.keep(std::exchange(s.held, {}));
+  const auto taken = run_commands(s, w, held, out);
+  if (taken == held.size()) return;
+  const auto rest = held.subspan(taken);
+  s.held.insert(s.held.end(), rest.begin(), rest.end());
+}
+
+void again_at_home(SessionState& s, const Surroundings& w, Actions& out) {
+  auto& split = *s.split;
+  split.only_home = true;
+  split.waiting = false;
+  if (!split.command.empty()) s.conversation.take_back();
+  s.bytes_in -= split.command.size();
+  Bytes front = std::exchange(split.command, {});
+  front.insert(front.end(), s.held.begin(), s.held.end());
+  s.held = std::move(front);
+  go_on(s, w, out);
+}
+
+bool wants_client(const SessionState& s) {
+  constexpr std::size_t kMaxAhead = 64 * 1024;
+  const auto& split = *s.split;
+  const bool next_is_due = s.conversation.at_boundary() && !split.waiting;
+  return s.held.size() <= (next_is_due ? kMaxLookedAt : kMaxAhead);
+}
+
+}  // namespace sluice::worker::split

@@ -1,0 +1,24 @@
+// Where a statement of a split session may run: what its text says (sql/classify.h), and what the
+// session is in.
+#pragma once
+
+#include <string_view>
+
+#include "worker/split/state.h"
+
+namespace sluice::worker::split {
+
+/// Whether the session is in nothing that keeps its reads at home.
+bool reads_anywhere(const Split& split);
+
+struct Plan {
+  Side side = Side::server;
+  bool belongs_to_last = false;  ///< it asks about the statement before
+  bool next_at_home = false;     ///< it says something about the next statement
+};
+/// For the text of a COM_QUERY. Takes up what it does to the session that no server tells.
+Plan plan_query(Split& split, std::string_view text);
+/// For the text of a COM_STMT_PREPARE: what `statement` says of itself.
+void plan_prepared(const Split& split, std::string_view text, Statement& statement);
+
+}  // namespace sluice::worker::split

@@ -1,0 +1,165 @@
+// What a session has set, as the server tells it in its OK packets, and how another server is
+// brought to the same. MySQL manual, "OK_Packet", session state information; MariaDB sends the
+// same.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "common/mysql/packets.h"
+#include "worker/split/steps.h"
+#include "worker/sql/charset.h"
+
+namespace sluice::worker::split {
+namespace {
+
+/// Kinds of news: MariaDB enum_session_tracker, MySQL enum_session_state_type.
+enum News : uint8_t { kVariable = 0, kSchema = 1, kChanged = 2 };
+
+/// Variables that are of one connection: its own business, or that of the statement to come.
+constexpr std::string_view kNotCarried[] = {
+    "autocommit",     "gtid_seq_no",           "insert_id",        "last_gtid",
+    "last_insert_id", "pseudo_slave_mode",     "pseudo_thread_id", "rand_seed1",
+    "rand_seed2",     "transaction_read_only", "tx_read_only",
+};
+
+bool is_carried(std::string_view name) {
+  return !name.starts_with("session_track_") &&
+         std::ranges::find(kNotCarried, name) == std::end(kNotCarried);
+}
+
+bool has_word(std::string_view list, std::string_view word) {
+  for (std::size_t at = 0; at <= list.size();) {
+    const auto end = std::min(list.find(',', at), list.size());
+    if (list.substr(at, end - at) == word) return true;
+    at = end + 1;
+  }
+  return false;
+}
+
+/// What decides how statements are read, and where.
+void heed(Split& split, std::string_view name, std::string_view value) {
+  if (name == "sql_mode") {
+    split.mode.ansi_quotes = has_word(value, "ANSI_QUOTES");
+    split.mode.no_backslash_escapes = has_word(value, "NO_BACKSLASH_ESCAPES");
+    split.mode.ignore_space = has_word(value, "IGNORE_SPACE");
+  } else if (name == "character_set_client") {
+    split.mode.charset = sql::charset_of(value);
+  } else if (name == "tx_isolation" || name == "transaction_isolation") {
+    split.serializable = value == "SERIALIZABLE";
+  }
+}
+
+void note_variable(Split& split, std::string_view name, std::string_view value) {
+  constexpr std::size_t kMaxSettings = 64, kMaxValue = 4096;
+  heed(split, name, value);
+  if (!is_carried(name)) return;
+  auto& all = split.settings;
+  const auto known = std::ranges::find(all, name, &Setting::name);
+  if (known != all.end()) all.erase(known);
+  if (all.size() == kMaxSettings || value.size() > kMaxValue ||
+      value.find_first_of("'\\") != std::string_view::npos) {
+    split.pinned = "it has set more than can be carried to a replica";
+    return;
+  }
+  all.push_back({std::string(name), std::string(value), split.settings_version});
+}
+
+/// The parts of an OK packet with news.
+struct Told {
+  std::size_t status_at = 0, news_at = 0;
+  ByteSpan news;
+};
+Parsed<Told> parse_told(ByteSpan packet) {
+  Told out;
+  ByteReader in(packet.subspan(mysql::kHeaderSize + 1));
+  const auto offset = mysql::kHeaderSize + 1;
+  SLUICE_TRY(in.lenenc("affected_rows"));
+  SLUICE_TRY(in.lenenc("last_insert_id"));
+  out.status_at = offset + in.at();
+  SLUICE_TRY(in.bytes(4, "status, warnings"));
+  SLUICE_TRY(in.lenenc_text("info"));
+  out.news_at = offset + in.at();
+  out.news = as_bytes(SLUICE_TRY(in.lenenc_text("session_state")));
+  return out;
+}
+
+Parsed<> note_one(Split& split, uint8_t kind, ByteSpan data) {
+  ByteReader in(data);
+  switch (kind) {
+    case kVariable:
+      while (!in.done()) {
+        const auto name = SLUICE_TRY(in.lenenc_text("name"));
+        note_variable(split, name, SLUICE_TRY(in.lenenc_text("value")));
+      }
+      return {};
+    case kSchema:
+      split.database = SLUICE_TRY(in.lenenc_text("schema"));
+      ++split.database_version;
+      return {};
+    case kChanged:
+      split.changed = true;
+      return {};
+    default:
+      return {};
+  }
+}
+
+/// A number is written as it is: servers take no quotes around it.
+bool is_number(std::string_view value) {
+  const auto digits = value.substr(value.starts_with('-') ? 1 : 0);
+  return !digits.empty() && digits.find_first_not_of("0123456789.") == std::string_view::npos;
+}
+
+}  // namespace
+
+void note_changes(Split& split, ByteSpan packet) {
+  const auto told = parse_told(packet);
+  ++split.settings_version;
+  if (told) {
+    ByteReader in(told->news);
+    while (!in.done()) {
+      const auto kind = in.fixed<uint8_t>("kind");
+      const auto data = kind ? in.lenenc_text("data") : tl::unexpected(kind.error());
+      if (data && note_one(split, *kind, as_bytes(*data))) continue;
+      split.pinned = "what the server tells of the session is malformed";
+      return;
+    }
+  }
+}
+
+Bytes without_changes(ByteSpan packet) {
+  const auto told = parse_told(packet);
+  if (!told) return {packet.begin(), packet.end()};
+  // A text that is empty is not there at all.
+  const bool has_info = packet[told->status_at + 4] != std::byte{0};
+  const auto end = has_info ? told->news_at : told->status_at + 4;
+  Bytes out(packet.begin(), packet.begin() + static_cast<std::ptrdiff_t>(end));
+  out[told->status_at + 1] &= static_cast<std::byte>(~(mysql::kSessionStateChanged >> 8));
+  const auto length = out.size() - mysql::kHeaderSize;
+  for (std::size_t i = 0; i < 3; ++i) out[i] = static_cast<std::byte>(length >> (8 * i));
+  return out;
+}
+
+std::string settings_statement(const Split& split, uint32_t since) {
+  std::string out;
+  for (const auto& setting : split.settings) {
+    if (setting.version <= since) continue;
+    out += out.empty() ? "SET " : ", ";
+    if (setting.value.empty() && setting.name == "character_set_results")
+      out += "@@session.character_set_results=NULL";
+    else if (is_number(setting.value))
+      out += fmt::format("@@session.{}={}", setting.name, setting.value);
+    else
+      out += fmt::format("@@session.{}='{}'", setting.name, setting.value);
+  }
+  return out;
+}
+
+void forget_settings(Split& split) {
+  split.settings.clear();
+  split.statements.clear();
+  split.pinned.clear();
+  split.tables_locked = split.program = split.changed = false;
+}
+
+}  // namespace sluice::worker::split

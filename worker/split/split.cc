@@ -1,0 +1,77 @@
+#include "worker/split/split.h"
+
+#include <algorithm>
+
+#include "common/mysql/packets.h"
+#include "worker/split/steps.h"
+#include "worker/sql/charset.h"
+
+namespace sluice::worker::split {
+namespace {
+
+/// Has the server tell what changes, and what is so by now. The variables that decide how
+/// statements are read are set to what they are: so they are told, and a reader gets the primary's,
+/// should its own defaults be others.
+void track(SessionState& s, Actions& out) {
+  for (const auto* text :
+       {"SET @@session.session_track_system_variables='*', @@session.session_track_schema=1, "
+        "@@session.session_track_state_change=1",
+        "SET @@session.sql_mode=@@session.sql_mode, @@session.time_zone=@@session.time_zone, "
+        "@@session.character_set_client=@@session.character_set_client, "
+        "@@session.character_set_results=@@session.character_set_results, "
+        "@@session.collation_connection=@@session.collation_connection"})
+    run_errand(s, Side::server, Errand::track, mysql::Command::query, text, out);
+}
+
+}  // namespace
+
+std::unique_ptr<Split> prepared(const SessionState& s) {
+  const auto& login = *s.login;
+  const auto answer = mysql::parse_handshake_response(login.answer);
+  auto out = std::make_unique<Split>();
+  out->credentials.answer = mysql::with_auth_response(login.answer, *answer, {});
+  out->client_tracks = (answer->capabilities & mysql::kSessionTrack) != 0;
+  out->database = login.database;
+  out->mode.charset = sql::charset_of_collation(answer->collation);
+  return out;
+}
+
+Bytes for_client(const Split& split, ByteSpan payload) {
+  Bytes packet;
+  mysql::append_packet(packet, 0, payload);
+  const auto out = split.client_tracks ? packet : without_changes(packet);
+  return {out.begin() + mysql::kHeaderSize, out.end()};
+}
+
+void begin(SessionState& s, const Surroundings& w, Actions& out) {
+  auto& split = *s.split;
+  forget_settings(split);
+  drop_reader(s, out);
+  split.home_link.step = Step::ready;
+  split.status = mysql::kAutocommit;
+  if (s.login && s.login->change_user) {
+    split.credentials = {};
+    split.database = s.login->database;
+  } else if (s.login) {
+    find_proof(s, w);
+  }
+  track(s, out);
+}
+
+void on_view(SessionState& s, const Surroundings& w, Actions& out) {
+  auto& split = *s.split;
+  if (split.reader_link.step == Step::none) return;
+  const bool busy = split.at == Side::reader && s.conversation.expect != mysql::Expect::nothing;
+  const auto server = std::ranges::find_if(
+      w.servers, [&](const ServerView& view) { return view.state->name == split.reader.server; });
+  if (busy || (server != w.servers.end() && server->state->role == cluster::Role::replica)) return;
+  on_reader_failed(
+      s, w, server == w.servers.end() ? "it is not configured any more" : server->state->reason,
+      out);
+}
+
+void ask_for_tracking(Bytes& answer) {
+  answer[2] |= static_cast<std::byte>(mysql::kSessionTrack >> 16);
+}
+
+}  // namespace sluice::worker::split

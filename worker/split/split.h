@@ -1,0 +1,38 @@
+// A session whose reads may run on a replica. The client logs in to the primary, its `home`, as
+// with every router, and everything runs there, but for statements of which it is proved that a
+// replica gives the same answer. Those go to the `reader`: a connection of the same account to one
+// replica, made when the first of them comes, brought to the session's settings, and read-only by
+// the server's own rule. What the reader refuses, or fails to answer, home is asked.
+//
+// One command is under way at a time. commands.cc sends them, answers.cc follows the answers,
+// settings.cc learns what the session has set, reader.cc makes the reader.
+#pragma once
+
+#include "worker/session/engine.h"
+
+namespace sluice::worker::split {
+
+/// The state of a session whose client has answered the greeting.
+std::unique_ptr<Split> prepared(const SessionState& s);
+/// The login, or the change of the user, was accepted: the OK for the client, and what follows it.
+Bytes for_client(const Split& split, ByteSpan payload);
+void begin(SessionState& s, const Surroundings& w, Actions& out);
+
+void from_client(SessionState& s, const Surroundings& w, ByteSpan bytes, Actions& out);
+void from_server(SessionState& s, const Surroundings& w, Side side, ByteSpan bytes, Actions& out);
+void on_secured(SessionState& s, const Surroundings& w, tls::Info info, Actions& out);
+/// The reader is lost, or could not be had.
+void on_reader_failed(SessionState& s, const Surroundings& w, std::string why, Actions& out);
+/// The deadline of the reader's login.
+void late(SessionState& s, const Surroundings& w, Actions& out);
+/// The cluster's state has changed.
+void on_view(SessionState& s, const Surroundings& w, Actions& out);
+
+/// Makes an answer to a greeting ask for news of the session.
+void ask_for_tracking(Bytes& answer);
+/// Whether one more of the client's commands can be taken.
+bool wants_client(const SessionState& s);
+/// Whether a server may be chosen at the next command: the runtime then looks at their load.
+bool may_choose(const SessionState& s, int64_t now_ns);
+
+}  // namespace sluice::worker::split

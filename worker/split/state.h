@@ -1,0 +1,130 @@
+// What a session whose statements are split between a primary and a replica has beside the rest of
+// its state (session/state.h). One command is under way at a time; what the client sends ahead
+// waits in `held`.
+#pragma once
+
+#include "common/base/secret.h"
+#include "common/mysql/conversation.h"
+#include "worker/session/leg.h"
+#include "worker/sql/mode.h"
+
+namespace sluice::worker::split {
+
+using ipc::tag;
+
+/// How far a connection is that sluice makes by itself, as the client's account.
+enum class Step : uint8_t {
+  none,        ///< there is no connection
+  connecting,  ///< up to the server's greeting
+  securing,    ///< TLS
+  proving,     ///< the account's proof
+  ready,       ///< logged in
+};
+
+/// What sluice asks a server on its own account; the client does not see the answer.
+enum class Errand : uint8_t {
+  track,     ///< to report what changes in the session
+  settings,  ///< to have the session's settings
+  database,  ///< its current database
+  prepare,   ///< a statement that the client has prepared elsewhere
+};
+
+/// What sluice knows of a server connection beyond its place in the session.
+struct Link {
+  Step step = Step::none;
+  mysql::Conversation own;        ///< follows the answers to errands
+  std::vector<Errand> errands;    ///< not answered yet; the first one is under way
+  uint32_t settings_version = 0;  ///< of the settings that it has, or has been sent
+  uint32_t database_version = 0;  ///< the same for the database
+  uint32_t preparing = 0;         ///< the statement that Errand::prepare is for, by its home id
+  Bytes scramble;                 ///< of its greeting, during the login
+  Bytes received;                 ///< a packet that has to be seen whole and is not
+  static auto fields(auto& m) {
+    return std::tuple(tag<1>(m.step), tag<2>(m.own), tag<3>(m.errands), tag<4>(m.settings_version),
+                      tag<5>(m.database_version), tag<6>(m.preparing), tag<7>(m.received),
+                      tag<8>(m.scramble));
+  }
+};
+
+/// A session variable that is not as it was at the login, and the value it has by now.
+struct Setting {
+  std::string name, value;
+  uint32_t version = 0;  ///< of the settings that changed it last
+  static auto fields(auto& m) {
+    return std::tuple(tag<1>(m.name), tag<2>(m.value), tag<3>(m.version));
+  }
+};
+
+/// A prepared statement. The client knows the id that the home server gave.
+struct Statement {
+  uint32_t id = 0, reader_id = 0;  ///< 0: not prepared there
+  uint16_t parameters = 0;
+  bool reads = false;      ///< may run on a replica
+  bool program = false;    ///< runs what was not looked into
+  bool long_data = false;  ///< the home server has parts of its parameters
+  std::string text;        ///< kept only if it reads
+  Bytes types;             ///< of the parameters, as the client sent them last
+  bool reader_has_types = false;
+  static auto fields(auto& m) {
+    return std::tuple(tag<1>(m.id), tag<2>(m.reader_id), tag<3>(m.parameters), tag<4>(m.reads),
+                      tag<5>(m.long_data), tag<6>(m.text), tag<7>(m.types),
+                      tag<8>(m.reader_has_types), tag<9>(m.program));
+  }
+};
+
+/// What it takes to log in to a further server as the client's account.
+struct Credentials {
+  Bytes answer;        ///< the client's answer to the greeting, without its proof
+  bool known = false;  ///< whether the proof can be made
+  Secret proof;        ///< SHA1 of the password; empty: the account has none
+  static auto fields(auto& m) {
+    return std::tuple(tag<1>(m.answer), tag<2>(m.known), tag<3>(m.proof));
+  }
+};
+
+struct Split {
+  ServerLeg reader;
+  Link home_link, reader_link;
+  Side at = Side::server;      ///< who runs the present command, or ran the last one
+  Bytes command;               ///< the present one, while it may have to be run again elsewhere
+  bool delivered = false;      ///< the client has something of the present answer
+  bool waiting = false;        ///< the next command waits for the reader's login
+  bool only_home = false;      ///< the next command is one that the reader did not answer
+  bool client_tracks = false;  ///< the client itself asked for the tracking of its session
+  uint16_t status = 0;         ///< status flags of the home server's last answer
+  std::string database;
+  uint32_t database_version = 0;
+  std::vector<Setting> settings;  ///< in the order of their last change
+  uint32_t settings_version = 0;
+  sql::Mode mode;               ///< how statements are to be read
+  std::string pinned;           ///< why everything runs at home from here on; empty: it does not
+  int64_t reader_after_ns = 0;  ///< no replica is tried before: the last one failed
+  std::vector<Statement> statements;  ///< by id
+  bool program = false;               ///< the present command runs what was not looked into
+  bool changed = false;  ///< and the server says that it changed something in the session
+  bool tables_locked = false;
+  bool serializable = false;  ///< its reads lock what they read
+  Credentials credentials;
+  uint64_t reads = 0;  ///< commands that a replica answered
+  static auto fields(auto& m) {
+    return std::tuple(tag<1>(m.reader), tag<2>(m.home_link), tag<3>(m.reader_link), tag<4>(m.at),
+                      tag<5>(m.command), tag<6>(m.delivered), tag<7>(m.waiting),
+                      tag<8>(m.only_home), tag<9>(m.client_tracks), tag<10>(m.status),
+                      tag<11>(m.database), tag<12>(m.database_version), tag<13>(m.settings),
+                      tag<14>(m.settings_version), tag<15>(m.pinned), tag<16>(m.reader_after_ns),
+                      tag<17>(m.statements), tag<18>(m.credentials), tag<19>(m.reads),
+                      tag<20>(m.program), tag<21>(m.changed), tag<22>(m.tables_locked),
+                      tag<23>(m.mode), tag<24>(m.serializable));
+  }
+};
+
+}  // namespace sluice::worker::split
+
+namespace sluice {
+template <>
+inline constexpr auto kEnumNames<worker::split::Step> = names("none", "connecting", "securing",
+                                                              "proving", "ready");
+template <>
+inline constexpr auto kEnumNames<worker::split::Errand> = names("track", "settings", "database",
+                                                                "prepare");
+}  // namespace sluice

@@ -1,0 +1,42 @@
+// The steps between the sources of the splitting engine (split.h).
+#pragma once
+
+#include "worker/session/steps.h"
+#include "worker/split/split.h"
+
+namespace sluice::worker::split {
+
+inline Link& link(SessionState& s, Side side) {
+  return side == Side::server ? s.split->home_link : s.split->reader_link;
+}
+
+// commands.cc
+
+/// Sends a command of sluice's own, whose answer the client does not see.
+void run_errand(SessionState& s, Side side, Errand errand, mysql::Command command,
+                std::string_view text, Actions& out);
+/// Takes the next commands out of `held`, as far as their turn has come.
+void go_on(SessionState& s, const Surroundings& w, Actions& out);
+/// The command that the reader has or waits for runs at home.
+void again_at_home(SessionState& s, const Surroundings& w, Actions& out);
+
+// settings.cc
+
+/// Takes up what an OK packet with news of the session says.
+void note_changes(Split& split, ByteSpan packet);
+/// The same packet as the client would have it that does not ask for such news.
+Bytes without_changes(ByteSpan packet);
+/// What brings a connection to the session's settings; empty if it has them.
+std::string settings_statement(const Split& split, uint32_t since);
+void forget_settings(Split& split);
+
+// reader.cc
+
+/// Starts to connect to a replica; false if there is none, or none can be had.
+bool call_reader(SessionState& s, const Surroundings& w, Actions& out);
+void reader_login_bytes(SessionState& s, const Surroundings& w, ByteSpan bytes, Actions& out);
+void drop_reader(SessionState& s, Actions& out);
+/// What it takes to log in as the client, from the login that has just succeeded.
+void find_proof(SessionState& s, const Surroundings& w);
+
+}  // namespace sluice::worker::split
