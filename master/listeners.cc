@@ -61,7 +61,7 @@ Result<UniqueFd> bound(const config::Endpoint& endpoint, Sharing sharing) {
 }
 
 /// Bound, so that the place is ours, but not listening yet: a worker does that when it begins to
-/// serve it (Acceptor::start()). A socket that nobody serves must not get a share of the
+/// serve it (Acceptor::listen()). A socket that nobody serves must not get a share of the
 /// connections.
 Result<UniqueFd> bound_tcp(const config::Endpoint& endpoint) {
   auto fd = SLUICE_TRY(bound(endpoint, Sharing::with_our_slots));
