@@ -101,7 +101,7 @@ TEST_F(Split, SettingsReachTheReplica) {
   EXPECT_EQ(client.value("SELECT \"name\" || '!' FROM test.who"), "replica!");
   client.exec("SET time_zone = '+05:30', lc_time_names = 'de_DE', group_concat_max_len = 1024");
   EXPECT_EQ(client.value("SELECT DATE_FORMAT('2024-03-01', '%M') FROM test.who"), "M\xc3\xa4rz");
-  client.exec("CREATE DATABASE other");
+  pair_.primary.exec("CREATE DATABASE other; GRANT ALL ON other.* TO 'app'@'%'");
   pair_.replica.catch_up_with(pair_.primary);
   client.exec("USE other");
   EXPECT_EQ(client.value("SELECT CONCAT(DATABASE(), name) FROM test.who"), "otherreplica");
@@ -112,6 +112,7 @@ TEST_F(Split, SettingsReachTheReplica) {
 TEST_F(Split, TheReplicaRefusesAndThePrimaryIsAsked) {
   auto client = sluice_.connect("shop");
   EXPECT_EQ(who(client), "replica");
+  for (auto* server : pair_.servers()) server->exec("SET GLOBAL log_bin_trust_function_creators = 1");
   client.exec(
       "CREATE FUNCTION test.f() RETURNS INT MODIFIES SQL DATA BEGIN INSERT INTO test.who VALUES "
       "('f'); RETURN 7; END");

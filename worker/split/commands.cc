@@ -62,7 +62,8 @@ void bring_up_to_date(SessionState& s, Actions& out) {
   if (reader.settings_version != split.settings_version) {
     const auto statement = settings_statement(split, reader.settings_version);
     reader.settings_version = split.settings_version;
-    run_errand(s, Side::reader, Errand::settings, Command::query, statement, out);
+    if (!statement.empty())
+      run_errand(s, Side::reader, Errand::settings, Command::query, statement, out);
   }
 }
 
