@@ -1,0 +1,113 @@
+// Classes of bytes, and words as integers.
+#pragma once
+
+#include <array>
+#include <bit>
+#include <cstdint>
+#include <cstring>
+#include <string_view>
+
+namespace sluice::sql {
+
+enum class Byte : uint8_t {
+  Symbol,
+  Blank,
+  Letter,  ///< also _, $ and all from 0x80 on
+  Prefix,  ///< a letter that makes a quote behind it a special string: b, n, x
+  Digit,
+  Quote,
+  DoubleQuote,
+  Backtick,
+  Dot,
+  At,
+  Colon,
+  Semicolon,
+  Backslash,
+  Nul,
+};
+
+constexpr std::array<Byte, 256> make_byte_classes() {
+  std::array<Byte, 256> classes{};
+  for (const char c : {' ', '\t', '\n', '\v', '\f', '\r'})
+    classes[static_cast<uint8_t>(c)] = Byte::Blank;
+  for (unsigned c = 'a'; c <= 'z'; ++c) classes[c] = classes[c - 32] = Byte::Letter;
+  for (unsigned c = 0x80; c <= 0xFF; ++c) classes[c] = Byte::Letter;
+  for (unsigned c = '0'; c <= '9'; ++c) classes[c] = Byte::Digit;
+  for (const char c : {'b', 'B', 'n', 'N', 'x', 'X'})
+    classes[static_cast<uint8_t>(c)] = Byte::Prefix;
+  classes['_'] = classes['$'] = Byte::Letter;
+  classes['\''] = Byte::Quote;
+  classes['"'] = Byte::DoubleQuote;
+  classes['`'] = Byte::Backtick;
+  classes['.'] = Byte::Dot;
+  classes['@'] = Byte::At;
+  classes[':'] = Byte::Colon;
+  classes[';'] = Byte::Semicolon;
+  classes['\\'] = Byte::Backslash;
+  classes[0] = Byte::Nul;
+  return classes;
+}
+inline constexpr auto kByteClasses = make_byte_classes();
+
+constexpr Byte byte_class(char c) {
+  return kByteClasses[static_cast<uint8_t>(c)];
+}
+constexpr bool is_high(char c) {
+  return static_cast<uint8_t>(c) >= 0x80;
+}
+constexpr bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+constexpr bool is_word(char c) {
+  const auto kind = byte_class(c);
+  return kind == Byte::Letter || kind == Byte::Prefix || kind == Byte::Digit;
+}
+constexpr char to_upper(char c) {
+  return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c;
+}
+
+constexpr bool equal_ignoring_case(std::string_view a, std::string_view b) {
+  if (a.size() != b.size()) return false;
+  for (std::size_t i = 0; i < a.size(); ++i)
+    if (to_upper(a[i]) != to_upper(b[i])) return false;
+  return true;
+}
+
+static_assert(std::endian::native == std::endian::little, "words are compared as integers");
+
+/// Up to eight bytes of a word as one integer in which letters of both cases are equal. Among the
+/// bytes of words no two others become equal.
+constexpr uint64_t fold8(const char* at, std::size_t size) {
+  uint64_t raw = 0;
+  if (std::is_constant_evaluated()) {
+    for (std::size_t i = 0; i < size && i < 8; ++i)
+      raw |= static_cast<uint64_t>(static_cast<uint8_t>(at[i])) << (8 * i);
+  } else if (size >= 8) {
+    std::memcpy(&raw, at, 8);
+  } else if (size >= 4) {
+    uint32_t low = 0, high = 0;  // they overlap, and agree where they do
+    std::memcpy(&low, at, 4);
+    std::memcpy(&high, at + size - 4, 4);
+    raw = low | static_cast<uint64_t>(high) << (8 * (size - 4));
+  } else if (size >= 2) {
+    uint16_t low = 0, high = 0;
+    std::memcpy(&low, at, 2);
+    std::memcpy(&high, at + size - 2, 2);
+    raw = low | static_cast<uint64_t>(high) << (8 * (size - 2));
+  } else if (size == 1) {
+    raw = static_cast<uint8_t>(*at);
+  }
+  return raw & 0xDFDFDFDFDFDFDFDFull;
+}
+
+/// A hash that doesn't tell letters of both cases apart. Its upper bits are the good ones.
+constexpr uint64_t hash_word(std::string_view word) {
+  uint64_t hash = word.size() * 0x9E3779B97F4A7C15ull;
+  for (std::size_t at = 0; at < word.size(); at += 8) {
+    hash = (hash ^ fold8(word.data() + at, word.size() - at)) * 0xD6E8FEB86659FD93ull;
+    hash ^= hash >> 32;
+  }
+  return hash * 0x9E3779B97F4A7C15ull;
+}
+
+}  // namespace sluice::sql

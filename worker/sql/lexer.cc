@@ -1,0 +1,582 @@
+#include "worker/sql/lexer.h"
+
+#include <cstring>
+
+#include "worker/sql/characters.h"
+#include "worker/sql/hint.h"
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+namespace sluice::sql {
+namespace {
+
+using Kind = Token::Kind;
+
+/// The servers' my_iscntrl(); "--" in front of one is a comment.
+bool is_control(unsigned char c) {
+  return c < 0x20 || c == 0x7F;
+}
+
+bool is_hex_digit(unsigned char c) {
+  const unsigned char lower = c | 0x20;
+  return is_digit(static_cast<char>(c)) || (lower >= 'a' && lower <= 'f');
+}
+
+/// What says nothing by itself, in rows of numbers and around them. Not '-' and '/', which may
+/// begin a comment, and not ':', which may begin an assignment.
+constexpr bool is_plain(char c) {
+  switch (c) {
+    case '-':
+    case '/':
+      return false;
+    case '=':
+    case '<':
+    case '>':
+    case '!':
+    case '%':
+    case '?':
+      return true;
+    default:
+      return (c >= '(' && c <= '9') || byte_class(c) == Byte::Blank;
+  }
+}
+
+constexpr auto make_plain() {
+  std::array<bool, 256> plain{};
+  for (unsigned c = 0; c < 256; ++c) plain[c] = is_plain(static_cast<char>(c));
+  return plain;
+}
+constexpr auto kPlain = make_plain();
+
+const char* plain_end(const char* at, const char* end) {
+#ifdef __SSE2__
+  while (end - at >= 16) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
+    const auto is = [&](char c) { return _mm_cmpeq_epi8(bytes, _mm_set1_epi8(c)); };
+    // From '(' to '9', as signed bytes, so that those from 0x80 on are below.
+    const __m128i range = _mm_and_si128(_mm_cmpgt_epi8(bytes, _mm_set1_epi8('(' - 1)),
+                                        _mm_cmplt_epi8(bytes, _mm_set1_epi8('9' + 1)));
+    const __m128i plain =
+        _mm_or_si128(_mm_andnot_si128(_mm_or_si128(is('-'), is('/')), range), is(' '));
+    const unsigned other = static_cast<unsigned>(_mm_movemask_epi8(plain)) ^ 0xFFFFu;
+    if (other != 0) {
+      at += std::countr_zero(other);
+      break;
+    }
+    at += 16;
+  }
+#endif
+  while (at != end && kPlain[static_cast<uint8_t>(*at)]) ++at;
+  return at;
+}
+
+/// The first of two bytes; `end` if there is none.
+const char* find_either(const char* at, const char* end, char a, char b) {
+#ifdef __SSE2__
+  while (end - at >= 16) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
+    const __m128i found = _mm_or_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8(a)),
+                                       _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b)));
+    const auto mask = static_cast<unsigned>(_mm_movemask_epi8(found));
+    if (mask != 0) return at + std::countr_zero(mask);
+    at += 16;
+  }
+#endif
+  while (at != end && *at != a && *at != b) ++at;
+  return at;
+}
+
+std::string_view between(const char* from, const char* to) {
+  return {from, static_cast<std::size_t>(to - from)};
+}
+
+/// Behind the next "*/"; nullptr if there is none.
+const char* comment_end(const char* from, const char* end) {
+  const auto found = between(from, end).find("*/");
+  return found == std::string_view::npos ? nullptr : from + found + 2;
+}
+
+/// Length of the UTF-8 character at `at`; 0 if it is none.
+std::size_t utf8_character(const char* at, const char* end) {
+  const auto first = static_cast<uint8_t>(*at);
+  if (first < 0x80) return 1;
+  const std::size_t size = first < 0xC2   ? 0
+                           : first < 0xE0 ? 2
+                           : first < 0xF0 ? 3
+                           : first < 0xF5 ? 4
+                                          : 0;
+  if (size == 0 || static_cast<std::size_t>(end - at) < size) return 0;
+  for (std::size_t i = 1; i < size; ++i)
+    if ((static_cast<uint8_t>(at[i]) & 0xC0) != 0x80) return 0;
+  return size;
+}
+
+/// Whether two bytes are one character, in the character sets where that decides about borders.
+/// Source: ismbchar_*() in MariaDB strings/ctype-{gbk,big5,sjis,cp932}.c, MySQL ctype-gb18030.cc.
+/// (Characters of four bytes in gb18030 end in digits: read as single bytes they do no harm.)
+bool is_pair(Charset charset, uint8_t first, uint8_t second) {
+  switch (charset) {
+    case Charset::Gbk:
+    case Charset::Gb18030:
+      return first >= 0x81 && first <= 0xFE && second >= 0x40 && second <= 0xFE && second != 0x7F;
+    case Charset::Big5:
+      return first >= 0xA1 && first <= 0xF9 &&
+             ((second >= 0x40 && second <= 0x7E) || (second >= 0xA1 && second <= 0xFE));
+    case Charset::Sjis:
+      return ((first >= 0x81 && first <= 0x9F) || (first >= 0xE0 && first <= 0xFC)) &&
+             second >= 0x40 && second <= 0xFC && second != 0x7F;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+bool Token::is(std::string_view upper) const {
+  return kind == Kind::Word && equal_ignoring_case(text, upper);
+}
+
+Name Token::name() const {
+  std::string_view inner = text;
+  if (kind == Kind::UserVariable) inner.remove_prefix(1);
+  if (inner.size() >= 2) {
+    const char quote = inner.front();
+    if ((quote == '`' || quote == '"' || quote == '\'') && inner.back() == quote)
+      return {inner.substr(1, inner.size() - 2), quote};
+  }
+  return {inner, 0};
+}
+
+Lexer::Lexer(std::string_view text, const Mode& mode)
+    : begin_(text.data()),
+      at_(begin_),
+      end_(begin_ + text.size()),
+      plain_from_(begin_),
+      mode_(mode),
+      multibyte_(mode.charset >= Charset::Gbk) {}
+
+void Lexer::be_in_doubt(Reason reason, const char* where, bool borders) {
+  if (doubt_.reason == Reason::Read || (borders && !doubt_.borders))
+    doubt_ = {reason, static_cast<std::size_t>(where - begin_), borders};
+}
+
+// --- blanks and comments
+
+void Lexer::skip_blanks() {
+  for (; at_ != end_; blank_ = true) {
+    switch (*at_) {
+      case ' ':
+      case '\t':
+      case '\n':
+      case '\v':
+      case '\f':
+      case '\r':
+        ++at_;
+        continue;
+      case '#':
+        line_comment();
+        continue;
+      case '-':
+        if (peek(1) != '-') return;
+        if (mode_.charset == Charset::SingleByte && peek(2) >= 0x80)
+          be_in_doubt(Reason::CharacterSet, at_);  // 0xA0 is a blank in latin1
+        if (!is_control(peek(2)) && peek(2) != ' ') return;
+        line_comment();
+        continue;
+      case '/':
+        if (peek(1) != '*') return;
+        block_comment();
+        continue;
+      case '*':
+        if (!in_code_ || peek(1) != '/') return;
+        in_code_ = false;
+        at_ += 2;
+        continue;
+      default:
+        return;
+    }
+  }
+}
+
+void Lexer::line_comment() {
+  const void* newline = std::memchr(at_, '\n', left());
+  const char* to = newline != nullptr ? static_cast<const char*>(newline) : end_;
+  const auto text = between(at_, to);
+  // The server's comment ends at a NUL too.
+  if (text.find('\0') != text.npos) be_in_doubt(Reason::NotUnderstood, at_);
+  if (hint_.to == Hint::To::None) hint_ = parse_hint(text.substr(*at_ == '#' ? 1 : 2));
+  at_ = newline != nullptr ? to + 1 : end_;
+}
+
+void Lexer::block_comment() {
+  if (peek(2) == '!') return executable_comment(false);
+  if (peek(2) == 'M' && peek(3) == '!') return executable_comment(true);
+  if (peek(2) == '+') return optimizer_hint();
+  plain_comment();
+}
+
+void Lexer::plain_comment() {
+  const char* to = comment_end(at_ + 2, end_);
+  if (to == nullptr) {
+    be_in_doubt(Reason::NotUnderstood, at_);
+    at_ = end_;
+    return;
+  }
+  if (hint_.to == Hint::To::None) hint_ = parse_hint(between(at_ + 2, to - 2));
+  at_ = to;
+}
+
+/// Servers without optimizer hints see a comment. The others read what is in quotes as quoted, so
+/// that the hint may end elsewhere than the comment.
+void Lexer::optimizer_hint() {
+  const char* from = at_;
+  plain_comment();
+  const auto text = between(from, at_);
+  if (text.find_first_of("'\"`") != text.npos) be_in_doubt(Reason::OptimizerHint, from);
+  for (auto v = text.find_first_of("vV"); v != text.npos; v = text.find_first_of("vV", v + 1))
+    if (v >= 4 && equal_ignoring_case(text.substr(v - 4, 7), "SET_VAR"))
+      be_in_doubt(Reason::OptimizerHint, from, false);
+}
+
+/// MariaDB reads five or six digits as the version that the text is for, and takes 50700 to 99999
+/// for versions of MySQL that it doesn't follow (99997 means Galera). MySQL reads five digits; its
+/// newer releases six.
+void Lexer::executable_comment(bool maria) {
+  const char* from = at_;
+  if (maria && mode_.flavour == Flavour::Mysql) return plain_comment();
+  if (in_code_) be_in_doubt(Reason::ExecutableComment, from);
+  at_ += maria ? 4 : 3;
+  std::size_t digits = 0;
+  uint32_t version = 0;
+  while (digits < 6 && peek(digits) >= '0' && peek(digits) <= '9')
+    version = version * 10 + (peek(digits++) - '0');
+  if (digits < 5) {  // for all versions; too short a number is part of the text
+    in_code_ = true;
+    return;
+  }
+  const char* body = at_ + digits;
+  const bool mariadb = mode_.flavour == Flavour::Mariadb;
+  const bool of_mysql = mariadb && !maria && version >= 50700 && version <= 99999;
+  const bool unclear = (mariadb && !maria && version == 99997) || (!mariadb && digits == 6);
+  if (!of_mysql && !unclear && version <= mode_.version) {
+    at_ = body;
+    in_code_ = true;
+    return;
+  }
+  // A server newer than the oldest one might execute it.
+  if (!of_mysql || unclear) be_in_doubt(Reason::ExecutableComment, from);
+  skip_executable(body, 1);
+}
+
+/// What a server doesn't execute may have one level of comments inside.
+void Lexer::skip_executable(const char* body, int nesting) {
+  for (const char* at = body; at != end_;) {
+    at = find_either(at, end_, '*', '/');
+    if (end_ - at < 2) break;
+    if (at[0] == '*' && at[1] == '/') {
+      at_ = at + 2;
+      return;
+    }
+    if (nesting > 0 && at[0] == '/' && at[1] == '*') {
+      const char* inner = comment_end(at + 2, end_);
+      if (inner == nullptr) break;
+      at = inner;
+    } else {
+      ++at;
+    }
+  }
+  be_in_doubt(Reason::NotUnderstood, body);
+  at_ = end_;
+}
+
+bool Lexer::at(char c) {
+  if (dot_next_) return c == '.';
+  skip_blanks();
+  return at_ != end_ && *at_ == c;
+}
+
+bool Lexer::at_assign() {
+  return at(':') && peek(1) == '=';
+}
+
+void Lexer::skip_plain() {
+  if (dot_next_ || in_code_ || at_ < plain_from_) return;
+  const char* from = at_;
+  at_ = plain_end(from, end_);
+  if (at_ == from) return;
+  const char* significant = at_;
+  while (significant != from && byte_class(significant[-1]) == Byte::Blank) --significant;
+  blank_ = significant != at_ || (significant == from && blank_);
+  if (significant != from) last_ = significant[-1];
+  if (at_ == end_ || !is_word(*at_) || !(is_digit(at_[-1]) || at_[-1] == '.')) return;
+  // A word that begins with digits, or a number that ends in letters: read again what they are,
+  // once.
+  plain_from_ = at_;
+  while (at_ != from && (is_digit(at_[-1]) || at_[-1] == '.')) --at_;
+  significant = at_;
+  while (significant != from && byte_class(significant[-1]) == Byte::Blank) --significant;
+  blank_ = significant != at_;
+  if (significant != from) last_ = significant[-1];
+}
+
+// --- tokens
+
+Token Lexer::take(Kind kind, const char* to, Token token) {
+  token.kind = kind;
+  token.text = between(at_, to);
+  at_ = to;
+  last_ = to[-1];
+  return token;
+}
+
+Token Lexer::next() {
+  skip_blanks();
+  Token token;
+  token.before = last_;
+  token.spaced = blank_;
+  token.at = offset();
+  blank_ = false;
+  if (at_ == end_) {
+    if (in_code_) be_in_doubt(Reason::NotUnderstood, at_);
+    return token;
+  }
+  if (name_next_) {
+    name_next_ = false;
+    return word(token, Kind::Name);
+  }
+  if (dot_next_) {
+    dot_next_ = false;
+    name_next_ = true;
+    return take(Kind::Symbol, at_ + 1, token);
+  }
+  switch (byte_class(*at_)) {
+    case Byte::Letter:
+      return word(token, Kind::Word);
+    case Byte::Prefix:
+      return peek(1) == '\'' ? prefixed(token) : word(token, Kind::Word);
+    case Byte::Digit:
+      return number(token);
+    case Byte::Quote:
+      return take(Kind::String, string_end(at_ + 1, '\''), token);
+    case Byte::DoubleQuote:
+      if (!mode_.ansi_quotes) return take(Kind::String, string_end(at_ + 1, '"'), token);
+      return take(Kind::Quoted, quoted_end(at_ + 1, '"'), token);
+    case Byte::Backtick:
+      return take(Kind::Quoted, quoted_end(at_ + 1, '`'), token);
+    case Byte::Dot:
+      return dot(token);
+    case Byte::At:
+      return variable(token);
+    case Byte::Colon:
+      return peek(1) == '=' ? take(Kind::Assign, at_ + 2, token)
+                            : take(Kind::Symbol, at_ + 1, token);
+    default:
+      return odd(token);
+  }
+}
+
+Token Lexer::odd(Token token) {
+  switch (byte_class(*at_)) {
+    case Byte::Semicolon:
+      // The rest is a text of its own to the server, outside of any comment.
+      if (in_code_) be_in_doubt(Reason::ExecutableComment, at_);
+      token = take(Kind::Semicolon, at_ + 1, token);
+      last_ = 0;
+      return token;
+    case Byte::Backslash:
+      return backslash(token);
+    case Byte::Nul:
+      be_in_doubt(Reason::NotUnderstood, at_);
+      [[fallthrough]];
+    default:
+      return take(Kind::Symbol, at_ + 1, token);
+  }
+}
+
+Token Lexer::word(Token token, Kind kind) {
+  if (*at_ == '$' && mode_.flavour == Flavour::Mysql)
+    be_in_doubt(Reason::NotUnderstood, at_);  // MySQL 9 has strings in $$ or $tag$
+  token = take(kind, word_end(at_), token);
+  dot_next_ = at_ != end_ && *at_ == '.' && left() > 1 && is_word(at_[1]);
+  return token;
+}
+
+const char* Lexer::word_end(const char* at) {
+  while (at != end_) {
+    if (is_high(*at)) {
+      if (mode_.charset == Charset::SingleByte) be_in_doubt(Reason::CharacterSet, at);
+      at += multibyte_ ? character(at) : 1;
+    } else if (is_word(*at)) {
+      ++at;
+    } else {
+      break;
+    }
+  }
+  return at;
+}
+
+/// Length of the character at `at`, in a character set where it may be two.
+std::size_t Lexer::character(const char* at) const {
+  return end_ - at >= 2 &&
+                 is_pair(mode_.charset, static_cast<uint8_t>(at[0]), static_cast<uint8_t>(at[1]))
+             ? 2
+             : 1;
+}
+
+/// A number, or a word that begins with digits. "1e5for" is a number and a word, "1for" one word.
+Token Lexer::number(Token token) {
+  const char* at = at_;
+  const auto byte = [this](const char* where) {
+    return where != end_ ? static_cast<unsigned char>(*where) : static_cast<unsigned char>(0);
+  };
+  if (*at == '0' && (peek(1) == 'x' || peek(1) == 'b')) {
+    const bool hex = peek(1) == 'x';
+    at += 2;
+    while (hex ? is_hex_digit(byte(at)) : byte(at) == '0' || byte(at) == '1') ++at;
+    if (at - at_ >= 3 && !is_word(static_cast<char>(byte(at))))
+      return take(Kind::Number, at, token);
+    return word(token, Kind::Word);
+  }
+  while (is_digit(static_cast<char>(byte(at)))) ++at;
+  if (byte(at) == '.') return real(token, at);
+  if (!is_word(static_cast<char>(byte(at)))) return take(Kind::Number, at, token);
+  if (byte(at) == 'e' || byte(at) == 'E') {
+    const char* exponent = at + 1;
+    if (byte(exponent) == '+' || byte(exponent) == '-') ++exponent;
+    if (is_digit(static_cast<char>(byte(exponent)))) {
+      while (is_digit(static_cast<char>(byte(exponent)))) ++exponent;
+      return take(Kind::Number, exponent, token);
+    }
+  }
+  return word(token, Kind::Word);
+}
+
+/// A number with a point at `dot`.
+Token Lexer::real(Token token, const char* dot) {
+  const char* at = dot + 1;
+  while (at != end_ && is_digit(*at)) ++at;
+  if (at != end_ && (*at == 'e' || *at == 'E')) {
+    const char* exponent = at + 1;
+    if (exponent != end_ && (*exponent == '+' || *exponent == '-')) ++exponent;
+    if (exponent == end_ || !is_digit(*exponent)) {
+      be_in_doubt(Reason::NotUnderstood, at_);  // an error to the server
+      return take(Kind::Number, exponent, token);
+    }
+    while (exponent != end_ && is_digit(*exponent)) ++exponent;
+    at = exponent;
+  }
+  return take(Kind::Number, at, token);
+}
+
+Token Lexer::dot(Token token) {
+  if (is_digit(static_cast<char>(peek(1)))) return real(token, at_);
+  token = take(Kind::Symbol, at_ + 1, token);
+  name_next_ = at_ != end_ && is_word(*at_);
+  return token;
+}
+
+const char* Lexer::variable_end(const char* at) {
+  if (at == end_) return at;
+  if (*at == '`' || (*at == '"' && mode_.ansi_quotes)) return quoted_end(at + 1, *at);
+  if (*at == '\'' || *at == '"') return string_end(at + 1, *at);
+  while (at != end_ && (is_word(*at) || *at == '.')) {
+    if (is_high(*at) && mode_.charset == Charset::SingleByte) be_in_doubt(Reason::CharacterSet, at);
+    if (is_high(*at) && multibyte_) be_in_doubt(Reason::CharacterSet, at);
+    ++at;
+  }
+  return at;
+}
+
+Token Lexer::variable(Token token) {
+  if (peek(1) != '@') return take(Kind::UserVariable, variable_end(at_ + 1), token);
+  const char* at = at_ + 2;
+  const auto part = [this](const char* from) {
+    return from != end_ && *from == '`' ? quoted_end(from + 1, '`') : word_end(from);
+  };
+  at = part(at);
+  while (end_ - at >= 2 && *at == '.' && (at[1] == '`' || is_word(at[1]))) at = part(at + 1);
+  return take(Kind::SystemVariable, at, token);
+}
+
+Token Lexer::backslash(Token token) {
+  if (peek(1) == 'N') return take(Kind::Symbol, at_ + 2, token);  // NULL
+  be_in_doubt(Reason::NotUnderstood, at_);
+  return take(Kind::Symbol, at_ + 1, token);
+}
+
+/// N'...', b'...', x'...': in the last two the server looks for digits only.
+Token Lexer::prefixed(Token token) {
+  if (*at_ == 'n' || *at_ == 'N') return take(Kind::String, string_end(at_ + 2, '\''), token);
+  const bool hex = *at_ == 'x' || *at_ == 'X';
+  const char* at = at_ + 2;
+  while (at != end_ &&
+         (hex ? is_hex_digit(static_cast<unsigned char>(*at)) : *at == '0' || *at == '1'))
+    ++at;
+  if (at != end_ && *at == '\'') return take(Kind::String, at + 1, token);
+  be_in_doubt(Reason::NotUnderstood, at_);
+  return take(Kind::String, at, token);
+}
+
+/// `from` is behind the opening quote, the result behind the closing one.
+const char* Lexer::string_end(const char* from, char quote) {
+  if (multibyte_) return string_end_multibyte(from, quote);
+  const char escape = mode_.no_backslash_escapes ? quote : '\\';
+  for (const char* at = find_either(from, end_, quote, escape); at != end_;
+       at = find_either(at, end_, quote, escape)) {
+    if (*at == quote) {
+      if (end_ - at < 2 || at[1] != quote) return at + 1;
+    } else if (end_ - at < 2) {
+      break;
+    }
+    at += 2;
+  }
+  be_in_doubt(Reason::NotUnderstood, from - 1);
+  return end_;
+}
+
+/// A backslash makes only the next byte literal, even if that begins a character.
+const char* Lexer::string_end_multibyte(const char* from, char quote) {
+  for (const char* at = from; at != end_;) {
+    if (is_high(*at)) {
+      at += character(at);
+    } else if (*at == '\\' && !mode_.no_backslash_escapes) {
+      at += end_ - at >= 2 ? 2 : 1;
+    } else if (*at != quote) {
+      ++at;
+    } else if (end_ - at >= 2 && at[1] == quote) {
+      at += 2;
+    } else {
+      return at + 1;
+    }
+  }
+  be_in_doubt(Reason::NotUnderstood, from - 1);
+  return end_;
+}
+
+/// Servers differ in how many bytes they skip for a broken character in here, so that is a doubt.
+const char* Lexer::quoted_end(const char* from, char quote) {
+  for (const char* at = from; at != end_;) {
+    if (is_high(*at) && mode_.charset != Charset::SingleByte) {
+      const auto size = multibyte_ ? character(at) : utf8_character(at, end_);
+      const bool kana = mode_.charset == Charset::Sjis && static_cast<uint8_t>(*at) >= 0xA1 &&
+                        static_cast<uint8_t>(*at) <= 0xDF;  // characters of one byte
+      if (size == 0 || (multibyte_ && size == 1 && !kana)) be_in_doubt(Reason::CharacterSet, at);
+      at += size == 0 ? 1 : size;
+    } else if (*at == '\0') {
+      be_in_doubt(Reason::NotUnderstood, at);
+      ++at;
+    } else if (*at != quote) {
+      ++at;
+    } else if (end_ - at >= 2 && at[1] == quote) {
+      at += 2;
+    } else {
+      return at + 1;
+    }
+  }
+  be_in_doubt(Reason::NotUnderstood, from - 1);
+  return end_;
+}
+
+}  // namespace sluice::sql

@@ -1,0 +1,124 @@
+// Text into tokens, by the rules of the servers' own lexer where borders depend on them: quotes,
+// comments, executable comments, numbers that run into words, multi-byte characters.
+// Source: MariaDB sql/sql_lex.cc, Lex_input_stream::lex_one_token().
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "worker/sql/mode.h"
+#include "worker/sql/statement.h"
+
+namespace sluice::sql {
+
+struct Token {
+  enum class Kind : uint8_t {
+    End,
+    Word,            ///< an identifier without quotes, or a keyword
+    Name,            ///< the same right behind a dot: never a keyword
+    Quoted,          ///< an identifier in its quotes
+    String,          ///< with its quotes, and N, x or b in front
+    Number,          ///< without a sign
+    UserVariable,    ///< with its @
+    SystemVariable,  ///< with its @@, and all of @@global.name
+    Assign,          ///< :=
+    Semicolon,
+    Symbol,  ///< any other single byte
+  };
+  Kind kind = Kind::End;
+  char before = 0;      ///< last byte of the token before; 0 at the start of a statement
+  bool spaced = false;  ///< blanks or comments stand between that and this
+  std::size_t at = 0;   ///< offset in the text
+  std::string_view text;
+
+  bool symbol(char c) const { return kind == Kind::Symbol && text.front() == c; }
+  bool ends() const { return kind == Kind::End || kind == Kind::Semicolon; }
+  bool identifier() const {
+    return kind == Kind::Word || kind == Kind::Name || kind == Kind::Quoted;
+  }
+  /// A word without quotes, compared without regard to case; `upper` is in capitals.
+  bool is(std::string_view upper) const;
+  /// Of an identifier, a user variable, or a string that stands for a name.
+  Name name() const;
+};
+
+/// What makes the reading of a text uncertain.
+struct Doubt {
+  Reason reason = Reason::Read;  ///< Read: none
+  std::size_t at = 0;
+  bool borders = false;  ///< of tokens, so that anything may hide in the text
+};
+
+class Lexer {
+ public:
+  Lexer(std::string_view text, const Mode& mode);
+
+  Token next();
+  /// Passes over blanks, numbers and punctuation that say nothing by themselves. What next() then
+  /// gives is what it would have given later anyway, with the same `before`.
+  void skip_plain();
+  /// Passes over blanks and comments. Whether `c` comes next.
+  bool at(char c);
+  /// The same for ":=".
+  bool at_assign();
+  /// No blanks were passed since the last token.
+  bool adjacent() const { return !blank_; }
+
+  std::size_t offset() const { return static_cast<std::size_t>(at_ - begin_); }
+  std::string_view text() const { return {begin_, static_cast<std::size_t>(end_ - begin_)}; }
+  /// Within an executable comment.
+  bool in_code() const { return in_code_; }
+  const Doubt& doubt() const { return doubt_; }
+  /// The first hint so far.
+  const Hint& hint() const { return hint_; }
+
+ private:
+  std::size_t left() const { return static_cast<std::size_t>(end_ - at_); }
+  /// The byte `n` ahead; 0 behind the end.
+  unsigned char peek(std::size_t n) const {
+    return n < left() ? static_cast<unsigned char>(at_[n]) : 0;
+  }
+  void be_in_doubt(Reason reason, const char* where, bool borders = true);
+
+  void skip_blanks();
+  void line_comment();
+  void block_comment();
+  void plain_comment();
+  void optimizer_hint();
+  void executable_comment(bool maria);
+  void skip_executable(const char* body, int nesting);
+
+  Token take(Token::Kind kind, const char* to, Token token);
+  Token word(Token token, Token::Kind kind);
+  Token number(Token token);
+  Token real(Token token, const char* dot);
+  Token dot(Token token);
+  Token variable(Token token);
+  Token backslash(Token token);
+  Token prefixed(Token token);
+  Token odd(Token token);
+
+  const char* word_end(const char* from);
+  const char* string_end(const char* from, char quote);
+  const char* string_end_multibyte(const char* from, char quote);
+  const char* quoted_end(const char* from, char quote);
+  const char* variable_end(const char* from);
+  std::size_t character(const char* at) const;
+
+  const char* begin_;
+  const char* at_;
+  const char* end_;
+  const char* plain_from_;  ///< skip_plain() does nothing before this
+  Mode mode_;
+  bool multibyte_;  ///< a character's second byte may be ASCII
+  bool in_code_ = false;
+  bool blank_ = false;
+  bool dot_next_ = false;   ///< the dot at at_ joins two names
+  bool name_next_ = false;  ///< what is at at_ is a name, behind such a dot
+  char last_ = 0;
+  Doubt doubt_;
+  Hint hint_;
+};
+
+}  // namespace sluice::sql
