@@ -5,6 +5,7 @@
 
 #include <array>
 
+#include "tests/support/eventually.h"
 #include "tests/support/sluice.h"
 #include "tests/support/test_error.h"
 #include "tests/support/topologies.h"
@@ -59,6 +60,11 @@ class Split : public testing::Test {
         "CREATE TABLE test.who (name VARCHAR(20)); INSERT INTO test.who VALUES ('primary')");
     pair_.replica.catch_up_with(pair_.primary);
     pair_.replica.exec("SET sql_log_bin = 0; UPDATE test.who SET name = 'replica'");
+    EXPECT_TRUE(eventually(10s, [&] {
+      for (const auto& server : sluice_.ctl_json({"list", "servers"}))
+        if (server.at("role") == "replica") return true;
+      return false;
+    }));
   }
   SluiceConfig shop() {
     SluiceConfig config;
@@ -112,7 +118,8 @@ TEST_F(Split, SettingsReachTheReplica) {
 TEST_F(Split, TheReplicaRefusesAndThePrimaryIsAsked) {
   auto client = sluice_.connect("shop");
   EXPECT_EQ(who(client), "replica");
-  for (auto* server : pair_.servers()) server->exec("SET GLOBAL log_bin_trust_function_creators = 1");
+  for (auto* server : pair_.servers())
+    server->exec("SET GLOBAL log_bin_trust_function_creators = 1");
   client.exec(
       "CREATE FUNCTION test.f() RETURNS INT MODIFIES SQL DATA BEGIN INSERT INTO test.who VALUES "
       "('f'); RETURN 7; END");

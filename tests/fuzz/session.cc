@@ -102,7 +102,7 @@ class Fuzzed {
         on_order_to_end(state_, w, {1053, "08S01", "ends"}, world_.now_ns + 1000, actions_);
         break;
       case 7:
-        on_connect_failed(state_, w, "refused", actions_);
+        on_connect_failed(state_, w, Side::server, "refused", actions_);
         break;
       case 8:
         on_accounts(state_, w, actions_);
@@ -234,7 +234,7 @@ class Fuzzed {
         waiting.insert(waiting.end(), action.bytes.begin(), action.bytes.end());
       }
       if (action.kind == Action::Kind::connect && input_.ConsumeBool())
-        on_connect_failed(state_, world_.surroundings(), "refused", actions_);
+        on_connect_failed(state_, world_.surroundings(), Side::server, "refused", actions_);
       if (action.kind == Action::Kind::close) {
         unsent(state_, action.side) = {};
         (action.side == Side::client ? client_shakes_ : server_shakes_) = false;

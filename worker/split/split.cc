@@ -60,7 +60,10 @@ void begin(SessionState& s, const Surroundings& w, Actions& out) {
 
 void on_view(SessionState& s, const Surroundings& w, Actions& out) {
   auto& split = *s.split;
-  if (split.reader_link.step == Step::none) return;
+  if (split.reader_link.step == Step::none) {
+    split.reader_after_ns = 0;  // a replica may have come
+    return;
+  }
   const bool busy = split.at == Side::reader && s.conversation.expect != mysql::Expect::nothing;
   const auto server = std::ranges::find_if(
       w.servers, [&](const ServerView& view) { return view.state->name == split.reader.server; });

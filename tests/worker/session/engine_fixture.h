@@ -152,7 +152,9 @@ class EngineTest : public testing::Test {
     event([&](Actions& out) { on_accounts(s, world.surroundings(), out); });
   }
   void failed(std::string why) {
-    event([&](Actions& out) { on_connect_failed(s, world.surroundings(), std::move(why), out); });
+    event([&](Actions& out) {
+      on_connect_failed(s, world.surroundings(), Side::server, std::move(why), out);
+    });
   }
   void secured(Side side) {
     event([&](Actions& out) {

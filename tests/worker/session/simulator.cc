@@ -367,7 +367,8 @@ void Simulator::connect() {
   const bool first = ++connects_ == 1;
   if (first && plan_.trouble == Trouble::connect_fails) {
     ++server_closes_;  // never open
-    return on_connect_failed(state_, world_.surroundings(), "Connection refused", actions_);
+    return on_connect_failed(state_, world_.surroundings(), Side::server, "Connection refused",
+                             actions_);
   }
   server.connected = server.present = true;
   server.silent = first && plan_.trouble == Trouble::connect_hangs;
