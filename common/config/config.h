@@ -24,6 +24,11 @@ enum class TlsMode : uint8_t { off, preferred, required };
 enum class TlsVerify : uint8_t { none, ca, identity };
 enum class IdentityMode : uint8_t { outgoing, as_connected };
 enum class AccountMismatch : uint8_t { refuse, allow };
+/// Whose writes a read on a replica has to see.
+enum class CausalReads : uint8_t {
+  off,      ///< none: it may be behind
+  session,  ///< those of its own session
+};
 enum class ClearPasswords : uint8_t { encrypted, anywhere };
 enum class LogTarget : uint8_t { syslog, stderr_, file };
 enum class Sandbox : uint8_t { best_effort, require, off };
@@ -123,13 +128,15 @@ struct Service {
   Tls tls;
   ClearPasswords clear_passwords =
       ClearPasswords::encrypted;  ///< plugins that send a password as it is, over TCP
+  CausalReads causal_reads = CausalReads::session;  ///< router "read-write-split"
+  uint32_t causal_reads_timeout_ms = 1000;          ///< how long a replica may take to catch up
   static auto fields(auto& m) {
-    return std::tuple(tag<1>(m.name), tag<2>(m.cluster), tag<3>(m.router), tag<4>(m.listen),
-                      tag<5>(m.target), tag<6>(m.fallback), tag<7>(m.identity),
-                      tag<8>(m.account_mismatch), tag<9>(m.max_connections),
-                      tag<10>(m.login_timeout_ms), tag<11>(m.socket_mode),
-                      tag<12>(m.proxy_protocol_from), tag<13>(m.tls), tag<14>(m.clear_passwords),
-                      tag<15>(m.max_failed_logins));
+    return std::tuple(
+        tag<1>(m.name), tag<2>(m.cluster), tag<3>(m.router), tag<4>(m.listen), tag<5>(m.target),
+        tag<6>(m.fallback), tag<7>(m.identity), tag<8>(m.account_mismatch),
+        tag<9>(m.max_connections), tag<10>(m.login_timeout_ms), tag<11>(m.socket_mode),
+        tag<12>(m.proxy_protocol_from), tag<13>(m.tls), tag<14>(m.clear_passwords),
+        tag<15>(m.max_failed_logins), tag<16>(m.causal_reads), tag<17>(m.causal_reads_timeout_ms));
   }
   bool operator==(const Service&) const = default;
 };
@@ -195,6 +202,8 @@ template <>
 inline constexpr auto kEnumNames<config::IdentityMode> = names("outgoing", "as-connected");
 template <>
 inline constexpr auto kEnumNames<config::AccountMismatch> = names("refuse", "allow");
+template <>
+inline constexpr auto kEnumNames<config::CausalReads> = names("off", "session");
 template <>
 inline constexpr auto kEnumNames<config::ClearPasswords> = names("encrypted", "anywhere");
 template <>

@@ -21,6 +21,7 @@ enum Capability : uint64_t {
   kProtocol41 = 1ULL << 9,
   kSsl = 1ULL << 11,
   kSecureConnection = 1ULL << 15,
+  kMultiStatements = 1ULL << 16,
   kPluginAuth = 1ULL << 19,
   kConnectAttrs = 1ULL << 20,
   kPluginAuthLenenc = 1ULL << 21,

@@ -215,6 +215,12 @@ constexpr Key kSchema[] = {
         "the address by which clients on this host are judged"),
     row("service.*", "account_mismatch", Type::choice, at<&Service::account_mismatch>, "refuse",
         "a login for which the server would pick another account"),
+    row("service.*", "causal_reads", Type::choice, at<&Service::causal_reads>, "session",
+        "whose writes a read on a replica sees (router read-write-split)"),
+    row("service.*", "causal_reads_timeout", Type::duration,
+        at<&Service::causal_reads_timeout_ms>, "1s",
+        "how long a replica may take to catch up before the primary is asked")
+        .between(1ms, 1h),
     row("service.*", "max_connections", Type::integer, at<&Service::max_connections>, "0",
         "client connections at a time; 0 is no limit").between(0, 10'000'000),
     row("service.*", "login_timeout", Type::duration, at<&Service::login_timeout_ms>, "10s",

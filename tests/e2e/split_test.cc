@@ -100,6 +100,20 @@ TEST_F(Split, TransactionsStayOnThePrimary) {
   EXPECT_EQ(who(client), "replica");
 }
 
+TEST_F(Split, ReadsSeeTheSessionsWrites) {
+  auto client = sluice_.connect("shop");
+  EXPECT_EQ(who(client), "replica");
+  client.exec("CREATE TABLE test.t (a INT)");
+  for (int i = 1; i <= 50; ++i) {
+    client.exec("INSERT INTO test.t VALUES (1)");
+    EXPECT_EQ(client.value("SELECT COUNT(*) FROM test.t"), std::to_string(i));
+  }
+  EXPECT_EQ(who(client), "replica");
+  pair_.replica.exec("STOP SLAVE");
+  client.exec("INSERT INTO test.t VALUES (1)");
+  EXPECT_EQ(client.value("SELECT COUNT(*) FROM test.t"), "51") << "the primary is asked";
+}
+
 TEST_F(Split, SettingsReachTheReplica) {
   auto client = sluice_.connect("shop");
   EXPECT_EQ(who(client), "replica");

@@ -82,6 +82,7 @@ mysql::Command command_of(Errand errand) {
   switch (errand) {
     case Errand::track:
     case Errand::settings:
+    case Errand::catch_up:
       return mysql::Command::query;
     case Errand::database:
       return mysql::Command::init_db;
@@ -100,11 +101,33 @@ void note_prepared_there(Split& split, ByteSpan bytes) {
   statement->reader_has_types = false;
 }
 
+/// Whether the one value in the answer to Errand::catch_up says that the replica has caught up.
+bool has_caught_up(ByteSpan answer) {
+  for (auto packet = first_packet(answer); packet; packet = first_packet(answer)) {
+    if (as_text(packet->payload) ==
+        "\x01"
+        "0")
+      return true;  // the row
+    answer = answer.subspan(packet->size);
+  }
+  return false;
+}
+
 /// The answer to an errand is over. False if the connection is of no use any more.
 bool errand_done(SessionState& s, Side side, Actions& out) {
   auto& from = link(s, side);
   const auto errand = from.errands.front();
   from.errands.erase(from.errands.begin());
+  if (errand == Errand::catch_up) {
+    auto& split = *s.split;
+    const bool caught_up = from.own.error == 0 && has_caught_up(from.answer);
+    from.answer = {};
+    if (!caught_up) {
+      --from.written_version;  // not yet
+      split.only_home = true;
+    }
+    return true;
+  }
   if (from.own.error == 0) return true;
   if (errand == Errand::prepare) {  // home will say why
     for (auto& statement : s.split->statements)
@@ -132,6 +155,9 @@ std::size_t errand_bytes(SessionState& s, const Surroundings& w, Side side, Byte
     note_prepared_there(*s.split, bytes);
   const auto walk = from.own.walk(bytes);
   auto taken = walk.taken;
+  if (errand == Errand::catch_up)
+    from.answer.insert(from.answer.end(), bytes.begin(),
+                       bytes.begin() + static_cast<std::ptrdiff_t>(taken));
   if (walk.why == Walk::Why::session_state) {
     const auto packet = first_packet(bytes.subspan(taken))->size;
     if (side == Side::server) note_changes(*s.split, bytes.subspan(taken, packet));
@@ -143,7 +169,7 @@ std::size_t errand_bytes(SessionState& s, const Surroundings& w, Side side, Byte
     on_reader_failed(s, w, "an errand was refused", out);
     return bytes.size();
   }
-  if (errand == Errand::prepare) {
+  if (errand == Errand::prepare || errand == Errand::catch_up) {
     s.split->waiting = false;
     go_on(s, w, out);
   }

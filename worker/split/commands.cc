@@ -1,4 +1,6 @@
 // The client's commands, one at a time: where each runs, and what has to be sent ahead of it.
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "common/mysql/packets.h"
@@ -67,6 +69,26 @@ void bring_up_to_date(SessionState& s, Actions& out) {
   }
 }
 
+/// What the session has written must be there before it reads. True if that is so; else the command
+/// waits for the replica to catch up.
+bool caught_up(SessionState& s, const Surroundings& w, Actions& out) {
+  auto& split = *s.split;
+  auto& reader = split.reader_link;
+  if (w.service.causal_reads == config::CausalReads::off ||
+      reader.written_version == split.written_version)
+    return true;
+  reader.written_version = split.written_version;
+  run_errand(s, Side::reader, Errand::catch_up, Command::query,
+             fmt::format("SELECT {}('{}', {}.{:03})",
+                         split.mode.flavour == sql::Flavour::Mysql ? "WAIT_FOR_EXECUTED_GTID_SET"
+                                                                   : "MASTER_GTID_WAIT",
+                         split.written, w.service.causal_reads_timeout_ms / 1000,
+                         w.service.causal_reads_timeout_ms % 1000),
+             out);
+  split.waiting = true;
+  return false;
+}
+
 /// A read; false if it has to wait.
 bool run_read(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out) {
   switch (reader_ready(s, w, out)) {
@@ -80,6 +102,7 @@ bool run_read(SessionState& s, const Surroundings& w, ByteSpan command, Actions&
       break;
   }
   bring_up_to_date(s, out);
+  if (!caught_up(s, w, out)) return false;
   s.split->command.assign(command.begin(), command.end());
   run_on(s, Side::reader, command, out);
   return true;
@@ -167,6 +190,7 @@ bool run_execute(SessionState& s, const Surroundings& w, ByteSpan command, Actio
       break;
   }
   bring_up_to_date(s, out);
+  if (!caught_up(s, w, out)) return false;
   if (statement->reader_id == 0) {  // its answer brings the id, which the execution needs
     split.reader_link.preparing = statement->id;
     run_errand(s, Side::reader, Errand::prepare, Command::stmt_prepare, statement->text, out);

@@ -13,13 +13,12 @@ namespace sluice::worker::split {
 namespace {
 
 /// Kinds of news: MariaDB enum_session_tracker, MySQL enum_session_state_type.
-enum News : uint8_t { kVariable = 0, kSchema = 1, kChanged = 2 };
+enum News : uint8_t { kVariable = 0, kSchema = 1, kChanged = 2, kGtids = 3 };
 
 /// Variables that are of one connection: its own business, or that of the statement to come.
 constexpr std::string_view kNotCarried[] = {
-    "autocommit",     "gtid_seq_no",           "insert_id",        "last_gtid",
-    "last_insert_id", "pseudo_slave_mode",     "pseudo_thread_id", "rand_seed1",
-    "rand_seed2",     "transaction_read_only", "tx_read_only",
+    "autocommit",       "gtid_seq_no", "insert_id",  "last_insert_id",        "pseudo_slave_mode",
+    "pseudo_thread_id", "rand_seed1",  "rand_seed2", "transaction_read_only", "tx_read_only",
 };
 
 bool is_carried(std::string_view name) {
@@ -49,8 +48,15 @@ void heed(Split& split, std::string_view name, std::string_view value) {
   }
 }
 
+void note_write(Split& split, std::string_view gtid) {
+  if (gtid.empty() || gtid.find_first_of("'\\") != std::string_view::npos) return;
+  split.written = gtid;
+  ++split.written_version;
+}
+
 void note_variable(Split& split, std::string_view name, std::string_view value) {
   constexpr std::size_t kMaxSettings = 64, kMaxValue = 4096;
+  if (name == "last_gtid") return note_write(split, value);
   heed(split, name, value);
   if (!is_carried(name)) return;
   auto& all = split.settings;
@@ -99,6 +105,11 @@ Parsed<> note_one(Split& split, uint8_t kind, ByteSpan data) {
     case kChanged:
       split.changed = true;
       return {};
+    case kGtids: {  // one way of encoding them so far: as text
+      SLUICE_TRY(in.fixed<uint8_t>("encoding"));
+      note_write(split, SLUICE_TRY(in.lenenc_text("gtids")));
+      return {};
+    }
     default:
       return {};
   }

@@ -21,6 +21,9 @@ void track(SessionState& s, Actions& out) {
         "@@session.character_set_results=@@session.character_set_results, "
         "@@session.collation_connection=@@session.collation_connection"})
     run_errand(s, Side::server, Errand::track, mysql::Command::query, text, out);
+  if (s.split->mode.flavour == sql::Flavour::Mysql)
+    run_errand(s, Side::server, Errand::track, mysql::Command::query,
+               "SET @@session.session_track_gtids=OWN_GTID", out);
 }
 
 }  // namespace
@@ -32,6 +35,10 @@ std::unique_ptr<Split> prepared(const SessionState& s) {
   out->credentials.answer = mysql::with_auth_response(login.answer, *answer, {});
   out->client_tracks = (answer->capabilities & mysql::kSessionTrack) != 0;
   out->database = login.database;
+  out->mode.multi_statements = (answer->capabilities & mysql::kMultiStatements) != 0;
+  // MariaDB leaves the flag out of its greeting: there it says that 64 more of them follow.
+  out->mode.flavour = (login.server_capabilities & mysql::kLongPassword) ? sql::Flavour::Mysql
+                                                                         : sql::Flavour::Mariadb;
   out->mode.charset = sql::charset_of_collation(answer->collation);
   return out;
 }

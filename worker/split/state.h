@@ -27,6 +27,7 @@ enum class Errand : uint8_t {
   settings,  ///< to have the session's settings
   database,  ///< its current database
   prepare,   ///< a statement that the client has prepared elsewhere
+  catch_up,  ///< to wait until it has what the session has written
 };
 
 /// What sluice knows of a server connection beyond its place in the session.
@@ -37,12 +38,14 @@ struct Link {
   uint32_t settings_version = 0;  ///< of the settings that it has, or has been sent
   uint32_t database_version = 0;  ///< the same for the database
   uint32_t preparing = 0;         ///< the statement that Errand::prepare is for, by its home id
+  uint32_t written_version = 0;   ///< of the session's writes that it is known to have
+  Bytes answer;                   ///< to Errand::catch_up
   Bytes scramble;                 ///< of its greeting, during the login
   Bytes received;                 ///< a packet that has to be seen whole and is not
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.step), tag<2>(m.own), tag<3>(m.errands), tag<4>(m.settings_version),
                       tag<5>(m.database_version), tag<6>(m.preparing), tag<7>(m.received),
-                      tag<8>(m.scramble));
+                      tag<8>(m.scramble), tag<9>(m.written_version), tag<10>(m.answer));
   }
 };
 
@@ -94,6 +97,8 @@ struct Split {
   uint16_t status = 0;         ///< status flags of the home server's last answer
   std::string database;
   uint32_t database_version = 0;
+  std::string written;  ///< GTID of the session's last write; MySQL: all of its writes
+  uint32_t written_version = 0;
   std::vector<Setting> settings;  ///< in the order of their last change
   uint32_t settings_version = 0;
   sql::Mode mode;               ///< how statements are to be read
@@ -114,7 +119,8 @@ struct Split {
                       tag<14>(m.settings_version), tag<15>(m.pinned), tag<16>(m.reader_after_ns),
                       tag<17>(m.statements), tag<18>(m.credentials), tag<19>(m.reads),
                       tag<20>(m.program), tag<21>(m.changed), tag<22>(m.tables_locked),
-                      tag<23>(m.mode), tag<24>(m.serializable));
+                      tag<23>(m.mode), tag<24>(m.serializable), tag<25>(m.written),
+                      tag<26>(m.written_version));
   }
 };
 
@@ -126,5 +132,5 @@ inline constexpr auto kEnumNames<worker::split::Step> = names("none", "connectin
                                                               "proving", "ready");
 template <>
 inline constexpr auto kEnumNames<worker::split::Errand> = names("track", "settings", "database",
-                                                                "prepare");
+                                                                "prepare", "catch up");
 }  // namespace sluice
