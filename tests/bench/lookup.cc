@@ -1,0 +1,107 @@
+// bench_lookup FILE: what it costs to find an account in a table as sluice's processes share it.
+// FILE is the sealed memfd of a running sluice (/proc/PID/fd/N). Prints one line of JSON: how large
+// the table is, and microseconds for each kind of lookup. Two kinds: a user whom the table has,
+// from an address that one of its rows covers; and a user whom it has not, with the question that
+// then follows, whether any account covers the host at all.
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "common/accounts/match.h"
+#include "common/base/unique_fd.h"
+#include "common/ipc/channel.h"
+
+namespace sluice::bench {
+namespace {
+
+using accounts::Peer;
+using accounts::Table;
+using Clock = std::chrono::steady_clock;
+
+constexpr std::size_t kLookups = 200'000;
+constexpr std::size_t kLimit = 1u << 30;
+
+struct Lookup {
+  std::string user;
+  Peer client;
+};
+
+struct Times {
+  double mean_us = 0, p99_us = 0;
+};
+
+/// Runs each lookup once, in an order in which the cache does not help more than it would in life.
+template <class Find>
+Times measure(const std::vector<Lookup>& lookups, Find find) {
+  std::vector<double> times;
+  times.reserve(lookups.size());
+  double sum = 0;
+  for (const auto& lookup : lookups) {
+    const auto start = Clock::now();
+    find(lookup);
+    times.push_back(std::chrono::duration<double, std::micro>(Clock::now() - start).count());
+    sum += times.back();
+  }
+  std::ranges::sort(times);
+  return {sum / static_cast<double>(times.size()), times[(times.size() - 1) * 99 / 100]};
+}
+
+std::vector<Lookup> known_users(const Table& table) {
+  std::mt19937 random(1);  // every run asks the same
+  std::vector<Lookup> lookups;
+  while (lookups.size() < kLookups) {
+    const auto key = table.key(random() % table.size());
+    if (key && key->eligible) lookups.push_back({std::string(key->user), {"127.0.0.1", ""}});
+  }
+  return lookups;
+}
+
+std::vector<Lookup> unknown_users() {
+  std::vector<Lookup> lookups;
+  for (std::size_t i = 0; i < kLookups / 100; ++i)
+    lookups.push_back({"nobody" + std::to_string(i), {"203.0.113.9", ""}});
+  return lookups;
+}
+
+int run(const char* path) {
+  const UniqueFd fd(::open(path, O_RDONLY | O_CLOEXEC));
+  const auto file = ipc::SealedMap::map(fd.get(), kLimit);
+  const auto table = file ? Table::open(file->bytes()) : tl::unexpected(file.error());
+  if (!table || table->size() == 0) {
+    std::fprintf(stderr, "%s: %s\n", path,
+                 table ? "the table is empty" : table.error().message.c_str());
+    return 1;
+  }
+  std::size_t found = 0;
+  const auto lookups = known_users(*table);
+  const auto known = measure(lookups, [&](const Lookup& lookup) {
+    found += accounts::find(*table, lookup.user, lookup.client) ? 1 : 0;
+  });
+  const auto unknown = measure(unknown_users(), [&](const Lookup& lookup) {
+    if (accounts::find(*table, lookup.user, lookup.client)) ++found;
+    if (accounts::host_allowed(*table, lookup.client)) ++found;
+  });
+  std::printf(
+      "{\"rows\":%zu,\"bytes\":%zu,\"found\":%zu,\"lookups\":%zu,\"known_us\":%.3f,"
+      "\"known_p99_us\":%.3f,\"unknown_us\":%.3f,\"unknown_p99_us\":%.3f}\n",
+      table->size(), file->bytes().size(), found, lookups.size(), known.mean_us, known.p99_us,
+      unknown.mean_us, unknown.p99_us);
+  return 0;
+}
+
+}  // namespace
+}  // namespace sluice::bench
+
+int main(int argc, char** argv) {
+  if (argc != 2) {
+    std::fputs("usage: bench_lookup FILE\n", stderr);
+    return 2;
+  }
+  return sluice::bench::run(argv[1]);
+}
