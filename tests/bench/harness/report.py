@@ -108,10 +108,11 @@ def accounts_section(accounts):
         ["rows of the table", number(lookup["rows"], 0)],
         ["the table (MiB)", number(lookup["bytes"] / 2**20, 1)],
         ["a load that finds a change (s)", number(statistics.median(accounts["load"]), 2)],
-        ["a lookup of a known user: mean (µs)", number(lookup["known_us"], 2)],
-        ["a lookup of a known user: p99 (µs)", number(lookup["known_p99_us"], 2)],
-        ["a lookup of an unknown user from an unknown host: mean (µs)",
-         number(lookup["unknown_us"], 2)]])
+        *([f"{what}: {kind} (µs)", number(value, 2)]
+          for what, name in (("to find a user's account", "known"),
+                             ("to find that a user has none", "unknown"),
+                             ("to find that no account covers a host", "host"))
+          for kind, value in zip(("mean", "p99"), lookup[name]))])
     rows = []
     for (workers, when), processes in private.items():
         cells = [number(statistics.median(processes[name]) / 1024, 0)
