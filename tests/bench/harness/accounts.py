@@ -1,14 +1,15 @@
 """Many accounts: how long they take to load, what they take in memory, and whether logins notice
 that the table is exchanged. Runs last, since it leaves the database full of accounts."""
 
+import contextlib
 import json
 import os
 import re
-import statistics
 import subprocess
 import threading
 import time
 
+from harness import neighbours
 from harness.measure import settled
 from harness.processes import Failed, PASSWORD, Sluice, find_program
 
@@ -17,6 +18,7 @@ USERS = ACCOUNTS // 4  # each has four rows
 WORKERS = [1, 4]
 CLIENTS = 2  # who log in at once: few, so that they don't wait for each other
 TABLE = "/memfd:sluice-accounts"
+MONITOR = "sluice-monitor"
 
 
 class ManySluice(Sluice):
@@ -26,12 +28,12 @@ class ManySluice(Sluice):
         super().__init__(work, database)
         self.workers = workers
         self.program = find_program(work.build, "sluiced")
+        self.control = find_program(work.build, "sluicectl")
 
     def reload(self):
         """Has the accounts loaded again; the seconds until that was done."""
-        program = find_program(self.work.build, "sluicectl")
         start = time.monotonic()
-        done = subprocess.run([program, "--socket", self.work.path("control.sock"),
+        done = subprocess.run([self.control, "--socket", self.work.path("control.sock"),
                                "reload", "accounts"], capture_output=True, text=True)
         if done.returncode != 0:
             raise Failed("sluicectl reload accounts: " + done.stderr.strip())
@@ -80,6 +82,12 @@ def private_without_table(pid):
     return total
 
 
+def peak(pid):
+    """The most that the process ever had in memory, in bytes."""
+    with open(f"/proc/{pid}/status") as file:
+        return int(re.search(r"VmHWM:\s+(\d+) kB", file.read())[1]) * 1024
+
+
 def private_by_process(contender):
     """Private bytes of each process: [(name, bytes)]."""
     return [(name, private_without_table(pid)) for name, pid in contender.processes()]
@@ -110,6 +118,7 @@ def memory(load, database, workers, figures, when):
     row["loads"] = [load_time(contender, database, turn) for turn in range(3)]
     for name, value in settled(lambda: private_by_process(contender)):
         row.setdefault(name, []).append(value)
+    row["peak"] = max(peak(pid) for name, pid in contender.processes() if name == MONITOR)
     row["tables"] = len(tables(contender))
     return contender
 
@@ -152,12 +161,29 @@ class Swaps:
             raise self.failure
 
 
-def logins(load, port, seconds):
-    return load.run("login", port, clients=CLIENTS, seconds=seconds, warmup=0.5, users=USERS)
+def logins(load, contender, port, swapping, seconds, patience):
+    """Logins while the table stays, or while it is exchanged (`swapping`). A measurement that other
+    programs disturbed is repeated while `patience` lasts."""
+    database = contender.database
+    pids = [database.process.pid] + [pid for _, pid in contender.processes()]
+    while True:
+        patience.spend(neighbours.wait_for_quiet(patience.left))
+        watch = neighbours.Watch(pids)
+        with Swaps(contender, database) if swapping else contextlib.nullcontext() as swaps:
+            result = load.run("login", port, clients=CLIENTS, seconds=seconds, warmup=0.5,
+                              users=USERS)
+        if swaps:
+            result["swaps"] = swaps.count
+        if not watch.disturbed() or patience.left <= 0:
+            load.work.disturbed += watch.disturbed()
+            return result
+        patience.spend(time.monotonic() - watch.start)
 
 
 def look_up(work, contender):
-    program = work.binary("bench_lookup", [])
+    program = find_program(work.build, "bench_lookup")
+    if program is None:
+        raise Failed(f"no bench_lookup under {work.build}: build the target \"benchmarks\"")
     [path] = tables(contender).values()
     done = subprocess.run([program, path], capture_output=True, text=True)
     if done.returncode != 0:
@@ -168,7 +194,7 @@ def look_up(work, contender):
     return lookup
 
 
-def measure(load, database, seconds, say):
+def measure(load, database, seconds, patience, say):
     """All of it: a dictionary for report.accounts_section()."""
     work = load.work
     private = {}
@@ -179,18 +205,12 @@ def measure(load, database, seconds, say):
         contender = memory(load, database, workers, private, "many")
         if workers != WORKERS[0]:
             contender.stop()
+    result = {"private": private, "lookup": look_up(work, contender), "logins": {}}
     say(f"accounts: {ACCOUNTS:,} loaded")
-
-    result = {"private": private, "load": private[(WORKERS[0], "many")]["loads"],
-              "lookup": look_up(work, contender), "logins": {}}
-    say(f"accounts: a load takes {statistics.median(result['load']):.2f} s")
-    ports = {"direct": database.port, "sluice": contender.port}
-    for name, port in ports.items():
-        result["logins"][(name, "quiet")] = logins(load, port, seconds)
-        with Swaps(contender, database) as swaps:
-            during = logins(load, port, seconds)
-        during["swaps"] = swaps.count
-        result["logins"][(name, "during loads")] = during
-        say(f"accounts: logins {name}: p99 {during['p99_us']:.0f} µs during {swaps.count} loads")
+    for name, port in (("direct", database.port), ("sluice", contender.port)):
+        for when, swapping in (("quiet", False), ("during loads", True)):
+            found = logins(load, contender, port, swapping, seconds, patience)
+            result["logins"][(name, when)] = found
+            say(f"accounts: logins {name}, {when}: p99 {found['p99_us']:.0f} µs")
     contender.stop()
     return result

@@ -107,7 +107,6 @@ def accounts_section(accounts):
     facts = table(["", "figure"], [
         ["rows of the table", number(lookup["rows"], 0)],
         ["the table (MiB)", number(lookup["bytes"] / 2**20, 1)],
-        ["a load that finds a change (s)", number(statistics.median(accounts["load"]), 2)],
         *([f"{what}: {kind} (µs)", number(value, 2)]
           for what, name in (("to find a user's account", "known"),
                              ("to find that a user has none", "unknown"),
@@ -117,10 +116,11 @@ def accounts_section(accounts):
     for (workers, when), processes in private.items():
         cells = [number(statistics.median(processes[name]) / 1024, 0)
                  for name in ("sluiced", "sluice-monitor", WORKER)]
-        rows.append([f"{when} accounts, {workers} worker{'s' if workers > 1 else ''}", *cells,
-                     str(processes["tables"])])
-    memory = table(["private memory without the table, KiB", "master", "monitor", "each worker",
-                    "tables"], rows)
+        rows.append([f"{when} accounts, {workers} worker{'s' if workers > 1 else ''}",
+                     number(statistics.median(processes["loads"]), 2), *cells,
+                     number(processes["peak"] / 1024, 0), str(processes["tables"])])
+    memory = table(["a load that finds a change; private memory without the table, KiB", "load (s)",
+                    "master", "monitor", "each worker", "monitor's peak", "tables"], rows)
     rows = [[f"{name}, {when}", number(r["per_second"], 0), number(r["p50_us"], 0),
              number(r["p99_us"], 0), number(r["max_us"], 0), str(r.get("swaps", "–"))]
             for (name, when), r in accounts["logins"].items()]
