@@ -110,8 +110,8 @@ def tables(contender):
 
 
 def memory(load, database, workers, figures, when):
-    """Starts sluice, has it load a few times and notes what each kind of process has to itself, how
-    many tables there are, and how long the loads took."""
+    """Starts sluice, has it load a few times and notes what each kind of process has to itself,
+    how many tables there are, and how long the loads took."""
     contender = ManySluice(load.work, database, workers)
     contender.start(load.is_ready)
     row = figures.setdefault((workers, when), {})
@@ -131,7 +131,7 @@ def load_time(contender, database, turn):
 
 
 class Swaps:
-    """While it is entered: the table changes, is loaded and exchanged as often as sluice does it."""
+    """While entered: the table changes, is loaded and exchanged as often as sluice does it."""
 
     def __init__(self, contender, database):
         self.contender = contender
