@@ -154,10 +154,10 @@ class Swaps:
         self.thread.start()
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, kind, *_):
         self.over.set()
         self.thread.join()
-        if self.failure:
+        if self.failure and kind is None:  # else it only follows from what went wrong before
             raise self.failure
 
 
