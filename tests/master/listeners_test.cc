@@ -49,10 +49,12 @@ class ListenersTest : public testing::Test {
   Listeners listeners;
 
   void TearDown() override { listeners.close_all(); }
+  /// The sockets of a slot, listening as its worker has them.
   std::vector<int> sockets(const config::Endpoint& at, std::size_t slot, std::size_t slots) {
-    const auto all = listeners.sockets_for(at, slot, slots);
-    EXPECT_TRUE(all);
-    return all.value_or(std::vector<int>{});
+    auto all = listeners.sockets_for(at, slot, slots);
+    if (!at.is_unix())
+      for (const int fd : all) EXPECT_EQ(::listen(fd, 16), 0);
+    return all;
   }
 };
 
