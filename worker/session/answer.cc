@@ -255,7 +255,8 @@ void bytes_out_of_turn(SessionState& s, const Surroundings& w, ByteSpan bytes, A
 }
 
 void on_secured(SessionState& s, const Surroundings& w, Side side, tls::Info info, Actions& out) {
-  if (side == Side::reader) return split::on_secured(s, w, std::move(info), out);
+  if (s.split && s.phase >= Phase::relaying && side != Side::client)
+    return split::on_secured(s, w, side, std::move(info), out);
   (side == Side::client ? s.client_tls : s.home.tls) = std::make_unique<tls::Info>(std::move(info));
   if (side == Side::client && s.phase == Phase::securing_client) s.phase = Phase::greeted;
   if (side == Side::server && s.phase == Phase::securing_server) start_proof(s, w, out);
@@ -263,7 +264,8 @@ void on_secured(SessionState& s, const Surroundings& w, Side side, tls::Info inf
 
 void on_tls_failed(SessionState& s, const Surroundings& w, Side side, std::string why,
                    Actions& out) {
-  if (side == Side::reader) return split::on_reader_failed(s, w, "TLS: " + why, out);
+  if (s.split && s.phase == Phase::relaying && side != Side::client)
+    return split::on_leg_failed(s, w, side, "TLS: " + why, out);
   if (s.phase >= Phase::closing) return over(s, out);
   out.warn(fmt::format("TLS with the {}: {}", enum_name(side), why));
   if (side == Side::client) return over(s, out);

@@ -173,7 +173,8 @@ void on_connected(SessionState& s, std::string outgoing_ip) {
 
 void on_connect_failed(SessionState& s, const Surroundings& w, Side side, std::string why,
                        Actions& out) {
-  if (side == Side::reader) return split::on_reader_failed(s, w, std::move(why), out);
+  if (s.split && s.phase >= Phase::relaying)
+    return split::on_leg_failed(s, w, side, std::move(why), out);
   if (s.phase == Phase::connecting) try_next(s, w, std::move(why), out);
 }
 

@@ -24,6 +24,8 @@ void close_all(SessionState& s, const Surroundings&, Actions& out) {
 }
 
 void server_left(SessionState& s, const Surroundings& w, Actions& out) {
+  if (s.split && s.phase == Phase::relaying)
+    return split::on_leg_failed(s, w, Side::server, "it closed the connection", out);
   constexpr auto kQuit = static_cast<uint8_t>(mysql::Command::quit);
   out.log(s.conversation.command == kQuit ? "the client said goodbye" : "closed by the server");
   if (s.unsent_to_client.empty()) return over(s, out);
@@ -81,7 +83,8 @@ void on_bytes(SessionState& s, const Surroundings& w, Side from, ByteSpan bytes,
 
 void on_closed(SessionState& s, const Surroundings& w, Side side, Actions& out) {
   if (side == Side::server) return row_of(s).server_closed(s, w, out);
-  if (side == Side::reader) return split::on_reader_failed(s, w, "it closed the connection", out);
+  if (side == Side::reader)
+    return split::on_leg_failed(s, w, side, "it closed the connection", out);
   out.log("closed by the client");
   over(s, out);
 }
@@ -108,6 +111,7 @@ void on_view(SessionState& s, const Surroundings& w, Actions& out) {
   if (server == w.servers.end()) return;  // no longer configured: the old generation's business
   auto why = w.router.must_leave(w.service, *server->state);
   if (why.empty()) return;
+  if (s.split && split::leave_home(s, w, why, out)) return;
   const auto primary = std::ranges::find_if(
       w.servers, [](const ServerView& view) { return view.state->role == cluster::Role::primary; });
   std::string message = fmt::format("sluice: this session was on {}: {}", s.home.server, why);

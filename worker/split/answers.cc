@@ -43,20 +43,37 @@ std::optional<Prepared> parse_prepared(ByteSpan bytes) {
   return Prepared{*id, *parameters};
 }
 
-/// The client gets an id of home's for the statement in `split.command`. One that was too long to
-/// be looked at is not there: it runs at home, and may do anything.
-void note_prepared(Split& split, ByteSpan bytes) {
-  const auto prepared = parse_prepared(bytes);
-  if (!prepared) return;
-  Statement statement{.id = prepared->id, .parameters = prepared->parameters, .program = true};
+/// The statement in `split.command` is prepared: what the client gets to know it by. Mostly home's
+/// own id; another one, if an earlier home has given that away. A text that was too long to be
+/// looked at is not there: the statement runs at home, and may do anything.
+uint32_t note_prepared(Split& split, const Prepared& prepared) {
+  auto& all = split.statements;
+  const auto known = std::ranges::lower_bound(all, prepared.id, {}, &Statement::id);
+  const bool taken = known != all.end() && known->id == prepared.id;
+  Statement statement{.id = taken ? all.back().id + 1 : prepared.id,
+                      .home_id = prepared.id,
+                      .parameters = prepared.parameters,
+                      .program = true};
   constexpr std::size_t kTextAt = mysql::kHeaderSize + 1;
   if (split.command.size() > kTextAt) {
-    const auto text = as_text(ByteSpan(split.command).subspan(kTextAt));
-    plan_prepared(split, text, statement);
-    if (statement.reads) statement.text = text;
+    statement.text = as_text(ByteSpan(split.command).subspan(kTextAt));
+    plan_prepared(split, statement.text, statement);
   }
-  auto& all = split.statements;
-  all.insert(std::ranges::upper_bound(all, statement.id, {}, &Statement::id), std::move(statement));
+  const auto id = statement.id;
+  all.insert(std::ranges::upper_bound(all, id, {}, &Statement::id), std::move(statement));
+  return id;
+}
+
+/// The beginning of the answer to a COM_STMT_PREPARE, as the client is to have it.
+ByteSpan prepared_answer(Split& split, ByteSpan bytes, Actions& out) {
+  const auto prepared = parse_prepared(bytes);
+  if (!prepared) return bytes;
+  const auto id = note_prepared(split, *prepared);
+  if (id == prepared->id) return bytes;
+  Bytes patched(bytes.begin(), bytes.end());
+  for (std::size_t i = 0; i < 4; ++i)
+    patched[mysql::kHeaderSize + 1 + i] = static_cast<std::byte>(id >> (8 * i));
+  return out.keep(std::move(patched));
 }
 
 void command_answered(SessionState& s, const Surroundings& w, Actions& out) {
@@ -75,6 +92,7 @@ void command_answered(SessionState& s, const Surroundings& w, Actions& out) {
     ++split.reads;
   }
   if (s.phase == Phase::ending) return end_now(s, w, out);
+  if (!split.left.empty()) leave_home(s, w, std::string(split.left), out);
   if (!s.held.empty()) go_on(s, w, out);
 }
 
@@ -92,13 +110,17 @@ mysql::Command command_of(Errand errand) {
   return mysql::Command::query;
 }
 
-void note_prepared_there(Split& split, ByteSpan bytes) {
+/// The answer to Errand::prepare.
+void note_prepared_there(Split& split, Side side, uint32_t which, ByteSpan bytes) {
   const auto prepared = parse_prepared(bytes);
-  const auto statement =
-      std::ranges::find(split.statements, split.reader_link.preparing, &Statement::id);
+  const auto statement = std::ranges::find(split.statements, which, &Statement::id);
   if (!prepared || statement == split.statements.end()) return;
-  statement->reader_id = prepared->id;
-  statement->reader_has_types = false;
+  if (side == Side::server) {
+    statement->home_id = prepared->id;
+  } else {
+    statement->reader_id = prepared->id;
+    statement->reader_has_types = false;
+  }
 }
 
 /// Whether the one value in the answer to Errand::catch_up says that the replica has caught up.
@@ -134,8 +156,8 @@ bool errand_done(SessionState& s, Side side, Actions& out) {
       if (statement.id == from.preparing) statement.reads = false;
     return true;
   }
-  if (side == Side::reader) return false;
-  if (errand == Errand::track) {
+  if (errand != Errand::track) return false;
+  if (side == Side::server) {
     s.split->pinned = "the server does not tell what changes in a session";
     out.log("no statement goes to a replica: " + s.split->pinned);
   }
@@ -152,7 +174,7 @@ std::size_t errand_bytes(SessionState& s, const Surroundings& w, Side side, Byte
     from.own.sent(command_of(errand));
   }
   if (errand == Errand::prepare && from.own.expect == mysql::Expect::first)
-    note_prepared_there(*s.split, bytes);
+    note_prepared_there(*s.split, side, from.preparing, bytes);
   const auto walk = from.own.walk(bytes);
   auto taken = walk.taken;
   if (errand == Errand::catch_up)
@@ -166,7 +188,7 @@ std::size_t errand_bytes(SessionState& s, const Surroundings& w, Side side, Byte
   }
   if (from.own.expect != mysql::Expect::nothing) return taken;
   if (!errand_done(s, side, out)) {
-    on_reader_failed(s, w, "an errand was refused", out);
+    on_leg_failed(s, w, side, "it can't be brought to the session's settings", out);
     return bytes.size();
   }
   if (errand == Errand::prepare || errand == Errand::catch_up) {
@@ -178,10 +200,7 @@ std::size_t errand_bytes(SessionState& s, const Surroundings& w, Side side, Byte
 
 /// A server that has nothing to answer speaks: it is about to close the connection.
 void out_of_turn(SessionState& s, const Surroundings& w, Side side, Actions& out) {
-  if (side == Side::reader) return on_reader_failed(s, w, "it spoke out of turn", out);
-  out.log("the server spoke out of turn");
-  out.close(Side::server);
-  on_closed(s, w, Side::server, out);
+  on_leg_failed(s, w, side, "it spoke out of turn", out);
 }
 
 /// Bytes of the answer that the client waits for; returns how many were taken.
@@ -190,7 +209,7 @@ std::size_t answer_bytes(SessionState& s, const Surroundings& w, Side side, Byte
   auto& split = *s.split;
   const bool first = !split.delivered;
   if (first && s.conversation.command == static_cast<uint8_t>(mysql::Command::stmt_prepare))
-    note_prepared(split, bytes);
+    bytes = prepared_answer(split, bytes, out);
   const auto walk = s.conversation.walk(bytes);
   const bool answered = walk.why == Walk::Why::answered;
   if (answered && side == Side::reader && first && s.conversation.error != 0 &&

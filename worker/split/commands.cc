@@ -39,8 +39,50 @@ void run_on(SessionState& s, Side side, ByteSpan command, Actions& out) {
   pass(s, side, command, out);
 }
 
-void append_u32(Bytes& out, uint32_t value) {
-  for (int i = 0; i < 4; ++i) out.push_back(static_cast<std::byte>(value >> (8 * i)));
+Statement* statement_of(Split& split, ByteSpan command) {
+  if (command.size() < kHeaderSize + 5) return nullptr;
+  const auto id = ByteReader(command.subspan(kHeaderSize + 1)).fixed<uint32_t>("id").value_or(0);
+  const auto found = std::ranges::lower_bound(split.statements, id, {}, &Statement::id);
+  return found == split.statements.end() || found->id != id ? nullptr : &*found;
+}
+
+bool names_statement(Command kind) {
+  return kind == Command::stmt_execute || kind == Command::stmt_send_long_data ||
+         kind == Command::stmt_close || kind == Command::stmt_reset ||
+         kind == Command::stmt_fetch || kind == Command::stmt_bulk_execute;
+}
+
+/// The command with the id by which a server knows the statement.
+ByteSpan with_id(ByteSpan command, uint32_t id, Actions& out) {
+  Bytes patched(command.begin(), command.end());
+  for (std::size_t i = 0; i < 4; ++i)
+    patched[kHeaderSize + 1 + i] = static_cast<std::byte>(id >> (8 * i));
+  return out.keep(std::move(patched));
+}
+
+void prepare_on(SessionState& s, Side side, const Statement& statement, Actions& out) {
+  link(s, side).preparing = statement.id;
+  run_errand(s, side, Errand::prepare, Command::stmt_prepare, statement.text, out);
+  s.split->waiting = true;
+}
+
+/// False if it has to wait, for a primary or until a statement is prepared there.
+bool run_at_home(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out) {
+  auto& split = *s.split;
+  if (split.home_link.step != Step::ready) {
+    await_home(s, w, out);
+    return false;
+  }
+  const auto kind = static_cast<Command>(byte_at(command, kHeaderSize));
+  const auto* statement = names_statement(kind) ? statement_of(split, command) : nullptr;
+  if (statement != nullptr && statement->home_id == 0) {
+    prepare_on(s, Side::server, *statement, out);
+    return false;
+  }
+  if (statement != nullptr && statement->home_id != statement->id)
+    command = with_id(command, statement->home_id, out);
+  run_on(s, Side::server, command, out);
+  return true;
 }
 
 /// Whether the reader can run the next command at once. If not, its login is begun, and the command
@@ -93,8 +135,7 @@ bool caught_up(SessionState& s, const Surroundings& w, Actions& out) {
 bool run_read(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out) {
   switch (reader_ready(s, w, out)) {
     case Ready::no:
-      run_on(s, Side::server, command, out);
-      return true;
+      return run_at_home(s, w, command, out);
     case Ready::soon:
       s.split->waiting = true;
       return false;
@@ -113,16 +154,13 @@ bool run_query(SessionState& s, const Surroundings& w, ByteSpan command, Actions
   const auto plan = plan_query(split, as_text(command.subspan(kHeaderSize + 1)));
   if (plan.side == Side::reader && !split.only_home) return run_read(s, w, command, out);
   const bool there = plan.belongs_to_last && split.reader_link.step == Step::ready;
-  run_on(s, there ? split.at : Side::server, command, out);
+  if (there && split.at == Side::reader) {
+    run_on(s, Side::reader, command, out);
+    return true;
+  }
+  if (!run_at_home(s, w, command, out)) return false;
   split.only_home = plan.next_at_home;
   return true;
-}
-
-Statement* statement_of(Split& split, ByteSpan command) {
-  if (command.size() < kHeaderSize + 5) return nullptr;
-  const auto id = ByteReader(command.subspan(kHeaderSize + 1)).fixed<uint32_t>("id").value_or(0);
-  const auto found = std::ranges::lower_bound(split.statements, id, {}, &Statement::id);
-  return found == split.statements.end() || found->id != id ? nullptr : &*found;
 }
 
 /// COM_STMT_EXECUTE as the reader has to get it: its own id, and the parameters' types where it has
@@ -176,8 +214,7 @@ bool run_execute(SessionState& s, const Surroundings& w, ByteSpan command, Actio
     if (statement != nullptr) note_types(*statement, command);
     split.program = statement == nullptr || statement->program;
     split.changed = false;
-    run_on(s, Side::server, command, out);
-    return true;
+    return run_at_home(s, w, command, out);
   };
   if (!may_read) return at_home();
   switch (reader_ready(s, w, out)) {
@@ -192,9 +229,7 @@ bool run_execute(SessionState& s, const Surroundings& w, ByteSpan command, Actio
   bring_up_to_date(s, out);
   if (!caught_up(s, w, out)) return false;
   if (statement->reader_id == 0) {  // its answer brings the id, which the execution needs
-    split.reader_link.preparing = statement->id;
-    run_errand(s, Side::reader, Errand::prepare, Command::stmt_prepare, statement->text, out);
-    split.waiting = true;
+    prepare_on(s, Side::reader, *statement, out);
     return false;
   }
   auto patched = for_reader(*statement, command);
@@ -204,18 +239,19 @@ bool run_execute(SessionState& s, const Surroundings& w, ByteSpan command, Actio
   return true;
 }
 
-void forget_statement(SessionState& s, ByteSpan command, Actions& out) {
+/// Where it was never prepared there is nothing to close.
+bool close_statement(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out) {
   auto& split = *s.split;
   auto* statement = statement_of(split, command);
-  if (statement == nullptr) return;
-  if (statement->reader_id != 0 && split.reader_link.step == Step::ready) {
-    Bytes payload{static_cast<std::byte>(Command::stmt_close)};
-    append_u32(payload, statement->reader_id);
-    Bytes packet;
-    mysql::append_packet(packet, 0, payload);
-    out.send_made(Side::reader, std::move(packet));
-  }
+  if (statement == nullptr) return run_at_home(s, w, command, out);
+  if (statement->reader_id != 0)
+    out.send(Side::reader, with_id(command, statement->reader_id, out));
+  if (statement->home_id != 0)
+    run_on(s, Side::server, with_id(command, statement->home_id, out), out);
+  else
+    ++s.conversation.commands;
   split.statements.erase(split.statements.begin() + (statement - split.statements.data()));
+  return true;
 }
 
 /// Runs one command; false if it has to wait.
@@ -233,14 +269,13 @@ bool run(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out)
       case Command::stmt_execute:
         return run_execute(s, w, command, out);
       case Command::stmt_close:
-        forget_statement(s, command, out);
-        break;
+        return close_statement(s, w, command, out);
       case Command::stmt_reset:
         if (auto* statement = statement_of(split, command)) statement->long_data = false;
         break;
       case Command::reset_connection:
       case Command::set_option:
-        drop_reader(s, out);
+        drop_leg(s, Side::reader, out);
         break;
       default:
         break;
@@ -248,8 +283,7 @@ bool run(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out)
   }
   if (kind == Command::stmt_send_long_data)
     if (auto* statement = statement_of(split, command)) statement->long_data = true;
-  run_on(s, Side::server, command, out);
-  return true;
+  return run_at_home(s, w, command, out);
 }
 
 /// Takes commands from the front of `bytes` as far as their turn has come; returns how many bytes.
@@ -263,7 +297,7 @@ std::size_t run_commands(SessionState& s, const Surroundings& w, ByteSpan bytes,
     if (rest.size() < whole && whole <= kMaxLookedAt) break;  // the rest will come
     if (byte_at(rest, kHeaderSize) == static_cast<uint8_t>(Command::change_user)) {
       if (!split.home_link.errands.empty()) break;
-      drop_reader(s, out);
+      drop_leg(s, Side::reader, out);
       s.held.assign(rest.begin(), rest.end());
       change_user(s, w, out);
       return bytes.size();
@@ -324,6 +358,21 @@ void again_at_home(SessionState& s, const Surroundings& w, Actions& out) {
   Bytes front = std::exchange(split.command, {});
   front.insert(front.end(), s.held.begin(), s.held.end());
   s.held = std::move(front);
+  go_on(s, w, out);
+}
+
+void refuse_next(SessionState& s, const Surroundings& w, const End& end, Actions& out) {
+  const auto packet = first_packet(s.held);
+  if (!packet) {
+    s.end = std::make_unique<End>(end);
+    return end_now(s, w, out);
+  }
+  s.held.erase(s.held.begin(), s.held.begin() + static_cast<std::ptrdiff_t>(packet->size));
+  ++s.conversation.commands;
+  Bytes answer;
+  mysql::append_packet(answer, 1, mysql::encode_error(end.number, end.sql_state, end.message));
+  s.bytes_out += answer.size();
+  out.send_made(Side::client, std::move(answer));
   go_on(s, w, out);
 }
 

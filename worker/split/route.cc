@@ -33,6 +33,11 @@ Plan plan_query(Split& split, std::string_view text) {
   split.changed = false;
   if (effects.has(Effect::CreatesTemporaryTable)) split.pinned = "it has made a temporary table";
   if (effects.any(Effect::SetsRole | Effect::SetsUser)) split.pinned = "it has chosen a role";
+  if (effects.any(Effect::SetsUserVariable | Effect::WritesUserVariable))
+    split.tied = "it has user variables";
+  if (effects.has(Effect::TakesNamedLock)) split.tied = "it has taken a named lock";
+  if (effects.has(Effect::OpensHandler)) split.tied = "it has opened a handler";
+  if (effects.has(Effect::Prepares)) split.tied = "it has prepared a statement by name";
   if (effects.has(Effect::LocksTables)) split.tables_locked = true;
   if (effects.has(Effect::UnlocksTables)) split.tables_locked = false;
   if (effects.has(Effect::ReadsDiagnostics)) return {.belongs_to_last = true};

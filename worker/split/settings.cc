@@ -170,6 +170,7 @@ void forget_settings(Split& split) {
   split.settings.clear();
   split.statements.clear();
   split.pinned.clear();
+  split.tied.clear();
   split.tables_locked = split.program = split.changed = false;
 }
 

@@ -7,23 +7,29 @@
 #include "worker/sql/charset.h"
 
 namespace sluice::worker::split {
-namespace {
 
-/// Has the server tell what changes, and what is so by now. The variables that decide how
-/// statements are read are set to what they are: so they are told, and a reader gets the primary's,
-/// should its own defaults be others.
 void track(SessionState& s, Actions& out) {
-  for (const auto* text :
-       {"SET @@session.session_track_system_variables='*', @@session.session_track_schema=1, "
-        "@@session.session_track_state_change=1",
-        "SET @@session.sql_mode=@@session.sql_mode, @@session.time_zone=@@session.time_zone, "
-        "@@session.character_set_client=@@session.character_set_client, "
-        "@@session.character_set_results=@@session.character_set_results, "
-        "@@session.collation_connection=@@session.collation_connection"})
-    run_errand(s, Side::server, Errand::track, mysql::Command::query, text, out);
+  run_errand(s, Side::server, Errand::track, mysql::Command::query,
+             "SET @@session.session_track_system_variables='*', "
+             "@@session.session_track_schema=1, @@session.session_track_state_change=1",
+             out);
   if (s.split->mode.flavour == sql::Flavour::Mysql)
     run_errand(s, Side::server, Errand::track, mysql::Command::query,
                "SET @@session.session_track_gtids=OWN_GTID", out);
+}
+
+namespace {
+
+/// The variables that decide how statements are read are set to what they are: so they are told,
+/// and other servers get the primary's, should their own defaults be others.
+void ask_what_is(SessionState& s, Actions& out) {
+  run_errand(s, Side::server, Errand::track, mysql::Command::query,
+             "SET @@session.sql_mode=@@session.sql_mode, "
+             "@@session.time_zone=@@session.time_zone, "
+             "@@session.character_set_client=@@session.character_set_client, "
+             "@@session.character_set_results=@@session.character_set_results, "
+             "@@session.collation_connection=@@session.collation_connection",
+             out);
 }
 
 }  // namespace
@@ -53,7 +59,7 @@ Bytes for_client(const Split& split, ByteSpan payload) {
 void begin(SessionState& s, const Surroundings& w, Actions& out) {
   auto& split = *s.split;
   forget_settings(split);
-  drop_reader(s, out);
+  drop_leg(s, Side::reader, out);
   split.home_link.step = Step::ready;
   split.status = mysql::kAutocommit;
   if (s.login && s.login->change_user) {
@@ -63,10 +69,12 @@ void begin(SessionState& s, const Surroundings& w, Actions& out) {
     find_proof(s, w);
   }
   track(s, out);
+  ask_what_is(s, out);
 }
 
 void on_view(SessionState& s, const Surroundings& w, Actions& out) {
   auto& split = *s.split;
+  if (split.home_by_ns != 0 && split.home_link.step == Step::none) call_home(s, w, out);
   if (split.reader_link.step == Step::none) {
     split.reader_after_ns = 0;  // a replica may have come
     return;
@@ -75,9 +83,9 @@ void on_view(SessionState& s, const Surroundings& w, Actions& out) {
   const auto server = std::ranges::find_if(
       w.servers, [&](const ServerView& view) { return view.state->name == split.reader.server; });
   if (busy || (server != w.servers.end() && server->state->role == cluster::Role::replica)) return;
-  on_reader_failed(
-      s, w, server == w.servers.end() ? "it is not configured any more" : server->state->reason,
-      out);
+  on_leg_failed(s, w, Side::reader,
+                server == w.servers.end() ? "it is not configured any more" : server->state->reason,
+                out);
 }
 
 void ask_for_tracking(Bytes& answer) {

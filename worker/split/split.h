@@ -4,8 +4,12 @@
 // replica, made when the first of them comes, brought to the session's settings, and read-only by
 // the server's own rule. What the reader refuses, or fails to answer, home is asked.
 //
+// A session that has nothing which only its primary knows survives that: it goes on with the next
+// one, brought to the same settings.
+//
 // One command is under way at a time. commands.cc sends them, answers.cc follows the answers,
-// settings.cc learns what the session has set, reader.cc makes the reader.
+// settings.cc learns what the session has set, legs.cc makes connections, losses.cc deals with
+// those that are lost.
 #pragma once
 
 #include "worker/session/engine.h"
@@ -20,13 +24,16 @@ void begin(SessionState& s, const Surroundings& w, Actions& out);
 
 void from_client(SessionState& s, const Surroundings& w, ByteSpan bytes, Actions& out);
 void from_server(SessionState& s, const Surroundings& w, Side side, ByteSpan bytes, Actions& out);
-void on_secured(SessionState& s, const Surroundings& w, tls::Info info, Actions& out);
-/// The reader is lost, or could not be had.
-void on_reader_failed(SessionState& s, const Surroundings& w, std::string why, Actions& out);
-/// The deadline of the reader's login.
+void on_secured(SessionState& s, const Surroundings& w, Side side, tls::Info info, Actions& out);
+/// A server connection is lost, or could not be had.
+void on_leg_failed(SessionState& s, const Surroundings& w, Side side, std::string why,
+                   Actions& out);
+/// The deadline of a login, or of the wait for a primary.
 void late(SessionState& s, const Surroundings& w, Actions& out);
 /// The cluster's state has changed.
 void on_view(SessionState& s, const Surroundings& w, Actions& out);
+/// Its server may not be used any more, for `why`: whether the session goes on with another one.
+bool leave_home(SessionState& s, const Surroundings& w, const std::string& why, Actions& out);
 
 /// Makes an answer to a greeting ask for news of the session.
 void ask_for_tracking(Bytes& answer);

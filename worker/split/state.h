@@ -60,18 +60,19 @@ struct Setting {
 
 /// A prepared statement. The client knows the id that the home server gave.
 struct Statement {
-  uint32_t id = 0, reader_id = 0;  ///< 0: not prepared there
+  uint32_t id = 0;                      ///< that the client knows
+  uint32_t home_id = 0, reader_id = 0;  ///< the servers' own; 0: not prepared there
   uint16_t parameters = 0;
   bool reads = false;      ///< may run on a replica
   bool program = false;    ///< runs what was not looked into
   bool long_data = false;  ///< the home server has parts of its parameters
-  std::string text;        ///< kept only if it reads
+  std::string text;        ///< empty: too long to be prepared anywhere else
   Bytes types;             ///< of the parameters, as the client sent them last
   bool reader_has_types = false;
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.id), tag<2>(m.reader_id), tag<3>(m.parameters), tag<4>(m.reads),
                       tag<5>(m.long_data), tag<6>(m.text), tag<7>(m.types),
-                      tag<8>(m.reader_has_types), tag<9>(m.program));
+                      tag<8>(m.reader_has_types), tag<9>(m.program), tag<10>(m.home_id));
   }
 };
 
@@ -103,6 +104,9 @@ struct Split {
   uint32_t settings_version = 0;
   sql::Mode mode;               ///< how statements are to be read
   std::string pinned;           ///< why everything runs at home from here on; empty: it does not
+  std::string tied;             ///< why it can't go on with another primary; empty: it can
+  std::string left;             ///< why it has to leave its primary after the present command
+  int64_t home_by_ns = 0;       ///< a command waits for a primary, and is refused then
   int64_t reader_after_ns = 0;  ///< no replica is tried before: the last one failed
   std::vector<Statement> statements;  ///< by id
   bool program = false;               ///< the present command runs what was not looked into
@@ -112,15 +116,15 @@ struct Split {
   Credentials credentials;
   uint64_t reads = 0;  ///< commands that a replica answered
   static auto fields(auto& m) {
-    return std::tuple(tag<1>(m.reader), tag<2>(m.home_link), tag<3>(m.reader_link), tag<4>(m.at),
-                      tag<5>(m.command), tag<6>(m.delivered), tag<7>(m.waiting),
-                      tag<8>(m.only_home), tag<9>(m.client_tracks), tag<10>(m.status),
-                      tag<11>(m.database), tag<12>(m.database_version), tag<13>(m.settings),
-                      tag<14>(m.settings_version), tag<15>(m.pinned), tag<16>(m.reader_after_ns),
-                      tag<17>(m.statements), tag<18>(m.credentials), tag<19>(m.reads),
-                      tag<20>(m.program), tag<21>(m.changed), tag<22>(m.tables_locked),
-                      tag<23>(m.mode), tag<24>(m.serializable), tag<25>(m.written),
-                      tag<26>(m.written_version));
+    return std::tuple(
+        tag<1>(m.reader), tag<2>(m.home_link), tag<3>(m.reader_link), tag<4>(m.at),
+        tag<5>(m.command), tag<6>(m.delivered), tag<7>(m.waiting), tag<8>(m.only_home),
+        tag<9>(m.client_tracks), tag<10>(m.status), tag<11>(m.database),
+        tag<12>(m.database_version), tag<13>(m.settings), tag<14>(m.settings_version),
+        tag<15>(m.pinned), tag<16>(m.reader_after_ns), tag<17>(m.statements),
+        tag<18>(m.credentials), tag<19>(m.reads), tag<20>(m.program), tag<21>(m.changed),
+        tag<22>(m.tables_locked), tag<23>(m.mode), tag<24>(m.serializable), tag<25>(m.written),
+        tag<26>(m.written_version), tag<27>(m.tied), tag<28>(m.left), tag<29>(m.home_by_ns));
   }
 };
 

@@ -10,6 +10,11 @@ inline Link& link(SessionState& s, Side side) {
   return side == Side::server ? s.split->home_link : s.split->reader_link;
 }
 
+// split.cc
+
+/// Has home tell what changes in the session.
+void track(SessionState& s, Actions& out);
+
 // commands.cc
 
 /// Sends a command of sluice's own, whose answer the client does not see.
@@ -19,6 +24,8 @@ void run_errand(SessionState& s, Side side, Errand errand, mysql::Command comman
 void go_on(SessionState& s, const Surroundings& w, Actions& out);
 /// The command that the reader has or waits for runs at home.
 void again_at_home(SessionState& s, const Surroundings& w, Actions& out);
+/// The next command in `held` is answered with an error of sluice's own.
+void refuse_next(SessionState& s, const Surroundings& w, const End& end, Actions& out);
 
 // settings.cc
 
@@ -30,12 +37,25 @@ Bytes without_changes(ByteSpan packet);
 std::string settings_statement(const Split& split, uint32_t since);
 void forget_settings(Split& split);
 
-// reader.cc
+// legs.cc
 
 /// Starts to connect to a replica; false if there is none, or none can be had.
 bool call_reader(SessionState& s, const Surroundings& w, Actions& out);
-void reader_login_bytes(SessionState& s, const Surroundings& w, ByteSpan bytes, Actions& out);
-void drop_reader(SessionState& s, Actions& out);
+/// Starts to connect to the primary; false if there is none.
+bool call_home(SessionState& s, const Surroundings& w, Actions& out);
+void login_bytes(SessionState& s, const Surroundings& w, Side side, ByteSpan bytes, Actions& out);
+/// Closes the connection; what was prepared there is gone.
+void drop_leg(SessionState& s, Side side, Actions& out);
+
+// losses.cc
+
+/// The command that comes next needs the primary, and there is none yet.
+void await_home(SessionState& s, const Surroundings& w, Actions& out);
+/// The wait for a primary: tried again, or given up.
+void home_late(SessionState& s, const Surroundings& w, Actions& out);
+/// A new primary is told what the session had set on the one before.
+void restore(SessionState& s, Actions& out);
+
 /// What it takes to log in as the client, from the login that has just succeeded.
 void find_proof(SessionState& s, const Surroundings& w);
 

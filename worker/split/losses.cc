@@ -1,0 +1,140 @@
+// Servers that are lost, and what becomes of the session and of the command under way.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "common/mysql/packets.h"
+#include "worker/split/steps.h"
+
+namespace sluice::worker::split {
+namespace {
+
+constexpr int64_t kAgainNs = kSecondNs;            // a replica that failed is left alone
+constexpr int64_t kLookNs = 200 * kMillisecondNs;  // between looks for a primary
+
+bool runs_on(const SessionState& s, Side side) {
+  return s.split->at == side && s.conversation.expect != mysql::Expect::nothing;
+}
+
+/// Why the session ends with its primary; empty if it can go on with another one.
+std::string why_tied(const Split& split) {
+  if (!split.credentials.known) return "its password is not known to sluice";
+  if (split.status & mysql::kInTransaction) return "it is in a transaction";
+  if (!(split.status & mysql::kAutocommit)) return "its autocommit is off";
+  if (split.tables_locked) return "it has locked tables";
+  if (!split.pinned.empty()) return split.pinned;
+  if (std::ranges::any_of(split.statements, [](const auto& one) { return one.text.empty(); }))
+    return "it has prepared a very long statement";
+  return split.tied;
+}
+
+void end(SessionState& s, const Surroundings& w, std::string message, Actions& out) {
+  s.end = std::make_unique<End>(End{mysql::kServerShutdown, "08S01", std::move(message)});
+  end_now(s, w, out);
+}
+
+void reader_failed(SessionState& s, const Surroundings& w, const std::string& why, Actions& out) {
+  auto& split = *s.split;
+  if (split.reader_link.step == Step::none) return;
+  out.log(fmt::format("replica {}: {}", split.reader.server, why));
+  const bool asked = runs_on(s, Side::reader);
+  drop_leg(s, Side::reader, out);
+  split.reader_after_ns = w.now_ns + kAgainNs;
+  if (split.home_by_ns == 0 && s.phase == Phase::relaying) s.deadline_ns = 0;
+  if (asked && split.delivered)
+    return end(s, w, "sluice: the replica was lost while its answer came: " + why, out);
+  if (asked || (split.waiting && split.home_by_ns == 0)) again_at_home(s, w, out);
+}
+
+/// Nobody knows what became of the command: it is never sent again.
+void answer_lost(SessionState& s, const std::string& server, Actions& out) {
+  Bytes packet;
+  mysql::append_packet(
+      packet, static_cast<uint8_t>(s.conversation.server_sequence + 1),
+      mysql::encode_error(mysql::kNetReadInterrupted, "08S01",
+                          fmt::format("sluice: {} was lost while it ran this command; whether the "
+                                      "command took effect is not known",
+                                      server)));
+  s.bytes_out += packet.size();
+  out.send_made(Side::client, std::move(packet));
+  s.conversation.take_back();
+  ++s.conversation.commands;
+}
+
+void home_lost(SessionState& s, const Surroundings& w, const std::string& why, Actions& out) {
+  auto& split = *s.split;
+  const auto server = s.home.server;
+  const bool asked = runs_on(s, Side::server);
+  const auto tied = why_tied(split);
+  out.log(fmt::format("{}: {}", server, why));
+  if (!tied.empty() || (asked && !s.conversation.between_server_packets()) ||
+      s.conversation.client_owes())
+    return end(s, w,
+               fmt::format("sluice: this session was on {}: {}; it can't go on elsewhere: {}; "
+                           "please connect again",
+                           server, why, tied.empty() ? "a command was cut" : tied),
+               out);
+  drop_leg(s, Side::server, out);
+  split.left.clear();
+  if (asked) answer_lost(s, server, out);
+  split.command.clear();
+  go_on(s, w, out);
+}
+
+}  // namespace
+
+void on_leg_failed(SessionState& s, const Surroundings& w, Side side, std::string why,
+                   Actions& out) {
+  if (side == Side::reader) return reader_failed(s, w, why, out);
+  const auto step = s.split->home_link.step;
+  if (step == Step::ready) return home_lost(s, w, why, out);
+  if (step == Step::none) return;
+  out.log(fmt::format("{}: {}", s.home.server, why));
+  drop_leg(s, Side::server, out);
+  s.deadline_ns = w.now_ns + kLookNs;
+}
+
+bool leave_home(SessionState& s, const Surroundings& w, const std::string& why, Actions& out) {
+  auto& split = *s.split;
+  if (split.home_link.step != Step::ready || !why_tied(split).empty()) return false;
+  if (runs_on(s, Side::server) || s.conversation.client_owes())
+    split.left = why;
+  else
+    home_lost(s, w, why, out);
+  return true;
+}
+
+void await_home(SessionState& s, const Surroundings& w, Actions& out) {
+  auto& split = *s.split;
+  split.waiting = true;
+  if (split.home_by_ns == 0)
+    split.home_by_ns = w.now_ns + int64_t{w.service.login_timeout_ms} * kMillisecondNs;
+  if (split.home_link.step == Step::none && !call_home(s, w, out))
+    s.deadline_ns = w.now_ns + kLookNs;
+}
+
+void home_late(SessionState& s, const Surroundings& w, Actions& out) {
+  auto& split = *s.split;
+  if (split.home_by_ns == 0) return;
+  if (w.now_ns < split.home_by_ns) return await_home(s, w, out);
+  split.home_by_ns = 0;
+  split.waiting = false;
+  const auto route = w.router.route(w.service, w.servers, {});
+  refuse_next(s, w,
+              {mysql::kCantConnect, "08S01",
+               "sluice: " + (route ? "the primary can't be reached" : route.error().message)},
+              out);
+}
+
+void restore(SessionState& s, Actions& out) {
+  auto& split = *s.split;
+  split.home_by_ns = 0;
+  split.status = mysql::kAutocommit;
+  if (const auto statement = settings_statement(split, 0); !statement.empty())
+    run_errand(s, Side::server, Errand::settings, mysql::Command::query, statement, out);
+  if (split.database != s.database)
+    run_errand(s, Side::server, Errand::database, mysql::Command::init_db, split.database, out);
+  track(s, out);
+}
+
+}  // namespace sluice::worker::split
