@@ -124,15 +124,18 @@ void Rollout::parsed(ipc::ParsedConfig message) {
   }
   const auto changes = config::diff(state_.config, candidate_.config);
   changes_ = table_of(changes);
+  warnings_ = render_all(candidate_.problems);
   if (kind_ == Kind::dry_run)
     return end({.done = true,
-                .text = changes.empty() ? "nothing would change" : render_all(candidate_.problems),
-                .changes = changes_});
+                .text = changes.empty() ? "nothing would change" : "",
+                .changes = changes_,
+                .warnings = warnings_});
   log_problems(candidate_.problems);
   if (state_.generation > 0 && !incomplete_ && candidate_.config == state_.config) {
     take_keys();
     if (candidate_.keys) supervisor_.share_keys();
-    return end({.done = true, .text = "nothing has changed", .changes = changes_});
+    return end(
+        {.done = true, .text = "nothing has changed", .changes = changes_, .warnings = warnings_});
   }
   if (auto ok = prepare(); !ok) {
     undo();
@@ -291,7 +294,8 @@ void Rollout::settle() {
   });
   end({.done = true,
        .text = fmt::format("generation {} is in force", state_.generation),
-       .changes = changes_});
+       .changes = changes_,
+       .warnings = warnings_});
 }
 
 void Rollout::end(Outcome outcome) {
@@ -305,6 +309,7 @@ void Rollout::end(Outcome outcome) {
   }
   if (kind_ == Kind::roll) {
     state_.last_reload = outcome.done ? outcome.text : "failed: " + outcome.text;
+    state_.last_reload_failed = !outcome.done;
     if (outcome.done)
       log::notice("reload", "done", log::kv("outcome", outcome.text));
     else if (!outcome.config_error)

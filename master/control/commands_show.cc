@@ -88,8 +88,7 @@ Reply show_cluster(const Invocation& in) {
     if (service.cluster == cluster->name) services += (services.empty() ? "" : " ") + service.name;
   const auto known = state.clusters.find(cluster->name);
   const bool has = known != state.clusters.end();
-  record.add("primary", primary)
-      .add("problem", has ? known->second.state.problem : "not asked yet");
+  record.add("primary", primary).add("problem", problem_of(state, *cluster));
   record.add("services", services).add("watched_as", cluster->user);
   record.add("interval_ms", cluster->interval_ms).add("max_lag_ms", cluster->max_lag_ms);
   record.add("tls", tls_mode_text(*cluster));

@@ -18,6 +18,22 @@ ServiceTotals totals_of(State& state, const std::string& service) {
           sum(&C::commands), sum(&C::bytes_in), sum(&C::bytes_out)};
 }
 
+std::string problem_of(const State& state, const config::Cluster& cluster) {
+  const auto at = state.clusters.find(cluster.name);
+  if (at == state.clusters.end()) return "not asked yet";
+  const auto& known = at->second;
+  std::string out = known.has_state ? known.state.problem : "not asked yet";
+  const auto add = [&out](std::string_view text) {
+    out += (out.empty() ? "" : "; ") + std::string(text);
+  };
+  const auto why = known.accounts_error.empty() ? "" : ": " + known.accounts_error;
+  if (known.accounts_version == 0)
+    add("its accounts are not loaded" + why);
+  else if (!why.empty())
+    add("its accounts are those of an earlier load" + why);
+  return out;
+}
+
 cluster::ServerState state_of(const State& state, const config::Cluster& cluster,
                               const config::Server& server) {
   cluster::ServerState unknown{.name = server.name, .reason = "not asked yet"};

@@ -55,6 +55,9 @@ struct ServiceTotals {
 };
 ServiceTotals totals_of(State& state, const std::string& service);
 
+/// What is wrong with a cluster as a whole, its accounts among it; empty: nothing.
+std::string problem_of(const State& state, const config::Cluster& cluster);
+
 /// What is known of a server: before the monitor has told anything, that.
 cluster::ServerState state_of(const State& state, const config::Cluster& cluster,
                               const config::Server& server);

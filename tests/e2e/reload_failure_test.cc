@@ -57,7 +57,7 @@ class FailedReload : public ReloadTest {
       EXPECT_THAT(sluice.log(), HasSubstr(word));
     }
     EXPECT_THAT(sluice.log(), HasSubstr("failed: everything stays as it was"));
-    EXPECT_THAT(sluice.ctl({"status"}).out, HasSubstr("failed: "));
+    EXPECT_THAT(problems(), HasSubstr("reload: failed: "));
     EXPECT_EQ(picture(), before_);
   }
 
@@ -71,8 +71,11 @@ class FailedReload : public ReloadTest {
     sluice.config.workers = 3;
     const auto result = sluice.reload();
     EXPECT_EQ(result.exit_code, 0) << result.err;
+    EXPECT_EQ(problems(), "");
     EXPECT_EQ(answering(sluice, "left"), id(left()));
   }
+
+  std::string problems() const { return sluice.ctl_json({"status"}).at("problems"); }
 
   Sluice sluice;
   Load load;

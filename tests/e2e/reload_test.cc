@@ -11,6 +11,7 @@
 namespace sluice::test {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
 
@@ -275,6 +276,19 @@ TEST_F(Reload, ThatChangesNothingReplacesNobody) {
   EXPECT_EQ(sluice.ctl_json({"status"}).at("generation"), 1);
   const auto report = load.stop();
   EXPECT_TRUE(report.clean()) << report.text();
+}
+
+/// A warning is for whoever stands before the reload, whether or not it changes anything.
+TEST_F(Reload, WarningsAreInTheReply) {
+  Sluice sluice(two_services());
+  sluice.config.services["right"].extra = "proxy_protocol_from = [\"0.0.0.0/0\"]\n";
+  const auto told = HasSubstr("warning: service.right.proxy_protocol_from[0]: whoever can connect");
+  sluice.write_config(sluice.config.text());
+  EXPECT_THAT(sluice.ctl({"reload", "--dry-run"}).out, told);
+  EXPECT_THAT(sluice.ctl({"reload"}).out, AllOf(HasSubstr("generation 2 is in force"), told));
+  EXPECT_THAT(sluice.ctl({"reload"}).out, AllOf(HasSubstr("nothing has changed"), told));
+  EXPECT_THAT(sluice.ctl({"reload", "--dry-run"}).out,
+              AllOf(HasSubstr("nothing would change"), told));
 }
 
 TEST_F(Reload, DryRunTellsAndChangesNothing) {
