@@ -31,6 +31,7 @@ void log_problems(const std::vector<ipc::Problem>& problems) {
   for (const auto& problem : problems) {
     const auto where = fmt::format("{}:{}:{}", problem.file, problem.line, problem.column);
     const auto level = problem.warning ? log::Level::warning : log::Level::error;
+    if (log::level() < level) continue;
     log::write(level, "config", problem.text,
                {log::kv("at", where), log::kv("key", problem.key), log::kv("hint", problem.hint)});
   }
@@ -310,14 +311,14 @@ void Rollout::end(Outcome outcome) {
   if (kind_ == Kind::roll) {
     state_.last_reload = outcome.done ? outcome.text : "failed: " + outcome.text;
     state_.last_reload_failed = !outcome.done;
+    const auto& reason = outcome.config_error ? "the configuration is wrong" : outcome.text;
     if (outcome.done)
       log::notice("reload", "done", log::kv("outcome", outcome.text));
-    else if (!outcome.config_error)
-      log::error("reload", committed_ ? "incomplete" : "failed: everything stays as it was",
-                 log::kv("reason", outcome.text));
+    else if (state_.generation == 0)
+      log::error("sluiced", "the start has failed", log::kv("reason", reason));
     else
-      log::error("reload", "failed: everything stays as it was",
-                 log::kv("reason", "the configuration is wrong"));
+      log::error("reload", committed_ ? "incomplete" : "failed: everything stays as it was",
+                 log::kv("reason", reason));
   }
   const auto requests = std::move(requests_);
   requests_.clear();

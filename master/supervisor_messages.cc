@@ -82,6 +82,7 @@ Result<> Supervisor::on_gone_closed(ipc::GoneClosed) {
 }
 
 Result<> Supervisor::on_leaving(ipc::Leaving) {
+  speaking_->done = true;
   return {};
 }
 

@@ -278,6 +278,17 @@ TEST_F(Reload, ThatChangesNothingReplacesNobody) {
   EXPECT_TRUE(report.clean()) << report.text();
 }
 
+TEST_F(Reload, AnOrdinaryOneLogsNothingThatLooksLikeTrouble) {
+  Sluice sluice(two_services());
+  for (unsigned workers = 1; workers <= 3; ++workers) {
+    sluice.config.workers = workers;
+    EXPECT_EQ(sluice.reload().exit_code, 0);
+  }
+  EXPECT_TRUE(eventually(10s, [&] { return sluice.ctl_json({"status"}).at("old_workers") == 0; }));
+  for (const char* trouble : {" error ", "signal", "killed"})
+    EXPECT_THAT(sluice.log(), Not(HasSubstr(trouble)));
+}
+
 /// A warning is for whoever stands before the reload, whether or not it changes anything.
 TEST_F(Reload, WarningsAreInTheReply) {
   Sluice sluice(two_services());
