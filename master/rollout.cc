@@ -1,6 +1,7 @@
 #include "master/rollout.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -126,11 +127,7 @@ void Rollout::parsed(ipc::ParsedConfig message) {
   const auto changes = config::diff(state_.config, candidate_.config);
   changes_ = table_of(changes);
   warnings_ = render_all(candidate_.problems);
-  if (kind_ == Kind::dry_run)
-    return end({.done = true,
-                .text = changes.empty() ? "nothing would change" : "",
-                .changes = changes_,
-                .warnings = warnings_});
+  if (kind_ == Kind::dry_run) return try_out();
   log_problems(candidate_.problems);
   if (state_.generation > 0 && !incomplete_ && candidate_.config == state_.config) {
     take_keys();
@@ -155,6 +152,20 @@ void Rollout::parsed(ipc::ParsedConfig message) {
     undo();
     end({.text = ok.error().message});
   }
+}
+
+/// Nothing changes; what the reload would fail on is looked for as far as that goes.
+void Rollout::try_out() {
+  const auto& next = candidate_.config;
+  auto obstacles = state_.listeners.obstacles(next);
+  if (next.sluice.control_socket != state_.config.sluice.control_socket)
+    if (const auto ok = could_bind_unix(next.sluice.control_socket, SOCK_SEQPACKET); !ok)
+      obstacles.push_back(ok.error().message);
+  if (!obstacles.empty()) return end({.text = fmt::format("{}", fmt::join(obstacles, "\n"))});
+  end({.done = true,
+       .text = changes_.rows.empty() ? "nothing would change" : "",
+       .changes = changes_,
+       .warnings = warnings_});
 }
 
 /// Workers that are started from here on get the keys that were made with the configuration.

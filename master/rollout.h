@@ -73,6 +73,7 @@ class Rollout final : public ChildOwner {
  private:
   Result<> on_parsed_config(ipc::ParsedConfig message);
   void begin();
+  void try_out();
   void take_keys();
   void parsed(ipc::ParsedConfig parsed);
   Result<> prepare();

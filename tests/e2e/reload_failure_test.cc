@@ -112,6 +112,11 @@ TEST_F(FailedReload, APortOfAnotherProgramIsRefused) {
     const Occupied occupied(sharing);
     auto wanted = sluice.config;
     wanted.services["left"].listen = {occupied.address()};
+    sluice.write_config(wanted.text());
+    const auto dry = sluice.ctl({"reload", "--dry-run"});
+    EXPECT_EQ(dry.exit_code, 1);
+    EXPECT_THAT(dry.err, HasSubstr("service left: listen on " + occupied.address()));
+    EXPECT_EQ(problems(), "") << "an attempt is no reload";
     refuse(wanted.text(), {"listen on " + occupied.address() + ": Address already in use"});
   }
 }
