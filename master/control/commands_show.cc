@@ -49,7 +49,7 @@ Reply show_server(const Invocation& in) {
              stats::sum(*state.stats, [row](const stats::Lane& lane) -> const stats::Counter& {
                return lane.servers[row].connected;
              }));
-  record.add("since", s.since_s > 0 ? number(static_cast<uint64_t>(s.since_s)) : "", Kind::number);
+  record.add("since", time_text(s.since_s));
   return ask_monitor(in, "show server", {cluster->name, server->name}, record.table());
 }
 

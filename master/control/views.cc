@@ -1,5 +1,7 @@
 #include "master/control/views.h"
 
+#include <fmt/chrono.h>
+
 #include <algorithm>
 
 #include "common/base/units.h"
@@ -71,6 +73,10 @@ std::string target_text(const config::Service& service) {
   if (service.fallback != config::Fallback::none)
     out += fmt::format(", else {}", enum_name(service.fallback));
   return out;
+}
+
+std::string time_text(int64_t seconds) {
+  return seconds > 0 ? fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(seconds)) : "";
 }
 
 std::string expiry_text(int64_t not_after_s) {

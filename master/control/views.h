@@ -72,6 +72,8 @@ std::string lag_text(const cluster::ServerState& server);
 std::string listeners_text(const config::Service& service);
 std::string target_text(const config::Service& service);
 std::string phase_text(const Child& child);
+/// "2026-11-24T12:00:00Z"; empty for 0.
+std::string time_text(int64_t seconds);
 /// A date; empty for 0.
 std::string expiry_text(int64_t not_after_s);
 /// The mode that all servers of a cluster share.
