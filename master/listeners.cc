@@ -72,6 +72,12 @@ Result<UniqueFd> bound_tcp(const config::Endpoint& endpoint) {
   return fd;
 }
 
+Result<> could_bind(const config::Endpoint& endpoint) {
+  if (endpoint.is_unix()) return could_bind_unix(endpoint.path, SOCK_STREAM);
+  SLUICE_TRY(bound(endpoint, Sharing::alone));  // closed again at once
+  return {};
+}
+
 /// Takes the socket from where the kernel looks for a listener, by binding it to an interface that
 /// does not exist (inet_hashtables.c, compute_score()): who comes is refused, or finds another one.
 /// Handshakes that have begun go on, since they know their listener. Needs no privilege from Linux
@@ -120,6 +126,18 @@ Result<> Listeners::prepare(const config::Config& wanted, std::size_t slots) {
     }
   }
   return {};
+}
+
+std::vector<std::string> Listeners::obstacles(const config::Config& wanted) const {
+  std::vector<std::string> out;
+  for (const auto& service : wanted.services) {
+    for (const auto& endpoint : service.listen) {
+      if (all_.contains(endpoint.text()) || overlaps_ours(endpoint)) continue;
+      const auto free = could_bind(endpoint);
+      if (!free) out.push_back(fmt::format("service {}: {}", service.name, free.error().message));
+    }
+  }
+  return out;
 }
 
 /// Whether an address that is ours already is in the way of one that shares with nobody: a reload

@@ -232,7 +232,7 @@ void Monitor::take_accounts(ClusterWatch& watch, AccountsLoaded loaded) {
   else if (loaded.error.empty() && !known.error.empty())
     log::notice("accounts", "accounts are loaded again", kv("cluster", name),
                 kv("server", loaded.server));
-  known.error = loaded.error;
+  const bool news = std::exchange(known.error, loaded.error) != loaded.error;
 
   if (loaded.file) {
     known.table = std::move(loaded.table);
@@ -242,7 +242,7 @@ void Monitor::take_accounts(ClusterWatch& watch, AccountsLoaded loaded) {
     log::info("accounts", "accounts loaded", kv("cluster", name), kv("server", loaded.server),
               kv("version", known.version));
   }
-  if (loaded.requested)
+  if (loaded.requested || news)
     link_.send(ipc::AccountsChecked{name, known.version, std::move(loaded.error), loaded.began_ns});
 }
 
