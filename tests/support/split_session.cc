@@ -217,7 +217,10 @@ std::string SplitSession::Statement::results(bool cursor) {
   }
 }
 
-SplitSession::SplitSession(const ClientOptions& options) : client_(options) {}
+// What FOUND_ROWS() says to begin with is left from another session of the server's thread.
+SplitSession::SplitSession(const ClientOptions& options) : client_(options) {
+  client_.exec("SELECT @nothing");
+}
 SplitSession::~SplitSession() = default;
 SplitSession::SplitSession(SplitSession&&) noexcept = default;
 
