@@ -32,14 +32,14 @@ struct Prepared {
   uint16_t parameters = 0;
 };
 std::optional<Prepared> parse_prepared(ByteSpan bytes) {
-  ByteReader in(bytes);
-  const auto header = in.bytes(mysql::kHeaderSize, "header");
+  const auto packet = first_packet(bytes);
+  if (!packet) return std::nullopt;
+  ByteReader in(packet->payload);
   const auto marker = in.fixed<uint8_t>("marker");
   const auto id = in.fixed<uint32_t>("statement_id");
   (void)in.fixed<uint16_t>("columns");
   const auto parameters = in.fixed<uint16_t>("parameters");
-  const auto rest = in.bytes(3, "warnings");
-  if (!header || !rest || *marker != 0) return std::nullopt;
+  if (!parameters || *marker != 0) return std::nullopt;
   return Prepared{*id, *parameters};
 }
 
@@ -235,7 +235,7 @@ std::size_t answer_bytes(SessionState& s, const Surroundings& w, Side side, Byte
 
 void from_server(SessionState& s, const Surroundings& w, Side side, ByteSpan bytes, Actions& out) {
   auto& from = link(s, side);
-  if (side == Side::reader && from.step != Step::ready) return reader_login_bytes(s, w, bytes, out);
+  if (from.step != Step::ready) return login_bytes(s, w, side, bytes, out);
   if (!from.received.empty()) {
     from.received.insert(from.received.end(), bytes.begin(), bytes.end());
     bytes = out.keep(std::exchange(from.received, {}));
