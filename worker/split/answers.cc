@@ -191,10 +191,8 @@ std::size_t errand_bytes(SessionState& s, const Surroundings& w, Side side, Byte
     on_leg_failed(s, w, side, "it can't be brought to the session's settings", out);
     return bytes.size();
   }
-  if (errand == Errand::prepare || errand == Errand::catch_up) {
-    s.split->waiting = false;
-    go_on(s, w, out);
-  }
+  if (errand == Errand::prepare || errand == Errand::catch_up) s.split->waiting = false;
+  if (!s.split->waiting) go_on(s, w, out);
   return taken;
 }
 
@@ -224,9 +222,12 @@ std::size_t answer_bytes(SessionState& s, const Surroundings& w, Side side, Byte
   }
   const auto rest = bytes.subspan(walk.taken);
   const auto packet = rest.first(first_packet(rest)->size);
-  if (side == Side::server) note_changes(split, packet);
+  if (side == Side::server) {
+    note_changes(split, packet);
+    if (split.own_tracking_off) split.pinned = "it has set what its server tells of it";
+  }
   s.conversation.from_server(packet);
-  deliver(s, split.client_tracks ? packet : out.keep(without_changes(packet)), out);
+  deliver(s, out.keep(for_client(split, packet)), out);
   if (s.conversation.expect == mysql::Expect::nothing) command_answered(s, w, out);
   return walk.taken + packet.size();
 }

@@ -49,10 +49,10 @@ std::unique_ptr<Split> prepared(const SessionState& s) {
   return out;
 }
 
-Bytes for_client(const Split& split, ByteSpan payload) {
+Bytes ok_for_client(const Split& split, ByteSpan payload) {
   Bytes packet;
   mysql::append_packet(packet, 0, payload);
-  const auto out = split.client_tracks ? packet : without_changes(packet);
+  const auto out = for_client(split, packet);
   return {out.begin() + mysql::kHeaderSize, out.end()};
 }
 

@@ -19,7 +19,7 @@ namespace sluice::worker::split {
 /// The state of a session whose client has answered the greeting.
 std::unique_ptr<Split> prepared(const SessionState& s);
 /// The login, or the change of the user, was accepted: the OK for the client, and what follows it.
-Bytes for_client(const Split& split, ByteSpan payload);
+Bytes ok_for_client(const Split& split, ByteSpan payload);
 void begin(SessionState& s, const Surroundings& w, Actions& out);
 
 void from_client(SessionState& s, const Surroundings& w, ByteSpan bytes, Actions& out);
