@@ -115,7 +115,7 @@ void accepted(SessionState& s, const Surroundings& w, ByteSpan payload, Actions&
   s.database = login.database;
   if (login.change_user) ++s.conversation.commands;
   const Bytes behind = std::move(login.from_server);
-  if (s.split) split::begin(s, w, out);
+  if (s.split) split::begin(s, out);
   s.login.reset();
   if (!behind.empty()) relay_from_server(s, w, out.keep(behind), out);
   go_on_relaying(s, w, out);

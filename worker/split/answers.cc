@@ -87,7 +87,7 @@ void command_answered(SessionState& s, const Surroundings& w, Actions& out) {
     split.program = false;
     if (s.conversation.command == static_cast<uint8_t>(mysql::Command::reset_connection) &&
         s.conversation.error == 0)
-      begin(s, w, out);
+      begin(s, out);
   } else {
     ++split.reads;
   }

@@ -56,7 +56,7 @@ Bytes ok_for_client(const Split& split, ByteSpan payload) {
   return {out.begin() + mysql::kHeaderSize, out.end()};
 }
 
-void begin(SessionState& s, const Surroundings& w, Actions& out) {
+void begin(SessionState& s, Actions& out) {
   auto& split = *s.split;
   forget_settings(split);
   drop_leg(s, Side::reader, out);
@@ -66,7 +66,7 @@ void begin(SessionState& s, const Surroundings& w, Actions& out) {
     split.credentials = {};
     split.database = s.login->database;
   } else if (s.login) {
-    find_proof(s, w);
+    keep_proof(s);
   }
   track(s, out);
   ask_what_is(s, out);

@@ -80,9 +80,12 @@ struct Statement {
 struct Credentials {
   Bytes answer;        ///< the client's answer to the greeting, without its proof
   bool known = false;  ///< whether the proof can be made
-  Secret proof;        ///< SHA1 of the password; empty: the account has none
+  std::string user;
+  Bytes scramble, response;  ///< that the client proved itself with; until the account is known
+  Secret proof;              ///< SHA1 of the password; empty: the account has none
   static auto fields(auto& m) {
-    return std::tuple(tag<1>(m.answer), tag<2>(m.known), tag<3>(m.proof));
+    return std::tuple(tag<1>(m.answer), tag<2>(m.known), tag<3>(m.proof), tag<4>(m.user),
+                      tag<5>(m.scramble), tag<6>(m.response));
   }
 };
 

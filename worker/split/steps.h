@@ -56,7 +56,7 @@ void home_late(SessionState& s, const Surroundings& w, Actions& out);
 /// A new primary is told what the session had set on the one before.
 void restore(SessionState& s, Actions& out);
 
-/// What it takes to log in as the client, from the login that has just succeeded.
-void find_proof(SessionState& s, const Surroundings& w);
+/// Keeps what it takes to log in as the client, of the login that has just succeeded.
+void keep_proof(SessionState& s);
 
 }  // namespace sluice::worker::split
