@@ -7,6 +7,18 @@ namespace {
 
 constexpr uint8_t kOk = 0x00, kFile = 0xFB, kEof = 0xFE, kErr = 0xFF;
 constexpr uint8_t kLastSequence = 0xFF;
+/// A COM_STMT_EXECUTE that asks for a cursor, as it is remembered; no client sends this byte.
+constexpr uint8_t kExecuteWithCursor = 0x97;
+
+/// The command that a packet begins.
+uint8_t command_in(ByteSpan head, uint32_t length) {
+  constexpr std::size_t kFlagsAt = kHeaderSize + 1 + 4;
+  if (length == 0) return 0;
+  const auto command = static_cast<uint8_t>(head[kHeaderSize]);
+  const bool asks = command == static_cast<uint8_t>(Command::stmt_execute) &&
+                    head.size() > kFlagsAt && head[kFlagsAt] != std::byte{0};
+  return asks ? kExecuteWithCursor : command;
+}
 
 uint8_t at(ByteSpan bytes, std::size_t i) {
   return static_cast<uint8_t>(bytes[i]);
@@ -159,7 +171,7 @@ Walk Conversation::walk(ByteSpan bytes) {
 
 void Conversation::client_packet(ByteSpan head, uint32_t length) {
   if (is_command(head))
-    client_command(length > 0 ? at(head, kHeaderSize) : uint8_t{0});
+    client_command(command_in(head, length));
   else if (pending_count == 0)
     server_sequence = at(head, 3);  // part of what is being answered
   client_sequence = at(head, 3);
@@ -199,10 +211,11 @@ void Conversation::client_command(uint8_t command_byte) {
 }
 
 void Conversation::begin(uint8_t command_byte) {
-  command = command_byte;
+  cursor = command_byte == kExecuteWithCursor;
+  command = cursor ? static_cast<uint8_t>(Command::stmt_execute) : command_byte;
   server_sequence = 0;
   error = 0;
-  switch (static_cast<Command>(command_byte)) {
+  switch (static_cast<Command>(command)) {
     case Command::quit:
     case Command::stmt_close:
     case Command::stmt_send_long_data:
@@ -330,7 +343,8 @@ void Conversation::prepared(ByteSpan body) {
 /// All definitions of a group were sent; `flags` of the EOF behind them, if there was one.
 void Conversation::definitions_end(uint16_t flags) {
   if (expect == Expect::columns) {
-    if (flags & kCursorExists) return result_end(flags);  // the rows come with COM_STMT_FETCH
+    // The rows come with COM_STMT_FETCH. A procedure's own cursor sets the flag, too.
+    if (cursor && (flags & kCursorExists)) return result_end(flags);
     expect = Expect::rows;
     return;
   }

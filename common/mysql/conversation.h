@@ -70,11 +70,12 @@ struct Conversation {
   uint64_t commands = 0;  ///< how many the client has sent
   uint16_t status = 0;    ///< flags of the last OK or EOF packet
   uint16_t error = 0;     ///< that ended the last answer; 0: none
+  bool cursor = false;    ///< the command asked for one: its rows may come later
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.capabilities), tag<2>(m.client), tag<3>(m.server), tag<4>(m.expect),
                       tag<5>(m.command), tag<6>(m.client_sequence), tag<7>(m.server_sequence),
                       tag<8>(m.columns_left), tag<9>(m.columns_next), tag<10>(m.pending_count),
-                      tag<11>(m.pending), tag<12>(m.commands), tag<13>(m.status), tag<14>(m.error));
+                      tag<11>(m.pending), tag<12>(m.commands), tag<13>(m.status), tag<14>(m.error), tag<15>(m.cursor));
   }
 
   /// The client sent these bytes. Returns how many were taken: all, unless a COM_CHANGE_USER is

@@ -174,5 +174,31 @@ TEST_F(Split, PreparedStatementsRunOnEither) {
   EXPECT_EQ(one.value(2), "replica two");
 }
 
+TEST_F(Split, SessionsSurviveTheirPrimary) {
+  auto client = sluice_.connect("shop");
+  client.exec("CREATE TABLE test.t (a INT PRIMARY KEY, b VARCHAR(20))");
+  client.exec("INSERT INTO test.t VALUES (1, 'one'), (2, 'two')");
+  client.exec("SET sql_mode = 'ANSI_QUOTES'");
+  client.exec("SET lc_time_names = 'de_DE'");
+  Prepared one(client, "SELECT b FROM test.t WHERE a = ?");
+  Prepared two(client, "UPDATE test.t SET b = 'changed' WHERE a = ?");
+  EXPECT_EQ(one.value(1), "one");
+  auto inside = sluice_.connect("shop");
+  inside.exec("BEGIN");
+  inside.exec("UPDATE test.t SET b = 'never' WHERE a = 2");
+  pair_.replica.catch_up_with(pair_.primary);
+  pair_.primary.kill9();
+  EXPECT_EQ(one.value(2), "two") << "the replica is there all the time";
+  pair_.replica.exec("STOP SLAVE; RESET SLAVE ALL; SET GLOBAL read_only = 0");
+  two.value(1);
+  EXPECT_EQ(client.value("SELECT b FROM test.t WHERE a = 1 FOR UPDATE"), "changed");
+  EXPECT_EQ(client.value("SELECT \"b\" FROM test.t WHERE a = 1 FOR UPDATE"), "changed");
+  EXPECT_EQ(client.value("SELECT @@lc_time_names"), "de_DE");
+  Prepared three(client, "SELECT CONCAT(b, '!') FROM test.t WHERE a = ?");
+  EXPECT_EQ(three.value(1), "changed!");
+  EXPECT_EQ(one.value(1), "changed");
+  EXPECT_NE(inside.error("SELECT 1").text.find("transaction"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace sluice::test

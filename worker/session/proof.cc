@@ -107,7 +107,7 @@ void refused(SessionState& s, const Surroundings& w, ByteSpan payload, Actions& 
 /// The server's OK is the client's. What either said ahead of it comes next.
 void accepted(SessionState& s, const Surroundings& w, ByteSpan payload, Actions& out) {
   auto& login = *s.login;
-  const auto for_client = s.split ? split::for_client(*s.split, payload) : Bytes{};
+  const auto for_client = s.split ? split::ok_for_client(*s.split, payload) : Bytes{};
   to_client(s, s.split ? ByteSpan(for_client) : payload, out);
   out.log(login.change_user ? "changed the user" : "logged in");
   if (w.guard) w.guard->succeeded(s.client_ip, login.user, w.now_ns);
@@ -115,7 +115,7 @@ void accepted(SessionState& s, const Surroundings& w, ByteSpan payload, Actions&
   s.database = login.database;
   if (login.change_user) ++s.conversation.commands;
   const Bytes behind = std::move(login.from_server);
-  if (s.split) split::begin(s, w, out);
+  if (s.split) split::begin(s, out);
   s.login.reset();
   if (!behind.empty()) relay_from_server(s, w, out.keep(behind), out);
   go_on_relaying(s, w, out);

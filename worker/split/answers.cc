@@ -32,14 +32,14 @@ struct Prepared {
   uint16_t parameters = 0;
 };
 std::optional<Prepared> parse_prepared(ByteSpan bytes) {
-  ByteReader in(bytes);
-  const auto header = in.bytes(mysql::kHeaderSize, "header");
+  const auto packet = first_packet(bytes);
+  if (!packet) return std::nullopt;
+  ByteReader in(packet->payload);
   const auto marker = in.fixed<uint8_t>("marker");
   const auto id = in.fixed<uint32_t>("statement_id");
   (void)in.fixed<uint16_t>("columns");
   const auto parameters = in.fixed<uint16_t>("parameters");
-  const auto rest = in.bytes(3, "warnings");
-  if (!header || !rest || *marker != 0) return std::nullopt;
+  if (!parameters || *marker != 0) return std::nullopt;
   return Prepared{*id, *parameters};
 }
 
@@ -87,7 +87,7 @@ void command_answered(SessionState& s, const Surroundings& w, Actions& out) {
     split.program = false;
     if (s.conversation.command == static_cast<uint8_t>(mysql::Command::reset_connection) &&
         s.conversation.error == 0)
-      begin(s, w, out);
+      begin(s, out);
   } else {
     ++split.reads;
   }
@@ -191,10 +191,8 @@ std::size_t errand_bytes(SessionState& s, const Surroundings& w, Side side, Byte
     on_leg_failed(s, w, side, "it can't be brought to the session's settings", out);
     return bytes.size();
   }
-  if (errand == Errand::prepare || errand == Errand::catch_up) {
-    s.split->waiting = false;
-    go_on(s, w, out);
-  }
+  if (errand == Errand::prepare || errand == Errand::catch_up) s.split->waiting = false;
+  if (!s.split->waiting) go_on(s, w, out);
   return taken;
 }
 
@@ -224,9 +222,12 @@ std::size_t answer_bytes(SessionState& s, const Surroundings& w, Side side, Byte
   }
   const auto rest = bytes.subspan(walk.taken);
   const auto packet = rest.first(first_packet(rest)->size);
-  if (side == Side::server) note_changes(split, packet);
+  if (side == Side::server) {
+    note_changes(split, packet);
+    if (split.own_tracking_off) split.pinned = "it has set what its server tells of it";
+  }
   s.conversation.from_server(packet);
-  deliver(s, split.client_tracks ? packet : out.keep(without_changes(packet)), out);
+  deliver(s, out.keep(for_client(split, packet)), out);
   if (s.conversation.expect == mysql::Expect::nothing) command_answered(s, w, out);
   return walk.taken + packet.size();
 }
@@ -235,7 +236,7 @@ std::size_t answer_bytes(SessionState& s, const Surroundings& w, Side side, Byte
 
 void from_server(SessionState& s, const Surroundings& w, Side side, ByteSpan bytes, Actions& out) {
   auto& from = link(s, side);
-  if (side == Side::reader && from.step != Step::ready) return reader_login_bytes(s, w, bytes, out);
+  if (from.step != Step::ready) return login_bytes(s, w, side, bytes, out);
   if (!from.received.empty()) {
     from.received.insert(from.received.end(), bytes.begin(), bytes.end());
     bytes = out.keep(std::exchange(from.received, {}));

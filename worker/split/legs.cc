@@ -124,20 +124,42 @@ void call(SessionState& s, const Surroundings& w, Side side, std::string server,
   connect(s, w, side, out);
 }
 
+/// Whether a further server can be logged in to. The account may have become known since the login.
+bool can_log_in(SessionState& s, const Surroundings& w, Actions& out) {
+  auto& kept = s.split->credentials;
+  if (kept.known || kept.response.empty() || w.accounts == nullptr) return kept.known;
+  for (std::size_t i = 0; i < w.accounts->size() && !kept.known; ++i) {
+    const auto key = w.accounts->key(i);
+    if (!key || key->user != kept.user) continue;
+    const auto account = w.accounts->at(i);
+    if (!account) continue;
+    for (const auto& proof : account->proofs) {
+      const auto hash = proof.plugin == kNative ? native_hash(proof.text) : std::nullopt;
+      const auto stage1 = hash ? native_proof(*hash, kept.scramble, kept.response) : std::nullopt;
+      if (!stage1) continue;
+      kept.known = true;
+      kept.proof = Secret(std::string(as_text(*stage1)));
+      kept.scramble = kept.response = {};
+    }
+  }
+  if (!kept.known) out.refresh_accounts();
+  return kept.known;
+}
+
 }  // namespace
 
 bool may_choose(const SessionState& s, int64_t now_ns) {
   const auto& split = *s.split;
   if (split.home_link.step == Step::none) return true;
-  return split.reader_link.step == Step::none && split.credentials.known && split.pinned.empty() &&
+  return split.reader_link.step == Step::none && split.pinned.empty() &&
          split.reader_after_ns <= now_ns;
 }
 
 bool call_reader(SessionState& s, const Surroundings& w, Actions& out) {
   auto& split = *s.split;
-  if (!split.credentials.known || !split.pinned.empty() || split.reader_after_ns > w.now_ns)
-    return false;
+  if (!split.pinned.empty() || split.reader_after_ns > w.now_ns) return false;
   split.reader_after_ns = w.now_ns + kAgainNs;
+  if (!can_log_in(s, w, out)) return false;
   const auto* chosen = w.router.reader(w.service, w.servers);
   if (chosen == nullptr) return false;
   call(s, w, Side::reader, chosen->state->name, out);
@@ -146,7 +168,7 @@ bool call_reader(SessionState& s, const Surroundings& w, Actions& out) {
 
 bool call_home(SessionState& s, const Surroundings& w, Actions& out) {
   const auto route = w.router.route(w.service, w.servers, {});
-  if (!route) return false;
+  if (!route || !can_log_in(s, w, out)) return false;
   call(s, w, Side::server, route->server, out);
   return true;
 }
@@ -199,26 +221,14 @@ void late(SessionState& s, const Surroundings& w, Actions& out) {
   home_late(s, w, out);
 }
 
-void find_proof(SessionState& s, const Surroundings& w) {
+void keep_proof(SessionState& s) {
   const auto& exchange = s.login->exchange;
-  auto& found = s.split->credentials;
+  auto& kept = s.split->credentials;
   if (exchange.plugin != kNative) return;
-  found.known = exchange.response.empty();
-  if (found.known || w.accounts == nullptr) return;
-  for (std::size_t i = 0; i < w.accounts->size() && !found.known; ++i) {
-    const auto key = w.accounts->key(i);
-    if (!key || key->user != s.login->user) continue;
-    const auto account = w.accounts->at(i);
-    if (!account) continue;
-    for (const auto& proof : account->proofs) {
-      const auto hash = proof.plugin == kNative ? native_hash(proof.text) : std::nullopt;
-      const auto stage1 =
-          hash ? native_proof(*hash, exchange.scramble, exchange.response) : std::nullopt;
-      if (!stage1) continue;
-      found.known = true;
-      found.proof = Secret(std::string(as_text(*stage1)));
-    }
-  }
+  kept.known = exchange.response.empty();
+  kept.user = s.login->user;
+  kept.scramble = exchange.scramble;
+  kept.response = exchange.response;
 }
 
 }  // namespace sluice::worker::split

@@ -18,7 +18,8 @@ bool runs_on(const SessionState& s, Side side) {
 
 /// Why the session ends with its primary; empty if it can go on with another one.
 std::string why_tied(const Split& split) {
-  if (!split.credentials.known) return "its password is not known to sluice";
+  if (!split.credentials.known && split.credentials.response.empty())
+    return "its password is not known to sluice";
   if (split.status & mysql::kInTransaction) return "it is in a transaction";
   if (!(split.status & mysql::kAutocommit)) return "its autocommit is off";
   if (split.tables_locked) return "it has locked tables";

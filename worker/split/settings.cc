@@ -22,8 +22,7 @@ constexpr std::string_view kNotCarried[] = {
 };
 
 bool is_carried(std::string_view name) {
-  return !name.starts_with("session_track_") &&
-         std::ranges::find(kNotCarried, name) == std::end(kNotCarried);
+  return std::ranges::find(kNotCarried, name) == std::end(kNotCarried);
 }
 
 bool has_word(std::string_view list, std::string_view word) {
@@ -56,6 +55,10 @@ void note_write(Split& split, std::string_view gtid) {
 
 void note_variable(Split& split, std::string_view name, std::string_view value) {
   constexpr std::size_t kMaxSettings = 64, kMaxValue = 4096;
+  if (name.starts_with("session_track_")) {
+    split.own_tracking_off = split.home_link.errands.empty();
+    return;
+  }
   if (name == "last_gtid") return note_write(split, value);
   heed(split, name, value);
   if (!is_carried(name)) return;
@@ -115,6 +118,29 @@ Parsed<> note_one(Split& split, uint8_t kind, ByteSpan data) {
   }
 }
 
+/// What a server tells of by itself: the default of session_track_system_variables, and schemas.
+Bytes wanted_news(ByteSpan news) {
+  constexpr std::string_view kVariables[] = {"autocommit", "character_set_client",
+                                             "character_set_connection", "character_set_results",
+                                             "time_zone"};
+  Bytes out;
+  ByteReader in(news);
+  while (!in.done()) {
+    const auto begin = in.at();
+    const auto kind = in.fixed<uint8_t>("kind");
+    const auto data = kind ? in.lenenc_text("data") : tl::unexpected(kind.error());
+    if (!data) break;
+    ByteReader inside(as_bytes(*data));
+    const auto name = inside.lenenc_text("name");
+    const bool wanted =
+        *kind == kSchema || (*kind == kVariable && name &&
+                             std::ranges::find(kVariables, *name) != std::end(kVariables));
+    const auto whole = news.subspan(begin, in.at() - begin);
+    if (wanted) out.insert(out.end(), whole.begin(), whole.end());
+  }
+  return out;
+}
+
 /// A number is written as it is: servers take no quotes around it.
 bool is_number(std::string_view value) {
   const auto digits = value.substr(value.starts_with('-') ? 1 : 0);
@@ -138,14 +164,18 @@ void note_changes(Split& split, ByteSpan packet) {
   }
 }
 
-Bytes without_changes(ByteSpan packet) {
+Bytes for_client(const Split& split, ByteSpan packet) {
   const auto told = parse_told(packet);
-  if (!told) return {packet.begin(), packet.end()};
-  // A text that is empty is not there at all.
+  if (!told || split.own_tracking_off) return {packet.begin(), packet.end()};
+  const Bytes news = split.client_tracks ? wanted_news(told->news) : Bytes{};
+  // A text that is empty is not there at all, unless news follow.
   const bool has_info = packet[told->status_at + 4] != std::byte{0};
-  const auto end = has_info ? told->news_at : told->status_at + 4;
+  const auto end = has_info || !news.empty() ? told->news_at : told->status_at + 4;
   Bytes out(packet.begin(), packet.begin() + static_cast<std::ptrdiff_t>(end));
-  out[told->status_at + 1] &= static_cast<std::byte>(~(mysql::kSessionStateChanged >> 8));
+  if (news.empty())
+    out[told->status_at + 1] &= static_cast<std::byte>(~(mysql::kSessionStateChanged >> 8));
+  else
+    ByteWriter(out).lenenc_bytes(news);
   const auto length = out.size() - mysql::kHeaderSize;
   for (std::size_t i = 0; i < 3; ++i) out[i] = static_cast<std::byte>(length >> (8 * i));
   return out;
@@ -171,7 +201,7 @@ void forget_settings(Split& split) {
   split.statements.clear();
   split.pinned.clear();
   split.tied.clear();
-  split.tables_locked = split.program = split.changed = false;
+  split.tables_locked = split.program = split.changed = split.own_tracking_off = false;
 }
 
 }  // namespace sluice::worker::split

@@ -49,14 +49,14 @@ std::unique_ptr<Split> prepared(const SessionState& s) {
   return out;
 }
 
-Bytes for_client(const Split& split, ByteSpan payload) {
+Bytes ok_for_client(const Split& split, ByteSpan payload) {
   Bytes packet;
   mysql::append_packet(packet, 0, payload);
-  const auto out = split.client_tracks ? packet : without_changes(packet);
+  const auto out = for_client(split, packet);
   return {out.begin() + mysql::kHeaderSize, out.end()};
 }
 
-void begin(SessionState& s, const Surroundings& w, Actions& out) {
+void begin(SessionState& s, Actions& out) {
   auto& split = *s.split;
   forget_settings(split);
   drop_leg(s, Side::reader, out);
@@ -66,7 +66,7 @@ void begin(SessionState& s, const Surroundings& w, Actions& out) {
     split.credentials = {};
     split.database = s.login->database;
   } else if (s.login) {
-    find_proof(s, w);
+    keep_proof(s);
   }
   track(s, out);
   ask_what_is(s, out);

@@ -19,8 +19,8 @@ namespace sluice::worker::split {
 /// The state of a session whose client has answered the greeting.
 std::unique_ptr<Split> prepared(const SessionState& s);
 /// The login, or the change of the user, was accepted: the OK for the client, and what follows it.
-Bytes for_client(const Split& split, ByteSpan payload);
-void begin(SessionState& s, const Surroundings& w, Actions& out);
+Bytes ok_for_client(const Split& split, ByteSpan payload);
+void begin(SessionState& s, Actions& out);
 
 void from_client(SessionState& s, const Surroundings& w, ByteSpan bytes, Actions& out);
 void from_server(SessionState& s, const Surroundings& w, Side side, ByteSpan bytes, Actions& out);

@@ -80,22 +80,26 @@ struct Statement {
 struct Credentials {
   Bytes answer;        ///< the client's answer to the greeting, without its proof
   bool known = false;  ///< whether the proof can be made
-  Secret proof;        ///< SHA1 of the password; empty: the account has none
+  std::string user;
+  Bytes scramble, response;  ///< that the client proved itself with; until the account is known
+  Secret proof;              ///< SHA1 of the password; empty: the account has none
   static auto fields(auto& m) {
-    return std::tuple(tag<1>(m.answer), tag<2>(m.known), tag<3>(m.proof));
+    return std::tuple(tag<1>(m.answer), tag<2>(m.known), tag<3>(m.proof), tag<4>(m.user),
+                      tag<5>(m.scramble), tag<6>(m.response));
   }
 };
 
 struct Split {
   ServerLeg reader;
   Link home_link, reader_link;
-  Side at = Side::server;      ///< who runs the present command, or ran the last one
-  Bytes command;               ///< the present one, while it may have to be run again elsewhere
-  bool delivered = false;      ///< the client has something of the present answer
-  bool waiting = false;        ///< the next command waits for the reader's login
-  bool only_home = false;      ///< the next command is one that the reader did not answer
-  bool client_tracks = false;  ///< the client itself asked for the tracking of its session
-  uint16_t status = 0;         ///< status flags of the home server's last answer
+  Side at = Side::server;         ///< who runs the present command, or ran the last one
+  Bytes command;                  ///< the present one, while it may have to be run again elsewhere
+  bool delivered = false;         ///< the client has something of the present answer
+  bool waiting = false;           ///< the next command waits for the reader's login
+  bool only_home = false;         ///< the next command is one that the reader did not answer
+  bool own_tracking_off = false;  ///< the client has set what is tracked, and gets that
+  bool client_tracks = false;     ///< the client itself asked for the tracking of its session
+  uint16_t status = 0;            ///< status flags of the home server's last answer
   std::string database;
   uint32_t database_version = 0;
   std::string written;  ///< GTID of the session's last write; MySQL: all of its writes
@@ -116,15 +120,16 @@ struct Split {
   Credentials credentials;
   uint64_t reads = 0;  ///< commands that a replica answered
   static auto fields(auto& m) {
-    return std::tuple(
-        tag<1>(m.reader), tag<2>(m.home_link), tag<3>(m.reader_link), tag<4>(m.at),
-        tag<5>(m.command), tag<6>(m.delivered), tag<7>(m.waiting), tag<8>(m.only_home),
-        tag<9>(m.client_tracks), tag<10>(m.status), tag<11>(m.database),
-        tag<12>(m.database_version), tag<13>(m.settings), tag<14>(m.settings_version),
-        tag<15>(m.pinned), tag<16>(m.reader_after_ns), tag<17>(m.statements),
-        tag<18>(m.credentials), tag<19>(m.reads), tag<20>(m.program), tag<21>(m.changed),
-        tag<22>(m.tables_locked), tag<23>(m.mode), tag<24>(m.serializable), tag<25>(m.written),
-        tag<26>(m.written_version), tag<27>(m.tied), tag<28>(m.left), tag<29>(m.home_by_ns));
+    return std::tuple(tag<1>(m.reader), tag<2>(m.home_link), tag<3>(m.reader_link), tag<4>(m.at),
+                      tag<5>(m.command), tag<6>(m.delivered), tag<7>(m.waiting),
+                      tag<8>(m.only_home), tag<9>(m.client_tracks), tag<10>(m.status),
+                      tag<11>(m.database), tag<12>(m.database_version), tag<13>(m.settings),
+                      tag<14>(m.settings_version), tag<15>(m.pinned), tag<16>(m.reader_after_ns),
+                      tag<17>(m.statements), tag<18>(m.credentials), tag<19>(m.reads),
+                      tag<20>(m.program), tag<21>(m.changed), tag<22>(m.tables_locked),
+                      tag<23>(m.mode), tag<24>(m.serializable), tag<25>(m.written),
+                      tag<26>(m.written_version), tag<27>(m.tied), tag<28>(m.left),
+                      tag<29>(m.home_by_ns), tag<30>(m.own_tracking_off));
   }
 };
 

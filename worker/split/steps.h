@@ -31,8 +31,8 @@ void refuse_next(SessionState& s, const Surroundings& w, const End& end, Actions
 
 /// Takes up what an OK packet with news of the session says.
 void note_changes(Split& split, ByteSpan packet);
-/// The same packet as the client would have it that does not ask for such news.
-Bytes without_changes(ByteSpan packet);
+/// The same packet as the client would have got it from its server.
+Bytes for_client(const Split& split, ByteSpan packet);
 /// What brings a connection to the session's settings; empty if it has them.
 std::string settings_statement(const Split& split, uint32_t since);
 void forget_settings(Split& split);
@@ -56,7 +56,7 @@ void home_late(SessionState& s, const Surroundings& w, Actions& out);
 /// A new primary is told what the session had set on the one before.
 void restore(SessionState& s, Actions& out);
 
-/// What it takes to log in as the client, from the login that has just succeeded.
-void find_proof(SessionState& s, const Surroundings& w);
+/// Keeps what it takes to log in as the client, of the login that has just succeeded.
+void keep_proof(SessionState& s);
 
 }  // namespace sluice::worker::split

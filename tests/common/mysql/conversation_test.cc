@@ -155,12 +155,20 @@ TEST_F(ConversationTest, PreparedStatementsWithoutEofPackets) {
 }
 
 TEST_F(ConversationTest, Cursors) {
-  command(Command::stmt_execute);
+  command(Command::stmt_execute, text({1, 0, 0, 0, 1, 1, 0, 0, 0}));
   answer({"\1", kColumn, kEofCursor});
   command(Command::stmt_fetch);
   answer({kRow, kRow, kEofCursor});
   command(Command::stmt_fetch);
   answer({kErr});
+}
+
+/// MariaDB sets the flag also while a procedure has a cursor of its own.
+TEST_F(ConversationTest, CursorsThatTheClientDidNotAskFor) {
+  command(Command::query, "CALL p()");
+  answer({"\1", kColumn, kEofCursor, kRow, kEof});
+  command(Command::stmt_execute, text({1, 0, 0, 0, 0, 1, 0, 0, 0}));
+  answer({"\1", kColumn, kEofCursor, kRow, kEof});
 }
 
 TEST_F(ConversationTest, CommandsWithoutAnAnswer) {
