@@ -543,6 +543,9 @@ class Generator {
     choose_topics();
     const int steps = kMinSteps + random_.below(kMaxSteps - kMinSteps);
     int session = 0;
+    if (lags && random_.one_in(2))
+      for (const char* order : {"hold 0", "hold 1"})
+        out_.steps.push_back({SplitStep::kWorld, order});
     while (static_cast<int>(out_.steps.size()) < steps) {
       if (lags && random_.one_in(12)) add_lag();
       if (random_.one_in(3)) session = random_.below(sessions_);
@@ -566,10 +569,9 @@ class Generator {
     }
   }
   void add_lag() {
+    static const std::vector<std::string> kOrders = {"hold", "hold", "release", "stop", "start"};
     out_.steps.push_back(
-        {SplitStep::kWorld,
-         fmt::format("{} {}", random_.any_of<std::string>({"stop", "stop", "start"}),
-                     random_.below(2))});
+        {SplitStep::kWorld, fmt::format("{} {}", random_.any_of(kOrders), random_.below(2))});
   }
   std::string_view pattern(std::string_view topic) {
     const auto found = kTopics.find(topic);

@@ -7,7 +7,8 @@
 namespace sluice::test {
 
 /// One step of a sequence: who does what. Steps of `kWorld` are not for a session: they stop and
-/// start the replication of a replica ("stop 0", "start 0").
+/// start the replication of a replica ("stop 0", "start 0"), or hold it back so that sluice does
+/// not see it ("hold 0", "release 0").
 struct SplitStep {
   static constexpr int kWorld = -1;
 

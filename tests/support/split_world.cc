@@ -96,7 +96,7 @@ constexpr std::string_view kSessions =
 /// A transaction that was prepared outlives its session, and holds its locks.
 void roll_prepared_back(MariadbServer& server) {
   for (const auto& row : server.query("XA RECOVER"))
-    server.exec(fmt::format("XA ROLLBACK '{}'", row[3].value_or("")));
+    (void)server.root().query(fmt::format("XA ROLLBACK '{}'", row[3].value_or("")));
 }
 
 }  // namespace
@@ -123,7 +123,7 @@ SplitWorld::SplitWorld() : single_(named("db0"), kLaunched), primary_(named("db1
       .interval = "50ms";
   auto& service = config.add_service("shop", "shop");
   service.router = "read-write-split";
-  service.extra = "causal_reads = \"session\"\ncausal_reads_timeout = \"20ms\"";
+  service.extra = "causal_reads = \"session\"\ncausal_reads_timeout = \"10ms\"";
   config.workers = 1;
   sluice_ = std::make_unique<Sluice>(std::move(config));
   if (!eventually(10s, [&] {
@@ -177,11 +177,17 @@ void SplitWorld::keep_in_step() {
 
 void SplitWorld::run_world(const std::string& what) {
   auto& replica = *replicas_.at(static_cast<std::size_t>(what.back() - '0'));
-  replica.exec(what.starts_with("stop") ? "STOP SLAVE" : "START SLAVE");
+  static const std::map<std::string, const char*> kOrders = {
+      {"stop", "UNLOCK TABLES; STOP SLAVE"},
+      {"start", "UNLOCK TABLES; START SLAVE"},
+      {"hold", "FLUSH TABLES WITH READ LOCK"},
+      {"release", "UNLOCK TABLES"},
+  };
+  replica.exec(kOrders.at(what.substr(0, what.find(' '))));
 }
 
 void SplitWorld::clean_up() {
-  for (auto& replica : replicas_) replica->exec("START SLAVE");
+  for (auto& replica : replicas_) replica->exec("UNLOCK TABLES; START SLAVE");
   for (auto* server : {&single_, &primary_})
     if (!eventually(20s, [&] { return server->value(kSessions) == "0"; }))
       throw TestError("a session does not end");
@@ -190,8 +196,7 @@ void SplitWorld::clean_up() {
 
 std::optional<SplitDifference> SplitWorld::run(const SplitSequence& sequence, Tables tables) {
   constexpr int kRunsOnTheSame = 20;
-  if (tables == Tables::new_ones || ++runs_on_it_ > kRunsOnTheSame)
-    dirty_ = {};
+  if (tables == Tables::new_ones || ++runs_on_it_ > kRunsOnTheSame) dirty_ = {};
   if (dirty_.any()) make_new();
   note_dirt(sequence);
   keep_in_step();
