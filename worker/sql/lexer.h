@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "worker/sql/characters.h"
 #include "worker/sql/mode.h"
 #include "worker/sql/statement.h"
 
@@ -31,6 +32,7 @@ struct Token {
   bool spaced = false;  ///< blanks or comments stand between that and this
   std::size_t at = 0;   ///< offset in the text
   std::string_view text;
+  FoldedWord folded;  ///< of a Word, Name or Quoted, with its quotes
 
   bool symbol(char c) const { return kind == Kind::Symbol && text.front() == c; }
   bool ends() const { return kind == Kind::End || kind == Kind::Semicolon; }
@@ -57,7 +59,12 @@ class Lexer {
   Token next();
   /// Passes over blanks, numbers and punctuation that say nothing by themselves. What next() then
   /// gives is what it would have given later anyway, with the same `before`.
-  void skip_plain();
+  void skip_plain() {
+    if (left() < 2) return;
+    // Most often a word follows after one blank.
+    const bool blank = byte_class(*at_) == Byte::Blank;
+    if (kPlainSymbol[static_cast<unsigned char>(blank ? at_[1] : *at_)]) skip_all_plain();
+  }
   /// Passes over blanks and comments. Whether `c` comes next.
   bool at(char c);
   /// The same for ":=".
@@ -81,7 +88,21 @@ class Lexer {
   }
   void be_in_doubt(Reason reason, const char* where, bool borders = true);
 
-  void skip_blanks();
+  /// A token without what stands around it: where it ends.
+  struct Found {
+    Token::Kind kind;
+    const char* to;
+  };
+
+  void skip_blanks() {
+    if (at_ != end_ && *at_ == ' ') {
+      ++at_;
+      blank_ = true;
+    }
+    if (at_ != end_ && kBlankStart[static_cast<unsigned char>(*at_)]) skip_all_blanks();
+  }
+  void skip_all_blanks();
+  void skip_all_plain();
   void line_comment();
   void block_comment();
   void plain_comment();
@@ -89,15 +110,15 @@ class Lexer {
   void executable_comment(bool maria);
   void skip_executable(const char* body, int nesting);
 
-  Token take(Token::Kind kind, const char* to, Token token);
-  Token word(Token token, Token::Kind kind);
-  Token number(Token token);
-  Token real(Token token, const char* dot);
-  Token dot(Token token);
-  Token variable(Token token);
-  Token backslash(Token token);
-  Token prefixed(Token token);
-  Token odd(Token token);
+  FoldedWord folded(std::string_view word) const;
+  Found find();
+  Found odd();
+  Found word(Token::Kind kind, const char* to);
+  Found number();
+  Found real(const char* dot);
+  Found dot();
+  Found variable();
+  Found prefixed();
 
   const char* word_end(const char* from);
   const char* string_end(const char* from, char quote);

@@ -10,12 +10,6 @@ using Kind = Token::Kind;
 
 constexpr uint64_t kEveryIdentifier = ~uint64_t{0};
 
-bool is_ascii(std::string_view text) {
-  for (const char c : text)
-    if (is_high(c)) return false;
-  return true;
-}
-
 /// The name at the end of @@scope.name, without quotes.
 std::string_view variable_name(std::string_view text) {
   text = text.substr(text.find_last_of(".@") + 1);
@@ -34,7 +28,7 @@ void Scan::begin_statement() {
   with_ = {};
 }
 
-Token Scan::take() {
+const Token& Scan::take() {
   last_ = lexer_.next();
   if (last_.identifier()) mention(last_);
   return last_;
@@ -42,13 +36,12 @@ Token Scan::take() {
 
 void Scan::mention(const Token& token) {
   if (token.kind != Kind::Quoted) {
-    hash_ = hash_word(token.text);
-    out_.mentioned |= is_ascii(token.text) ? mention_bits(hash_) : kEveryIdentifier;
+    out_.mentioned |= token.folded.ascii ? mention_bits(token.folded.hash) : kEveryIdentifier;
     return;
   }
   const auto name = token.name();
-  const bool plain = is_ascii(name.text) && name.text.find(name.quote) == std::string_view::npos;
-  out_.mentioned |= plain ? mention_bits(hash_word(name.text)) : kEveryIdentifier;
+  const bool plain = token.folded.ascii && name.text.find(name.quote) == std::string_view::npos;
+  out_.mentioned |= plain ? mention_bits(fold(name.text).hash) : kEveryIdentifier;
 }
 
 void Scan::primary(Reason reason, std::size_t at) {
@@ -97,7 +90,7 @@ void Scan::observe(const Token& token) {
 
 void Scan::observe_word(const Token& token) {
   if (token.before == '.') return observe_name(token);
-  const WordEntry* entry = find_word(token.text, hash_);
+  const WordEntry* entry = find_word(token.text, token.folded);
   const Call call = entry != nullptr ? entry->call_on(mode_.flavour) : Call::Unknown;
   if (call != Call::None && lexer_.at('('))
     observe_call(token, call == Call::Adjacent && !lexer_.adjacent() && !mode_.ignore_space
@@ -152,7 +145,7 @@ void Scan::observe_keyword(const Token& token, Word word) {
 }
 
 void Scan::observe_name(const Token& token) {
-  const WordEntry* entry = find_word(token.text);
+  const WordEntry* entry = find_word(token.text, token.folded);
   // In Oracle mode, s.nextval. A column may be so called too.
   if (entry != nullptr && entry->word == Word::Nextval) primary(Reason::Sequence, token.at);
   if (lexer_.at('(')) unknown_function(token);
@@ -236,7 +229,8 @@ bool Scan::observe_with(const Token& token) {
   } else if (with_.depth == 0 && token.symbol(',')) {
     with_.name_next = true;
   } else if (with_.depth == 0 && token.identifier()) {
-    const WordEntry* entry = token.kind == Kind::Word ? find_word(token.text, hash_) : nullptr;
+    const WordEntry* entry =
+        token.kind == Kind::Word ? find_word(token.text, token.folded) : nullptr;
     const Word word = entry != nullptr ? entry->word : Word::Other;
     if (with_.name_next && word == Word::Recursive) return true;
     if (with_.name_next) {

@@ -7,8 +7,6 @@
 namespace sluice::sql {
 namespace {
 
-constexpr std::size_t kLongest = 24;
-
 struct Group {
   std::string_view words;
   Call call;
@@ -193,18 +191,20 @@ constexpr std::size_t slot_of(uint64_t hash) {
 
 struct Table {
   std::array<WordEntry, kMost> entries{};
+  std::array<uint64_t, kMost> firsts{};  ///< of each entry, the first bytes folded
   std::size_t size = 0;
   std::array<uint16_t, kSlots> slots{};  ///< index in `entries` plus 1; 0 is free
 
   constexpr std::size_t find(std::string_view text) const {
-    for (std::size_t slot = slot_of(hash_word(text)); slots[slot] != 0; slot = (slot + 1) % kSlots)
+    for (std::size_t slot = slot_of(fold(text).hash); slots[slot] != 0; slot = (slot + 1) % kSlots)
       if (entries[slots[slot] - 1u].text == text) return slots[slot] - 1u;
     return kMost;
   }
   constexpr void add(const WordEntry& entry) {
     if (find(entry.text) != kMost) return;  // the keyword of that name came first
-    std::size_t slot = slot_of(hash_word(entry.text));
+    std::size_t slot = slot_of(fold(entry.text).hash);
     while (slots[slot] != 0) slot = (slot + 1) % kSlots;
+    firsts[size] = fold8(entry.text.data(), entry.text.size());
     entries[size++] = entry;
     slots[slot] = static_cast<uint16_t>(size);
   }
@@ -226,10 +226,9 @@ constexpr Table make_table() {
 }
 constexpr Table kTable = make_table();
 
-/// Whether a word of a text is that of the table, which is in capitals.
-bool same(std::string_view word, std::string_view upper) {
-  if (word.size() != upper.size()) return false;
-  for (std::size_t at = 0; at < word.size(); at += 8)
+/// Whether the words are the same behind their first eight bytes.
+bool same_tail(std::string_view word, std::string_view upper) {
+  for (std::size_t at = 8; at < word.size(); at += 8)
     if (fold8(word.data() + at, word.size() - at) != fold8(upper.data() + at, upper.size() - at))
       return false;
   return true;
@@ -237,17 +236,19 @@ bool same(std::string_view word, std::string_view upper) {
 
 }  // namespace
 
-const WordEntry* find_word(std::string_view word, uint64_t hash) {
-  if (word.size() > kLongest) return nullptr;
-  for (std::size_t slot = slot_of(hash); kTable.slots[slot] != 0; slot = (slot + 1) % kSlots) {
-    const WordEntry& entry = kTable.entries[kTable.slots[slot] - 1u];
-    if (same(word, entry.text)) return &entry;
+const WordEntry* find_word(std::string_view word, const FoldedWord& folded) {
+  for (auto slot = slot_of(folded.hash); kTable.slots[slot] != 0; slot = (slot + 1) % kSlots) {
+    const std::size_t index = kTable.slots[slot] - 1u;
+    const WordEntry& entry = kTable.entries[index];
+    if (kTable.firsts[index] == folded.first && entry.text.size() == word.size() &&
+        same_tail(word, entry.text))
+      return &entry;
   }
   return nullptr;
 }
 
 const WordEntry* find_word(std::string_view word) {
-  return find_word(word, hash_word(word));
+  return find_word(word, fold(word));
 }
 
 std::span<const WordEntry> all_words() {

@@ -6,6 +6,7 @@
 #include <span>
 #include <string_view>
 
+#include "worker/sql/characters.h"
 #include "worker/sql/mode.h"
 
 namespace sluice::sql {
@@ -107,8 +108,8 @@ struct WordEntry {
   }
 };
 
-/// A word and its hash_word(); nullptr if it isn't known. Letters of both cases are equal.
-const WordEntry* find_word(std::string_view word, uint64_t hash);
+/// nullptr if the word isn't known. Letters of both cases are equal.
+const WordEntry* find_word(std::string_view word, const FoldedWord& folded);
 const WordEntry* find_word(std::string_view word);
 /// All of them, for tests that ask servers about each.
 std::span<const WordEntry> all_words();
