@@ -107,6 +107,7 @@ void Classifier::set() {
   const Token token = scan_.take();
   if (token.is("STATEMENT")) return set_statement();
   primary(reason_of_set(token));
+  if (token.is("PASSWORD") || token.is("DEFAULT")) scan_.evaluates_nothing();  // user@host
   scan_.observe(token);
   scan_.rest();
   Assignments items(text_.substr(from_, scan_.last().at - from_), scan_.mode());

@@ -279,22 +279,23 @@ bool Lexer::at_assign() {
 }
 
 void Lexer::skip_all_plain() {
-  if (dot_next_ || in_code_ || at_ < plain_from_) return;
+  if (dot_next_ || name_next_ || in_code_ || at_ < plain_from_) return;
   const char* from = at_;
   at_ = plain_end(from, end_);
   const char* significant = at_;
   while (significant != from && byte_class(significant[-1]) == Byte::Blank) --significant;
+  const bool joins = at_ != end_ && is_word(*at_) && significant == at_ && is_digit(at_[-1]);
+  if (significant != from && (joins || significant[-1] == '.')) {
+    // A word that begins with digits, a number that ends in letters, or a dot that may be part of
+    // a number: next() reads again what they are, once.
+    plain_from_ = at_;
+    at_ = significant;
+    while (at_ != from && (is_digit(at_[-1]) || at_[-1] == '.')) --at_;
+    significant = at_;
+    while (significant != from && byte_class(significant[-1]) == Byte::Blank) --significant;
+  }
   blank_ = significant != at_ || (significant == from && blank_);
-  if (significant != from) last_ = significant[-1];
-  if (at_ == end_ || !is_word(*at_) || !(is_digit(at_[-1]) || at_[-1] == '.')) return;
-  // A word that begins with digits, or a number that ends in letters: read again what they are,
-  // once.
-  plain_from_ = at_;
-  while (at_ != from && (is_digit(at_[-1]) || at_[-1] == '.')) --at_;
-  significant = at_;
-  while (significant != from && byte_class(significant[-1]) == Byte::Blank) --significant;
-  blank_ = significant != at_;
-  if (significant != from) last_ = significant[-1];
+  if (significant != from) last_ = is_digit(significant[-1]) ? 'a' : significant[-1];
 }
 
 // --- tokens
@@ -314,7 +315,8 @@ Token Lexer::next() {
   token.kind = found.kind;
   token.text = between(at_, found.to);
   at_ = found.to;
-  last_ = found.kind == Kind::Semicolon ? '\0' : found.to[-1];
+  // Only of symbols it matters: "1." and "@a." end in dots that join nothing.
+  last_ = found.kind == Kind::Symbol ? found.to[-1] : found.kind == Kind::Semicolon ? '\0' : 'a';
   if (token.identifier()) token.folded = folded(token.text);
   return token;
 }

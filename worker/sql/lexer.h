@@ -28,7 +28,8 @@ struct Token {
     Symbol,  ///< any other single byte
   };
   Kind kind = Kind::End;
-  char before = 0;      ///< last byte of the token before; 0 at the start of a statement
+  /// The symbol before; 0 at the start of a statement, 'a' behind anything else.
+  char before = 0;
   bool spaced = false;  ///< blanks or comments stand between that and this
   std::size_t at = 0;   ///< offset in the text
   std::string_view text;

@@ -164,6 +164,7 @@ void Scan::observe_user_variable(const Token& token) {
     effect(Effect::WritesUserVariable);
     return;
   }
+  if (!evaluates_) return;  // the host of an account
   effect(Effect::ReadsUserVariable);
   ++out_.user_variables_read;
 }
