@@ -282,18 +282,23 @@ void Lexer::skip_all_plain() {
   if (dot_next_ || name_next_ || in_code_ || at_ < plain_from_) return;
   const char* from = at_;
   at_ = plain_end(from, end_);
-  const char* significant = at_;
-  while (significant != from && byte_class(significant[-1]) == Byte::Blank) --significant;
-  const bool joins = at_ != end_ && is_word(*at_) && significant == at_ && is_digit(at_[-1]);
-  if (significant != from && (joins || significant[-1] == '.')) {
-    // A word that begins with digits, a number that ends in letters, or a dot that may be part of
-    // a number: next() reads again what they are, once.
-    plain_from_ = at_;
+  const auto behind_blanks = [from](const char* at) {
+    while (at != from && byte_class(at[-1]) == Byte::Blank) --at;
+    return at;
+  };
+  const char* to = at_;
+  const char* significant = behind_blanks(to);
+  if (to != end_ && is_word(*to) && significant == to && is_digit(to[-1])) {
+    while (at_ != from && is_digit(at_[-1])) --at_;  // a word that begins so, or a number
+    significant = behind_blanks(at_);
+  }
+  while (significant != from && significant[-1] == '.') {
+    // The dot may be part of a number, and then joins nothing.
     at_ = significant;
     while (at_ != from && (is_digit(at_[-1]) || at_[-1] == '.')) --at_;
-    significant = at_;
-    while (significant != from && byte_class(significant[-1]) == Byte::Blank) --significant;
+    significant = behind_blanks(at_);
   }
+  if (at_ != to) plain_from_ = to;  // what these are is read again by next(), once
   blank_ = significant != at_ || (significant == from && blank_);
   if (significant != from) last_ = is_digit(significant[-1]) ? 'a' : significant[-1];
 }
