@@ -93,9 +93,7 @@ void Scan::observe_word(const Token& token) {
   const WordEntry* entry = find_word(token.text, token.folded);
   const Call call = entry != nullptr ? entry->call_on(mode_.flavour) : Call::Unknown;
   if (call != Call::None && lexer_.at('('))
-    observe_call(token, call == Call::Adjacent && !lexer_.adjacent() && !mode_.ignore_space
-                            ? Call::Unknown
-                            : call);
+    observe_call(token, call);
   else if (entry != nullptr && entry->word != Word::Other)
     observe_keyword(token, entry->word);
   word_before_ = entry != nullptr ? entry->word : Word::Other;
@@ -184,8 +182,13 @@ void Scan::observe_call(const Token& token, Call call) {
   switch (call) {
     case Call::None:
     case Call::Pure:
-    case Call::Adjacent:
       return;
+    case Call::Adjacent:
+      if (lexer_.adjacent() || mode_.ignore_space) return;
+      return unknown_function(token);
+    case Call::Operator:
+      if (token.before == ')') return;
+      return unknown_function(token);
     case Call::Unknown:
       return unknown_function(token);
     case Call::InsertId: {

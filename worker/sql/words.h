@@ -83,9 +83,10 @@ enum class Word : uint8_t {
 
 /// What a word means with a parenthesis behind it.
 enum class Call : uint8_t {
-  Unknown,  ///< a stored function, or one that isn't known to be harmless
-  None,     ///< no call: IN (
-  Pure,     ///< the same on each server, without side effect; a stored function can't take its name
+  Unknown,   ///< a stored function, or one that isn't known to be harmless
+  None,      ///< no call: IN (
+  Operator,  ///< no call behind a parenthesis: MATCH (a) AGAINST (
+  Pure,  ///< the same on each server, without side effect; a stored function can't take its name
   Adjacent,  ///< as Pure, but with blanks before the parenthesis a stored function
   InsertId,
   Diagnostics,
