@@ -274,6 +274,12 @@ bool Lexer::at(char c) {
   return at_ != end_ && *at_ == c;
 }
 
+bool Lexer::only_blanks_behind(const Token& token) const {
+  for (const char* at = token.text.data() + token.text.size(); at != at_; ++at)
+    if (byte_class(*at) != Byte::Blank) return false;
+  return true;
+}
+
 bool Lexer::at_assign() {
   return at(':') && peek(1) == '=';
 }

@@ -70,8 +70,10 @@ class Lexer {
   bool at(char c);
   /// The same for ":=".
   bool at_assign();
-  /// No blanks were passed since the last token.
+  /// No blanks and comments were passed since the last token.
   bool adjacent() const { return !blank_; }
+  /// Only blanks stand between the token and what comes next, or nothing.
+  bool only_blanks_behind(const Token& token) const;
 
   std::size_t offset() const { return static_cast<std::size_t>(at_ - begin_); }
   std::string_view text() const { return {begin_, static_cast<std::size_t>(end_ - begin_)}; }

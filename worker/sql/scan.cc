@@ -184,7 +184,8 @@ void Scan::observe_call(const Token& token, Call call) {
     case Call::Pure:
       return;
     case Call::Adjacent:
-      if (lexer_.adjacent() || mode_.ignore_space) return;
+      if (lexer_.adjacent()) return;
+      if (mode_.ignore_space && lexer_.only_blanks_behind(token)) return;  // comments do count
       return unknown_function(token);
     case Call::Operator:
       if (token.before == ')') return;

@@ -396,6 +396,7 @@ TEST(Hazard, N23UnknownFunctions) {
     EXPECT_EQ(said(text), expected) << text;
   EXPECT_EQ(said("SELECT \"f\"(1)", Mode{.ansi_quotes = true}), expected);
   EXPECT_EQ(said("SELECT count (1)", Mode{.ignore_space = true}), "read");
+  EXPECT_EQ(said("SELECT count/**/(1)", Mode{.ignore_space = true}), expected);
   // A list of columns is no call.
   EXPECT_EQ(said("INSERT INTO t (a) VALUES (1)"), "write");
   EXPECT_EQ(said("INSERT IGNORE d.t (a) VALUES (f(1))"), "write: calls_unknown_function");

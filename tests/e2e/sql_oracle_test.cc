@@ -1,0 +1,371 @@
+/// The classifier against servers: what it calls a read is run in a read-only session, must be
+/// accepted there and leave nothing behind.
+///
+/// SLUICE_SEED and SLUICE_STATEMENTS choose the random ones.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <set>
+
+#include "tests/support/mariadb_server.h"
+#include "tests/support/mysql_server.h"
+#include "tests/support/random.h"
+#include "worker/sql/classify.h"
+
+namespace sluice::test {
+namespace {
+
+using sql::Charset;
+using sql::Flavour;
+using sql::Mode;
+
+/// Refusals of a write: read-only transaction or server, privileges, files.
+const std::set<unsigned> kRefusals = {1792, 1290, 1836, 1142, 1143, 1227, 1044, 1045, 1370, 1086};
+
+constexpr const char* kTables = R"(
+  CREATE TABLE t (id INT PRIMARY KEY AUTO_INCREMENT, a INT, b VARCHAR(20), j JSON, g GEOMETRY,
+                  KEY ib (b), FULLTEXT (b)) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4;
+  CREATE TABLE u (id INT PRIMARY KEY, x INT);
+  CREATE TABLE log_of_writes (a INT);
+  CREATE TABLE p (a INT) PARTITION BY HASH (a) PARTITIONS 2;
+  INSERT INTO t VALUES (1, 1, 'x', '{"a": 1}', ST_GeomFromText('POINT(1 2)')),
+                       (2, 2, 'y', '{"a": [1]}', ST_GeomFromText('POINT(3 4)'));
+  INSERT INTO u VALUES (1, 1), (3, 3);
+  INSERT INTO p VALUES (1), (2);
+  CREATE PROCEDURE p() SELECT 1;
+  CREATE FUNCTION writes(x INT) RETURNS INT BEGIN INSERT INTO log_of_writes VALUES (x); RETURN x; END)";
+constexpr const char* kMariadbTables = R"(
+  CREATE TABLE v (a INT) WITH SYSTEM VERSIONING;
+  CREATE SEQUENCE s;
+  CREATE TABLE q (n INT DEFAULT NEXTVAL(s));
+  INSERT INTO v VALUES (1);
+  INSERT INTO q VALUES (1))";
+
+/// A stored function that sets a user variable, under a name that a built-in function has too.
+std::string assigning(const char* name, const char* parameters) {
+  return fmt::format("CREATE FUNCTION {}({}) RETURNS INT BEGIN SET @a = 77; RETURN 1; END", name,
+                     parameters);
+}
+
+struct Case {
+  std::string expected, servers, text;
+};
+
+std::vector<Case> cases() {
+  std::ifstream file(SLUICE_TEST_DATA "/sql/statements.cases");
+  std::vector<Case> all;
+  for (std::string line; std::getline(file, line);) {
+    if (line.empty() || line.front() == '#') continue;
+    const auto first = line.find(" | "), second = line.find(" | ", first + 3);
+    all.push_back({line.substr(0, first), line.substr(first + 3, second - first - 3),
+                   line.substr(second + 3)});
+  }
+  return all;
+}
+
+/// One way for a session to read text.
+struct Dialect {
+  const char* names;
+  const char* sql_mode;
+  Mode mode;
+};
+
+class Oracle {
+ public:
+  Oracle(DatabaseServer& server, Flavour flavour, uint32_t version)
+      : server_(server), flavour_(flavour), version_(version) {
+    server.exec("SET GLOBAL log_bin_trust_function_creators=1");
+    server.exec("USE test");
+    for (const auto& statement : split(kTables)) server.exec(statement);
+    if (flavour == Flavour::Mariadb)
+      for (const auto& statement : split(kMariadbTables)) server.exec(statement);
+    for (const auto& [name, parameters] : {std::pair{"assigns", "x INT"},
+                                           {"`abs`", "x INT"},
+                                           {"`count`", "x INT"},
+                                           {"`max`", "x INT"},
+                                           {"`now`", ""},
+                                           {"`1f`", "x INT"},
+                                           {"f", "x INT"}})
+      server.exec(assigning(name, parameters));
+  }
+
+  void run_cases() {
+    auto client = session({"utf8mb4", "", {}});
+    const auto before = trace(client);
+    for (const auto& [expected, servers, text] : cases()) {
+      if (servers != "all" && (servers == "mariadb") != (flavour_ == Flavour::Mariadb)) continue;
+      const auto statement = sql::classify(text, mode({}));
+      EXPECT_EQ(statement.read(), expected == "read")
+          << text << ": " << enum_name(statement.reason);
+      if (!statement.read()) continue;
+      const auto result = client.query(text);
+      EXPECT_TRUE(result.has_value()) << text << ": " << result.error().text;
+      EXPECT_EQ(trace(client), before) << text;
+    }
+  }
+
+  void run_random(const std::vector<Dialect>& dialects, uint64_t count, uint64_t seed) {
+    Random random(seed);
+    uint64_t reads = 0, accepted = 0;
+    std::vector<Client> clients;
+    std::vector<Rows> before;
+    for (const auto& dialect : dialects) {
+      clients.push_back(session(dialect));
+      before.push_back(trace(clients.back()));
+    }
+    for (uint64_t i = 0; i < count; ++i) {
+      const auto which = static_cast<std::size_t>(random.below(static_cast<int>(dialects.size())));
+      const auto text = statement(random);
+      if (!sql::classify(text, mode(dialects[which].mode)).read()) continue;
+      ++reads;
+      const auto result = clients[which].query(text);
+      if (result) ++accepted;
+      ASSERT_TRUE(result || !kRefusals.contains(result.error().code))
+          << testing::PrintToString(text) << " " << dialects[which].names << " "
+          << dialects[which].sql_mode << ": " << result.error().text;
+      ASSERT_EQ(trace(clients[which]), before[which])
+          << testing::PrintToString(text) << " " << dialects[which].names << " "
+          << dialects[which].sql_mode;
+    }
+    fmt::print("seed {}: of {} statements {} were called reads, and {} of those accepted\n", seed,
+               count, reads, accepted);
+    EXPECT_GT(accepted, count / 50);
+  }
+
+ private:
+  /// At semicolons that end lines, but for the body of a function.
+  static std::vector<std::string> split(std::string_view text) {
+    std::vector<std::string> all;
+    for (std::size_t from = 0; from < text.size();) {
+      auto to = text.find(";\n", from);
+      if (to == text.npos) to = text.size();
+      all.emplace_back(text.substr(from, to - from));
+      from = to + 2;
+    }
+    return all;
+  }
+
+  Mode mode(Mode mode) const {
+    mode.multi_statements = true;
+    mode.flavour = flavour_;
+    mode.version = version_;
+    return mode;
+  }
+
+  /// As sluice prepares a connection to a replica.
+  Client session(const Dialect& dialect) {
+    auto options = server_.endpoint();
+    options.database = "test";
+    Client client(options);
+    client.exec(fmt::format("SET SESSION sql_mode='{}'", dialect.sql_mode));
+    client.exec("SET SESSION TRANSACTION READ ONLY");
+    client.exec("SET @a=1, @b=2");
+    client.exec(fmt::format("SET NAMES {}", dialect.names));
+    return client;
+  }
+
+  /// What a statement may leave behind, in the session and in the data.
+  Rows trace(Client& client) {
+    const char* gtid = flavour_ == Flavour::Mariadb
+                           ? "@@global.gtid_binlog_pos, @@in_transaction, @@tx_isolation"
+                           : "@@global.gtid_executed, @@transaction_isolation";
+    return client.rows(fmt::format(
+        "SELECT @a, @b, @x, LAST_INSERT_ID(), IS_USED_LOCK(0x6C), @@autocommit, @@sql_mode, "
+        "@@character_set_client, @@time_zone, DATABASE(), {}",
+        gtid));
+  }
+
+  static std::string statement(Random& random);
+
+  DatabaseServer& server_;
+  Flavour flavour_;
+  uint32_t version_;
+};
+
+const std::vector<std::string> kBlanks = {" ",     " ",    " ",       "",       "",
+                                          "\n",    "/**/", "/* x */", "-- x\n", "# x\n",
+                                          "/*!*/", "\t",   "/*M!*/",  "--\n",   "/* ' */"};
+const std::vector<std::string> kHarmless = {"1",
+                                            "1.",
+                                            "1.5",
+                                            "1e5",
+                                            ".5",
+                                            "'s'",
+                                            "'a''b'",
+                                            "'a\\'b'",
+                                            "a",
+                                            "`a`",
+                                            "\"d\"",
+                                            "@b",
+                                            "t.a",
+                                            "0x1F",
+                                            "x'41'",
+                                            "N'n'",
+                                            "abs(1)",
+                                            "count(*)",
+                                            "\\N",
+                                            "'\\\\'",
+                                            "t . a",
+                                            "-1",
+                                            "(1)",
+                                            "b'01'",
+                                            "0b1",
+                                            "1--1",
+                                            "max(a)",
+                                            "now()",
+                                            "abs (1)",
+                                            "'\xBF\x5C'",
+                                            "'\xA1\x5C\x27",
+                                            "`a``b`",
+                                            "_utf8'x'",
+                                            "'\xE4\xB8\xAD'",
+                                            "\"a\"\"b\"",
+                                            "'\x81\x5C' ",
+                                            "a$",
+                                            "1+1",
+                                            "t.`a`"};
+const std::vector<std::string> kHarmful = {"@a:=9",
+                                           "@a := 9",
+                                           "assigns(1)",
+                                           "writes(1)",
+                                           "test.abs(1)",
+                                           "count (1)",
+                                           "now ()",
+                                           "test . max(1)",
+                                           "max (1)",
+                                           "test.now()",
+                                           "GET_LOCK(0x6C,0)",
+                                           "GET_LOCK (0x6C,0)",
+                                           "LAST_INSERT_ID(77)",
+                                           "LAST_INSERT_ID (77)",
+                                           "f(1)",
+                                           "`f`(1)",
+                                           "1f(1)",
+                                           "`assigns` (1)",
+                                           "nextval(s)",
+                                           "NEXT VALUE FOR s",
+                                           "max/**/(1)",
+                                           "count#\n(1)",
+                                           "@'a':=9",
+                                           "@`a`:=9"};
+const std::vector<std::string> kTails = {"",
+                                         "FROM t",
+                                         "FROM t",
+                                         "FROM t FOR UPDATE",
+                                         "FROM t LIMIT 1 INTO @a",
+                                         "INTO @a",
+                                         "FROM t LOCK IN SHARE MODE",
+                                         "; SET @a=8",
+                                         ";SET autocommit=0",
+                                         "INTO @a,@b",
+                                         "FROM t WHERE a=assigns(1)",
+                                         "; SET time_zone='+01:00'",
+                                         "UNION SELECT assigns(1)",
+                                         "FROM t LIMIT 1FOR UPDATE",
+                                         ";DO assigns(1)",
+                                         "FROM t ORDER BY f(a)"};
+/// Around what a server may see or not: before and behind it.
+const std::vector<std::pair<std::string, std::string>> kCovers = {{"/* ", " */"},
+                                                                  {"-- ", "\n"},
+                                                                  {"# ", "\n"},
+                                                                  {"--", "\n"},
+                                                                  {"/*! ", " */"},
+                                                                  {"/*!50000 ", " */"},
+                                                                  {"/*!50700 ", " */"},
+                                                                  {"/*!80000 ", " */"},
+                                                                  {"/*!99999 ", " */"},
+                                                                  {"/*!100000 ", " */"},
+                                                                  {"/*M!100000 ", " */"},
+                                                                  {"/*M! ", " */"},
+                                                                  {"/*!080000 ", " */"},
+                                                                  {"/*!5000 ", " */"},
+                                                                  {"/*+ ", " */"},
+                                                                  {"'", "'"},
+                                                                  {"\"", "\""},
+                                                                  {"`", "`"},
+                                                                  {"'\\", " -- '"},
+                                                                  {"'\\', ", " -- '"},
+                                                                  {"'\xBF\x5C', ", " -- '"},
+                                                                  {"\"\\\", ", " -- \""},
+                                                                  {"'\xBF\x5C'', ", " -- '"},
+                                                                  {"'\\\xBF\x5C', ", " -- '"},
+                                                                  {"`\xBF\x5C`, ", ""},
+                                                                  {"1 AS `\xC3`, ", " -- `"},
+                                                                  {"x'4\\', ", " -- '"},
+                                                                  {"N'\\', ", " -- '"},
+                                                                  {"/*!80000 /* */ ", " */"},
+                                                                  {"/* /* */ ", ""},
+                                                                  {"/*!50000 /* */ ", " */"},
+                                                                  {"_gbk'\xBF\x5C', ", " -- '"},
+                                                                  {"'\x81\x5C', ", " -- '"},
+                                                                  {"\"'\", ", " -- '"},
+                                                                  {"@`\x81`, ", " -- `"},
+                                                                  {"1 AS `\x81`, ", " -- `"},
+                                                                  {"1 a\x81\x5C, ", ""},
+                                                                  {"'\xFE\x5C', ", " -- '"}};
+
+std::string Oracle::statement(Random& random) {
+  const auto blank = [&] { return random.any_of(kBlanks); };
+  const auto item = [&] {
+    auto text = random.one_in(4) ? random.any_of(kHarmful) : random.any_of(kHarmless);
+    if (!random.one_in(3)) return text;
+    const auto& [before, behind] = random.any_of(kCovers);
+    return before + text + behind;
+  };
+  std::string text = "SELECT" + (random.one_in(8) ? blank() : " ") + item();
+  while (random.one_in(3)) text += blank() + "," + blank() + item();
+  const auto tail = random.any_of(kTails);
+  if (!random.one_in(4)) return text + blank() + tail;
+  const auto& [before, behind] = random.any_of(kCovers);
+  return text + blank() + before + tail + behind;
+}
+
+std::vector<Dialect> dialects(Flavour flavour) {
+  std::vector<Dialect> all;
+  std::vector<std::pair<const char*, Charset>> charsets = {
+      {"utf8mb4", Charset::Utf8},    {"latin1", Charset::SingleByte}, {"gbk", Charset::Gbk},
+      {"big5", Charset::Big5},       {"sjis", Charset::Sjis},         {"cp932", Charset::Sjis},
+      {"euckr", Charset::SingleByte}};
+  if (flavour == Flavour::Mysql) charsets.emplace_back("gb18030", Charset::Gb18030);
+  for (const auto& [names, charset] : charsets)
+    for (const auto& [sql_mode, mode] :
+         {std::pair<const char*, Mode>{"", {}},
+          {"ANSI_QUOTES", {.ansi_quotes = true}},
+          {"NO_BACKSLASH_ESCAPES", {.no_backslash_escapes = true}},
+          {"IGNORE_SPACE", {.ignore_space = true}},
+          {"ANSI_QUOTES,NO_BACKSLASH_ESCAPES,IGNORE_SPACE",
+           {.no_backslash_escapes = true, .ansi_quotes = true, .ignore_space = true}}}) {
+      all.push_back({names, sql_mode, mode});
+      all.back().mode.charset = charset;
+    }
+  return all;
+}
+
+void compare(DatabaseServer& server, Flavour flavour, uint32_t version) {
+  Oracle oracle(server, flavour, version);
+  oracle.run_cases();
+  oracle.run_random(dialects(flavour), from_environment("SLUICE_STATEMENTS", 30000),
+                    from_environment("SLUICE_SEED", 1));
+}
+
+TEST(SqlOracle, Mariadb) {
+  MariadbServer server;
+  compare(server, Flavour::Mariadb, 101100);
+}
+
+TEST(SqlOracle, NewerMariadb) {
+  if (const auto can = MariadbServer::available(MariadbRelease::Newer); !can)
+    GTEST_SKIP() << can.error();
+  MariadbServer server({}, DatabaseServer::Start::Ready, MariadbRelease::Newer);
+  compare(server, Flavour::Mariadb, 110800);
+}
+
+TEST(SqlOracle, Mysql) {
+  if (const auto can = MysqlServer::available(); !can) GTEST_SKIP() << can.error();
+  MysqlServer server;
+  compare(server, Flavour::Mysql, 90000);
+}
+
+}  // namespace
+}  // namespace sluice::test
