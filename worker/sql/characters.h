@@ -72,6 +72,9 @@ constexpr std::array<bool, 256> make_set(Predicate holds) {
 }
 /// Bytes of words, without those from 0x80 on.
 inline constexpr auto kAsciiWord = make_set([](char c) { return is_word(c) && !is_high(c); });
+/// What plain words begin with: letters that make no quote behind them special.
+inline constexpr auto kPlainWordStart =
+    make_set([](char c) { return byte_class(c) == Byte::Letter && !is_high(c) && c != '$'; });
 /// What is in rows of numbers and around them, and says nothing by itself. Not '-' and '/', which
 /// may begin a comment, and not ':', which may begin an assignment.
 inline constexpr auto kPlainSymbol = make_set([](char c) {

@@ -268,12 +268,6 @@ void Lexer::skip_executable(const char* body, int nesting) {
   at_ = end_;
 }
 
-bool Lexer::at(char c) {
-  if (dot_next_) return c == '.';
-  skip_blanks();
-  return at_ != end_ && *at_ == c;
-}
-
 bool Lexer::only_blanks_behind(const Token& token) const {
   for (const char* at = token.text.data() + token.text.size(); at != at_; ++at)
     if (byte_class(*at) != Byte::Blank) return false;
@@ -311,17 +305,19 @@ void Lexer::skip_all_plain() {
 
 // --- tokens
 
-Token Lexer::next() {
+void Lexer::read(Token& token) {
   skip_blanks();
-  Token token;
   token.before = last_;
   token.spaced = blank_;
   token.at = offset();
   blank_ = false;
   if (at_ == end_) {
     if (in_code_) be_in_doubt(Reason::NotUnderstood, at_);
-    return token;
+    token.kind = Kind::End;
+    token.text = {at_, 0};
+    return;
   }
+  if (kPlainWordStart[static_cast<uint8_t>(*at_)] && !name_next_ && plain_word(token)) return;
   const Found found = find();
   token.kind = found.kind;
   token.text = between(at_, found.to);
@@ -329,7 +325,20 @@ Token Lexer::next() {
   // Only of symbols it matters: "1." and "@a." end in dots that join nothing.
   last_ = found.kind == Kind::Symbol ? found.to[-1] : found.kind == Kind::Semicolon ? '\0' : 'a';
   if (token.identifier()) token.folded = folded(token.text);
-  return token;
+}
+
+/// Most tokens are words of ASCII; this reads them, and nothing else, as find() would.
+bool Lexer::plain_word(Token& token) {
+  const char* to = at_ + 1;
+  while (to != end_ && kAsciiWord[static_cast<uint8_t>(*to)]) ++to;
+  if (to != end_ && is_high(*to)) return false;
+  token.kind = Kind::Word;
+  token.text = between(at_, to);
+  token.folded = folded(token.text);
+  dot_next_ = end_ - to > 1 && *to == '.' && is_word(to[1]);
+  at_ = to;
+  last_ = 'a';
+  return true;
 }
 
 /// Of a word of the text. One load suffices for a short one that isn't at the very end.

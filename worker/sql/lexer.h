@@ -33,7 +33,7 @@ struct Token {
   bool spaced = false;  ///< blanks or comments stand between that and this
   std::size_t at = 0;   ///< offset in the text
   std::string_view text;
-  FoldedWord folded;  ///< of a Word, Name or Quoted, with its quotes
+  FoldedWord folded;  ///< of a Word, Name or Quoted (with its quotes); else left as it was
 
   bool symbol(char c) const { return kind == Kind::Symbol && text.front() == c; }
   bool ends() const { return kind == Kind::End || kind == Kind::Semicolon; }
@@ -57,7 +57,13 @@ class Lexer {
  public:
   Lexer(std::string_view text, const Mode& mode);
 
-  Token next();
+  Token next() {
+    Token token;
+    read(token);
+    return token;
+  }
+  /// The same, into a token that is there already.
+  void read(Token& token);
   /// Passes over blanks, numbers and punctuation that say nothing by themselves. What next() then
   /// gives is what it would have given later anyway, with the same `before`.
   void skip_plain() {
@@ -67,7 +73,11 @@ class Lexer {
     if (kPlainSymbol[static_cast<unsigned char>(blank ? at_[1] : *at_)]) skip_all_plain();
   }
   /// Passes over blanks and comments. Whether `c` comes next.
-  bool at(char c);
+  bool at(char c) {
+    if (dot_next_) return c == '.';
+    skip_blanks();
+    return at_ != end_ && *at_ == c;
+  }
   /// The same for ":=".
   bool at_assign();
   /// No blanks and comments were passed since the last token.
@@ -113,6 +123,7 @@ class Lexer {
   void executable_comment(bool maria);
   void skip_executable(const char* body, int nesting);
 
+  bool plain_word(Token& token);
   FoldedWord folded(std::string_view word) const;
   Found find();
   Found odd();

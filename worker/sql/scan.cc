@@ -29,7 +29,7 @@ void Scan::begin_statement() {
 }
 
 const Token& Scan::take() {
-  last_ = lexer_.next();
+  lexer_.read(last_);
   if (last_.identifier()) mention(last_);
   return last_;
 }
@@ -59,32 +59,29 @@ void Scan::rest() {
 }
 
 void Scan::observe(const Token& token) {
+  if (!with_.active && !into_ && !assigns_) return observe_plain(token);
   if (with_.active && observe_with(token)) return;
-  const bool word = token.kind == Kind::Word;
   if (into_ && !keep_into_ && token.kind != Kind::UserVariable && !token.symbol(',')) into_ = false;
+  observe_plain(token);
+  if (!assigns_) return;
+  assign_depth_ += token.symbol('(') ? 1 : token.symbol(')') ? -1 : 0;
+  item_next_ = assign_depth_ == 0 && token.symbol(',');
+}
+
+void Scan::observe_plain(const Token& token) {
+  if (token.kind == Kind::Word) return observe_word(token);
+  word_before_ = Word::Other;
   switch (token.kind) {
-    case Kind::Word:
-      observe_word(token);
-      break;
     case Kind::Name:
-      observe_name(token);
-      break;
+      return observe_name(token);
     case Kind::Quoted:
-      observe_quoted(token);
-      break;
+      return observe_quoted(token);
     case Kind::UserVariable:
-      observe_user_variable(token);
-      break;
+      return observe_user_variable(token);
     case Kind::SystemVariable:
-      observe_system_variable(token);
-      break;
+      return observe_system_variable(token);
     default:
-      break;
-  }
-  if (!word) word_before_ = Word::Other;
-  if (assigns_) {
-    assign_depth_ += token.symbol('(') ? 1 : token.symbol(')') ? -1 : 0;
-    item_next_ = assign_depth_ == 0 && token.symbol(',');
+      return;
   }
 }
 

@@ -60,6 +60,7 @@ class Scan {
   };
 
   void mention(const Token& token);
+  void observe_plain(const Token& token);
   void observe_word(const Token& token);
   void observe_keyword(const Token& token, Word word);
   void observe_name(const Token& token);
