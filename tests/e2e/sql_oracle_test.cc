@@ -6,12 +6,14 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <fstream>
 #include <set>
 
 #include "tests/support/mariadb_server.h"
 #include "tests/support/mysql_server.h"
 #include "tests/support/random.h"
+#include "worker/sql/assignments.h"
 #include "worker/sql/classify.h"
 
 namespace sluice::test {
@@ -393,6 +395,91 @@ void compare(DatabaseServer& server, Flavour flavour, uint32_t version) {
   oracle.run_cases();
   oracle.run_random(dialects(flavour), from_environment("SLUICE_STATEMENTS", 10000),
                     from_environment("SLUICE_SEED", 1));
+}
+
+/// The items of a SET, as statements of their own.
+std::vector<std::string> apart(const std::string& text, const Mode& mode) {
+  using Kind = sql::Assignment::Kind;
+  std::vector<std::string> all;
+  sql::Assignments items(text, mode);
+  while (const auto item = items.next()) {
+    const auto quoted = fmt::format("`{}`", item->name.text);
+    if (item->kind == Kind::UserVariable)
+      all.push_back(fmt::format("SET @{} = {}", quoted, item->value));
+    else if (item->kind == Kind::SystemVariable)
+      all.push_back(fmt::format("SET SESSION {} = {}", quoted, item->value));
+    else if (item->kind == Kind::CharacterSet)
+      all.push_back(fmt::format("SET CHARACTER SET {}", item->value));
+    else if (item->kind == Kind::Names)
+      all.push_back(fmt::format("SET NAMES {}{}{}", item->value,
+                                item->collation.empty() ? "" : " COLLATE ", item->collation));
+    else if (item->kind == Kind::Transaction)
+      all.push_back(fmt::format("SET SESSION TRANSACTION {}", item->value));
+    else
+      ADD_FAILURE() << text;
+  }
+  // How text is read changes last, or the values would be read in another way than they were.
+  std::stable_partition(all.begin(), all.end(), [](const std::string& one) {
+    return one.find("SET NAMES") == one.npos && one.find("CHARACTER SET") == one.npos &&
+           one.find("character_set_results") == one.npos && one.find("sql_mode") == one.npos;
+  });
+  return all;
+}
+
+/// A SET by its items, one by one, leaves the same session as the SET itself.
+void compare_assignments(DatabaseServer& server, Flavour flavour, uint64_t count, uint64_t seed) {
+  Random random(seed);
+  const std::vector<std::string> items = {"@a = 1",
+                                          "@a:=-2.5e3",
+                                          "@`b` = 'x,y'",
+                                          "@'c' := \"it's\"",
+                                          "@d = (SELECT 1 + 2)",
+                                          "@d = CONCAT('a', ',', \"b\")",
+                                          "@c = NULL",
+                                          "@b = x'41'",
+                                          "@a = N'n'",
+                                          "@b = 'it''s'",
+                                          "@c = 'a\\'b'",
+                                          "@d = IF(1, (2), ',')",
+                                          "sql_mode = ANSI",
+                                          "@@sql_mode = 'STRICT_ALL_TABLES'",
+                                          "SESSION sql_select_limit = 100",
+                                          "@@session.sql_select_limit := 5 + 5",
+                                          "time_zone='+01:00'",
+                                          "LOCAL time_zone = DEFAULT",
+                                          "@@local.lock_wait_timeout = 7",
+                                          "foreign_key_checks = OFF",
+                                          "`unique_checks` = 0",
+                                          "NAMES latin1",
+                                          "NAMES utf8mb4 COLLATE utf8mb4_bin",
+                                          "NAMES 'gbk'",
+                                          "CHARACTER SET latin1",
+                                          "character_set_results = NULL",
+                                          "autocommit = 0",
+                                          "@@autocommit=ON",
+                                          "group_concat_max_len = 2048",
+                                          "@@session.net_write_timeout = 9"};
+  const std::vector<std::string> blanks = {" ", "", "\n", "/* , */", " -- , @a=9\n", " /*! */ "};
+  const std::string traced =
+      "SELECT @a, @b, @c, @d, @@sql_mode, @@sql_select_limit, @@time_zone, @@lock_wait_timeout, "
+      "@@foreign_key_checks, @@unique_checks, @@character_set_client, @@collation_connection, "
+      "@@character_set_results, @@autocommit, @@group_concat_max_len, @@net_write_timeout";
+  Mode mode;
+  mode.flavour = flavour;
+  for (uint64_t i = 0; i < count; ++i) {
+    std::string text = "SET " + random.any_of(items);
+    while (!random.one_in(3))
+      text += random.any_of(blanks) + "," + random.any_of(blanks) + random.any_of(items);
+    Client whole(server.endpoint()), pieces(server.endpoint());
+    ASSERT_TRUE(whole.query(text).has_value()) << text;
+    for (const auto& one : apart(text, mode)) ASSERT_TRUE(pieces.query(one)) << text << "\n" << one;
+    ASSERT_EQ(whole.rows(traced), pieces.rows(traced)) << text;
+  }
+}
+
+TEST(SqlOracle, AssignmentsOfMariadb) {
+  MariadbServer server;
+  compare_assignments(server, Flavour::Mariadb, 1000, from_environment("SLUICE_SEED", 1));
 }
 
 TEST(SqlOracle, Mariadb) {

@@ -126,8 +126,7 @@ void Classifier::head_of_session(Word word) {
     case Word::Release:
       return release();
     case Word::Savepoint:
-      effect(Effect::Savepoint);
-      return administration(Verb::Savepoint, Reason::Transaction);
+      return savepoint(scan_.take());
     case Word::Xa:
       effect(Effect::Xa);
       return administration(Verb::Xa, Reason::Xa);

@@ -81,7 +81,10 @@ void Classifier::rollback() {
   primary(Reason::Transaction);
   Token token = word();
   if (token.is("WORK")) token = word();
-  if (token.is("TO")) return effect(Effect::Savepoint);
+  if (token.is("TO")) {
+    token = scan_.take();
+    return savepoint(token.is("SAVEPOINT") ? scan_.take() : token);
+  }
   effect(Effect::RollsBack);
   end_modes(token);
 }
@@ -96,9 +99,15 @@ void Classifier::end_modes(Token token) {
 }
 
 void Classifier::release() {
+  scan_.take();  // SAVEPOINT
+  savepoint(scan_.take());
+}
+
+void Classifier::savepoint(Token token) {
   verb(Verb::Savepoint);
   primary(Reason::Transaction);
   effect(Effect::Savepoint);
+  take_name(token);
 }
 
 void Classifier::set() {

@@ -254,6 +254,15 @@ TEST(Hazard, N13EndOfTransactions) {
   });
 }
 
+TEST(Hazard, N13Savepoints) {
+  for (const auto text : {"SAVEPOINT `a b`", "ROLLBACK TO `a b`",
+                          "ROLLBACK WORK TO SAVEPOINT `a b`", "RELEASE SAVEPOINT `a b`;"})
+    EXPECT_EQ(classify(text, kMariadb).name.value(), "a b") << text;
+  for (const auto text :
+       {"SAVEPOINT", "ROLLBACK TO", "RELEASE", "RELEASE;", "ROLLBACK TO SAVEPOINT"})
+    EXPECT_EQ(classify(text, kMariadb).need, Need::Primary) << text;
+}
+
 TEST(Hazard, N14ImplicitCommits) {
   for (const auto text : {"CREATE TABLE t (a INT)",
                           "ALTER TABLE t ADD b INT",
