@@ -308,7 +308,6 @@ void Lexer::skip_all_plain() {
 void Lexer::read(Token& token) {
   skip_blanks();
   token.before = last_;
-  token.spaced = blank_;
   token.at = offset();
   blank_ = false;
   if (at_ == end_) {

@@ -30,8 +30,7 @@ struct Token {
   Kind kind = Kind::End;
   /// The symbol before; 0 at the start of a statement, 'a' behind anything else.
   char before = 0;
-  bool spaced = false;  ///< blanks or comments stand between that and this
-  std::size_t at = 0;   ///< offset in the text
+  std::size_t at = 0;  ///< offset in the text
   std::string_view text;
   FoldedWord folded;  ///< of a Word, Name or Quoted (with its quotes); else left as it was
 
@@ -86,9 +85,6 @@ class Lexer {
   bool only_blanks_behind(const Token& token) const;
 
   std::size_t offset() const { return static_cast<std::size_t>(at_ - begin_); }
-  std::string_view text() const { return {begin_, static_cast<std::size_t>(end_ - begin_)}; }
-  /// Within an executable comment.
-  bool in_code() const { return in_code_; }
   const Doubt& doubt() const { return doubt_; }
   /// The first hint so far.
   const Hint& hint() const { return hint_; }

@@ -189,11 +189,11 @@ void Scan::observe_call(const Token& token, Call call) {
       return unknown_function(token);
     case Call::Unknown:
       return unknown_function(token);
-    case Call::InsertId: {
+    case Call::InsertId:
+      primary(Reason::InsertId, token.at);
       take();  // the parenthesis
       if (!lexer_.at(')')) effect(Effect::WritesInsertId);
-      return primary(Reason::InsertId, token.at);
-    }
+      return;
     case Call::Diagnostics:
       effect(Effect::ReadsDiagnostics);
       return primary(Reason::Diagnostics, token.at);

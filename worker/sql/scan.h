@@ -28,7 +28,8 @@ class Scan {
 
   /// Before the first token of a statement.
   void begin_statement();
-  /// The next token, for whoever knows what it means: only what it mentions is written down.
+  /// The next token, for whoever knows what it means: only what it mentions is written down. The
+  /// reference is to last().
   const Token& take();
   /// What any token says. take() and then observe() is how all of a statement is read.
   void observe(const Token& token);

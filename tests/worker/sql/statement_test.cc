@@ -86,6 +86,15 @@ TEST(Kill, IsTakenApart) {
   EXPECT_EQ(kill("SELECT 5"), "none ?");
 }
 
+TEST(Reason, HasAPlace) {
+  const auto at = [](std::string_view text) { return classify(text, kMulti).decided_at; };
+  EXPECT_EQ(at("SELECT LAST_INSERT_ID(5)"), 7u);
+  EXPECT_EQ(at("SELECT a, f(1), g(2)"), 10u);
+  EXPECT_EQ(at(" INSERT INTO t VALUES (f(1))"), 1u);
+  EXPECT_EQ(at("SELECT 1; SELECT 2 INTO @a"), 19u);
+  EXPECT_EQ(at("SELECT 'a"), 7u);
+}
+
 TEST(Words, AreFoundInAnyCase) {
   std::set<std::string_view> seen;
   for (const auto& entry : all_words()) {
