@@ -38,16 +38,23 @@ bool is_progress(ByteSpan body) {
   return body.size() >= 3 && at(body, 1) == 0xFF && at(body, 2) == 0xFF;
 }
 
-/// Status flags of an OK packet (header 0x00 or 0xFE) or, if it is short, of an EOF packet.
-uint16_t status_of(ByteSpan body, uint32_t length) {
+/// What an OK packet (header 0x00 or 0xFE) says or, if it is short, an EOF packet.
+struct Ending {
+  uint16_t status = 0, warnings = 0;
+};
+Ending ending_of(ByteSpan body, uint32_t length) {
+  Ending out;
   ByteReader in(body.subspan(1));
   if (length <= 5) {
-    (void)in.fixed<uint16_t>("warnings");
+    out.warnings = in.fixed<uint16_t>("warnings").value_or(0);
+    out.status = in.fixed<uint16_t>("status").value_or(0);
   } else {
     (void)in.lenenc("affected_rows");
     (void)in.lenenc("last_insert_id");
+    out.status = in.fixed<uint16_t>("status").value_or(0);
+    out.warnings = in.fixed<uint16_t>("warnings").value_or(0);
   }
-  return in.fixed<uint16_t>("status").value_or(0);
+  return out;
 }
 
 /// Takes a chunk apart. `stop(rest)` may refuse a packet at its start, whose first bytes are in
@@ -157,7 +164,7 @@ Walk Conversation::walk(ByteSpan bytes) {
     const auto body = packet.subspan(kHeaderSize);
     if (at(body, 0) != kErr && (expect == Expect::first || expect == Expect::rows) &&
         command != static_cast<uint8_t>(Command::stmt_prepare) && length > 5 &&
-        (status_of(body, length) & kSessionStateChanged))
+        (ending_of(body, length).status & kSessionStateChanged))
       why = Walk::Why::session_state;
     if (packet.size() < kHeaderSize + length) why = Walk::Why::incomplete;
     return why != Walk::Why::all;
@@ -268,13 +275,13 @@ void Conversation::server_packet(ByteSpan body, uint32_t length) {
       return;
     case Expect::columns_end:
       expect = Expect::columns;
-      return definitions_end(body.empty() ? 0 : status_of(body, length));
+      return definitions_end(body.empty() ? 0 : ending_of(body, length).status);
     case Expect::parameters_end:
       expect = Expect::parameters;
       return definitions_end(0);
     case Expect::rows:
       if (first == kEof && length < (capabilities & kDeprecateEof ? kMaxPayload : 9))
-        result_end(status_of(body, length));
+        result_end(body, length);
       return;
   }
 }
@@ -291,12 +298,12 @@ void Conversation::first_packet(ByteSpan body, uint32_t length) {
     case Command::process_info:
       break;
     default:  // one packet, whatever it is
-      if (first == kOk) status = status_of(body, length);
+      if (first == kOk) take_ending(body, length);
       return answered();
   }
   constexpr uint32_t kShortestOk = 7;
   if ((first == kOk && length >= kShortestOk) || (first == kEof && length < 9))
-    return result_end(status_of(body, length));
+    return result_end(body, length);
   if (first == kFile) {
     expect = Expect::file;
     return;
@@ -344,7 +351,10 @@ void Conversation::prepared(ByteSpan body) {
 void Conversation::definitions_end(uint16_t flags) {
   if (expect == Expect::columns) {
     // The rows come with COM_STMT_FETCH. A procedure's own cursor sets the flag, too.
-    if (cursor && (flags & kCursorExists)) return result_end(flags);
+    if (cursor && (flags & kCursorExists)) {
+      status = flags;
+      return answered();
+    }
     expect = Expect::rows;
     return;
   }
@@ -352,9 +362,15 @@ void Conversation::definitions_end(uint16_t flags) {
   if (columns_left == 0) answered();
 }
 
-void Conversation::result_end(uint16_t flags) {
-  status = flags;
-  if (flags & kMoreResults)
+void Conversation::take_ending(ByteSpan body, uint32_t length) {
+  const auto ending = ending_of(body, length);
+  status = ending.status;
+  warnings = ending.warnings;
+}
+
+void Conversation::result_end(ByteSpan body, uint32_t length) {
+  take_ending(body, length);
+  if (status & kMoreResults)
     expect = Expect::first;
   else
     answered();

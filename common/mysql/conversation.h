@@ -69,13 +69,15 @@ struct Conversation {
   std::array<std::byte, kMaxPending> pending{};
   uint64_t commands = 0;  ///< how many the client has sent
   uint16_t status = 0;    ///< flags of the last OK or EOF packet
+  uint16_t warnings = 0;  ///< that it counted
   uint16_t error = 0;     ///< that ended the last answer; 0: none
   bool cursor = false;    ///< the command asked for one: its rows may come later
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.capabilities), tag<2>(m.client), tag<3>(m.server), tag<4>(m.expect),
                       tag<5>(m.command), tag<6>(m.client_sequence), tag<7>(m.server_sequence),
                       tag<8>(m.columns_left), tag<9>(m.columns_next), tag<10>(m.pending_count),
-                      tag<11>(m.pending), tag<12>(m.commands), tag<13>(m.status), tag<14>(m.error), tag<15>(m.cursor));
+                      tag<11>(m.pending), tag<12>(m.commands), tag<13>(m.status), tag<14>(m.error),
+                      tag<15>(m.cursor), tag<16>(m.warnings));
   }
 
   /// The client sent these bytes. Returns how many were taken: all, unless a COM_CHANGE_USER is
@@ -122,7 +124,8 @@ struct Conversation {
   void column_count(ByteSpan body);
   void prepared(ByteSpan body);
   void definitions_end(uint16_t flags);
-  void result_end(uint16_t flags);
+  void take_ending(ByteSpan body, uint32_t length);
+  void result_end(ByteSpan body, uint32_t length);
 };
 
 }  // namespace sluice::mysql

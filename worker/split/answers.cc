@@ -81,7 +81,12 @@ void command_answered(SessionState& s, const Surroundings& w, Actions& out) {
   constexpr std::size_t kKept = 1024;  // of a buffer that the next command will want
   split.command.clear();
   if (split.command.capacity() > kKept) split.command = {};
+  if (split.statement) split.last_at = split.at;
+  if (split.selects) split.select_at = split.at;
   if (split.at == Side::server) {
+    if (split.statement)
+      split.home_diagnostics = s.conversation.error != 0 || s.conversation.warnings != 0;
+    if (split.uses_up && s.conversation.error == 0) split.next_at_home = false;
     split.status = s.conversation.status;
     if (split.program && split.changed) split.pinned = "a program has changed the session";
     split.program = false;

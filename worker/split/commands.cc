@@ -151,16 +151,9 @@ bool run_read(SessionState& s, const Surroundings& w, ByteSpan command, Actions&
 
 bool run_query(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out) {
   auto& split = *s.split;
-  const auto plan = plan_query(split, as_text(command.subspan(kHeaderSize + 1)));
-  if (plan.side == Side::reader && !split.only_home) return run_read(s, w, command, out);
-  const bool there = plan.belongs_to_last && split.reader_link.step == Step::ready;
-  if (there && split.at == Side::reader) {
-    run_on(s, Side::reader, command, out);
-    return true;
-  }
-  if (!run_at_home(s, w, command, out)) return false;
-  split.only_home = plan.next_at_home;
-  return true;
+  const auto side = plan_query(split, as_text(command.subspan(kHeaderSize + 1)));
+  if (side == Side::reader && !split.only_home) return run_read(s, w, command, out);
+  return run_at_home(s, w, command, out);
 }
 
 /// COM_STMT_EXECUTE as the reader has to get it: its own id, and the parameters' types where it has
@@ -206,6 +199,7 @@ void note_types(Statement& statement, ByteSpan command) {
 bool run_execute(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out) {
   constexpr std::size_t kFlagsAt = kHeaderSize + 1 + 4;
   auto& split = *s.split;
+  split.statement = split.selects = true;
   auto* statement = statement_of(split, command);
   const bool cursor = command.size() <= kFlagsAt || byte_at(command, kFlagsAt) != 0;
   const bool may_read = statement != nullptr && statement->reads && !statement->long_data &&
@@ -214,6 +208,7 @@ bool run_execute(SessionState& s, const Surroundings& w, ByteSpan command, Actio
     if (statement != nullptr) note_types(*statement, command);
     split.program = statement == nullptr || statement->program;
     split.changed = false;
+    split.uses_up = split.program;
     return run_at_home(s, w, command, out);
   };
   if (!may_read) return at_home();
@@ -257,6 +252,7 @@ bool close_statement(SessionState& s, const Surroundings& w, ByteSpan command, A
 /// Runs one command; false if it has to wait.
 bool run(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out) {
   auto& split = *s.split;
+  split.statement = split.selects = split.uses_up = false;
   const auto kind = static_cast<Command>(byte_at(command, kHeaderSize));
   const bool whole = command.size() == kHeaderSize + payload_length(command);
   if (whole) {

@@ -15,22 +15,40 @@ constexpr Effects kProgram = Effect::RunsProgram | Effect::CallsUnknownFunction 
 
 bool may_read(const Split& split, const sql::Statement& statement) {
   return statement.read() && statement.user_variables_read == 0 &&
-         !sql::is_server_schema(split.database);
+         !statement.effects.has(Effect::CountsFoundRows) && !sql::is_server_schema(split.database);
 }
 
-}  // namespace
-
-bool reads_anywhere(const Split& split) {
-  constexpr auto kPlain = mysql::kAutocommit;
-  return (split.status & (mysql::kAutocommit | mysql::kInTransaction)) == kPlain &&
-         split.pinned.empty() && !split.tables_locked && !split.serializable;
+/// A read that belongs to the server of the statement before.
+bool asks_about_last(const sql::Statement& statement) {
+  return statement.reason == sql::Reason::Diagnostics && statement.user_variables_read == 0 &&
+         (statement.verb == sql::Verb::Select || statement.verb == sql::Verb::Show) &&
+         statement.effects == Effects(Effect::ReadsDiagnostics);
 }
 
-Plan plan_query(Split& split, std::string_view text) {
-  const auto statement = sql::classify(text, split.mode);
+bool uses_up_transaction(const sql::Statement& statement) {
+  switch (statement.verb) {
+    case sql::Verb::Insert:
+    case sql::Verb::Replace:
+    case sql::Verb::Update:
+    case sql::Verb::Delete:
+    case sql::Verb::Load:
+    case sql::Verb::Commit:
+    case sql::Verb::Rollback:
+      return true;
+    default:
+      return false;
+  }
+}
+
+void take_up(Split& split, const sql::Statement& statement) {
   const auto& effects = statement.effects;
+  split.statement = true;
+  split.selects = statement.verb == sql::Verb::Select || statement.verb == sql::Verb::With ||
+                  statement.verb == sql::Verb::Show || effects.any(kProgram);
+  split.uses_up = uses_up_transaction(statement);
   split.program = effects.any(kProgram);
   split.changed = false;
+  if (effects.has(Effect::SetsNextTransaction)) split.next_at_home = true;
   if (effects.has(Effect::CreatesTemporaryTable)) split.pinned = "it has made a temporary table";
   if (effects.any(Effect::SetsRole | Effect::SetsUser)) split.pinned = "it has chosen a role";
   if (effects.any(Effect::SetsUserVariable | Effect::WritesUserVariable))
@@ -40,17 +58,28 @@ Plan plan_query(Split& split, std::string_view text) {
   if (effects.has(Effect::Prepares)) split.tied = "it has prepared a statement by name";
   if (effects.has(Effect::LocksTables)) split.tables_locked = true;
   if (effects.has(Effect::UnlocksTables)) split.tables_locked = false;
-  if (effects.has(Effect::ReadsDiagnostics)) return {.belongs_to_last = true};
-  const bool reader = may_read(split, statement) && reads_anywhere(split);
-  return {.side = reader ? Side::reader : Side::server,
-          .next_at_home = effects.has(Effect::SetsNextTransaction)};
+}
+
+}  // namespace
+
+bool reads_anywhere(const Split& split) {
+  constexpr auto kPlain = mysql::kAutocommit;
+  return (split.status & (mysql::kAutocommit | mysql::kInTransaction)) == kPlain &&
+         split.pinned.empty() && !split.tables_locked && !split.serializable &&
+         !split.next_at_home && !split.home_diagnostics;
+}
+
+Side plan_query(Split& split, std::string_view text) {
+  const auto statement = sql::classify(text, split.mode);
+  take_up(split, statement);
+  if (asks_about_last(statement))
+    return sql::mentions(text, split.mode, "FOUND_ROWS") ? split.select_at : split.last_at;
+  return may_read(split, statement) && reads_anywhere(split) ? Side::reader : Side::server;
 }
 
 void plan_prepared(const Split& split, std::string_view text, Statement& statement) {
   const auto said = sql::classify(text, split.mode);
-  constexpr Effects kPlainReads = Effect::CountsFoundRows;
-  statement.reads = may_read(split, said) && !said.effects.has(Effect::ReadsDiagnostics) &&
-                    (said.effects.bits() & ~kPlainReads.bits()) == 0;
+  statement.reads = may_read(split, said) && said.effects.empty();
   statement.program = !said.effects.empty() && !statement.reads;
 }
 

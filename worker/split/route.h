@@ -11,13 +11,9 @@ namespace sluice::worker::split {
 /// Whether the session is in nothing that keeps its reads at home.
 bool reads_anywhere(const Split& split);
 
-struct Plan {
-  Side side = Side::server;
-  bool belongs_to_last = false;  ///< it asks about the statement before
-  bool next_at_home = false;     ///< it says something about the next statement
-};
-/// For the text of a COM_QUERY. Takes up what it does to the session that no server tells.
-Plan plan_query(Split& split, std::string_view text);
+/// Where the text of a COM_QUERY runs: Side::reader if it may run there. Takes up what it does to
+/// the session that no server tells.
+Side plan_query(Split& split, std::string_view text);
 /// For the text of a COM_STMT_PREPARE: what `statement` says of itself.
 void plan_prepared(const Split& split, std::string_view text, Statement& statement);
 

@@ -183,8 +183,7 @@ Bytes for_client(const Split& split, ByteSpan packet) {
 
 std::string settings_statement(const Split& split, uint32_t since) {
   std::string out;
-  for (const auto& setting : split.settings) {
-    if (setting.version <= since) continue;
+  const auto add = [&](const Setting& setting) {
     out += out.empty() ? "SET " : ", ";
     if (setting.value.empty() && setting.name == "character_set_results")
       out += "@@session.character_set_results=NULL";
@@ -192,7 +191,18 @@ std::string settings_statement(const Split& split, uint32_t since) {
       out += fmt::format("@@session.{}={}", setting.name, setting.value);
     else
       out += fmt::format("@@session.{}='{}'", setting.name, setting.value);
+  };
+  // A character set resets the collation.
+  constexpr std::string_view kLast = "collation_connection";
+  const Setting* collation = nullptr;
+  bool charset = false;
+  for (const auto& setting : split.settings) {
+    if (setting.name == kLast) collation = &setting;
+    if (setting.version <= since || setting.name == kLast) continue;
+    charset |= setting.name == "character_set_connection";
+    add(setting);
   }
+  if (collation != nullptr && (charset || collation->version > since)) add(*collation);
   return out;
 }
 
@@ -202,6 +212,7 @@ void forget_settings(Split& split) {
   split.pinned.clear();
   split.tied.clear();
   split.tables_locked = split.program = split.changed = split.own_tracking_off = false;
+  split.next_at_home = split.home_diagnostics = false;
 }
 
 }  // namespace sluice::worker::split

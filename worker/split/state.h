@@ -93,6 +93,12 @@ struct Split {
   ServerLeg reader;
   Link home_link, reader_link;
   Side at = Side::server;         ///< who runs the present command, or ran the last one
+  Side last_at = Side::server;    ///< who ran the last statement: its diagnostics are there
+  Side select_at = Side::server;  ///< who ran the last SELECT: FOUND_ROWS() is there
+  bool statement = false, selects = false;  ///< what the present command is
+  bool uses_up = false;       ///< it uses up what SET TRANSACTION has said of the next transaction
+  bool next_at_home = false;  ///< such a SET TRANSACTION waits at home
+  bool home_diagnostics = false;  ///< home's last statement left warnings, or an error
   Bytes command;                  ///< the present one, while it may have to be run again elsewhere
   bool delivered = false;         ///< the client has something of the present answer
   bool waiting = false;           ///< the next command waits for the reader's login
@@ -129,7 +135,9 @@ struct Split {
                       tag<20>(m.program), tag<21>(m.changed), tag<22>(m.tables_locked),
                       tag<23>(m.mode), tag<24>(m.serializable), tag<25>(m.written),
                       tag<26>(m.written_version), tag<27>(m.tied), tag<28>(m.left),
-                      tag<29>(m.home_by_ns), tag<30>(m.own_tracking_off));
+                      tag<29>(m.home_by_ns), tag<30>(m.own_tracking_off), tag<31>(m.last_at),
+                      tag<32>(m.select_at), tag<33>(m.statement), tag<34>(m.selects),
+                      tag<35>(m.uses_up), tag<36>(m.next_at_home), tag<37>(m.home_diagnostics));
   }
 };
 

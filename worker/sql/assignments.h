@@ -10,7 +10,8 @@
 
 namespace sluice::sql {
 
-/// One item of a SET. Views lie in the text.
+/// One item of a SET. Views lie in the text. A value is to be sent elsewhere before sql_mode or
+/// character sets change that the same SET changes: they decide how it is read.
 struct Assignment {
   enum class Kind : uint8_t {
     SystemVariable,

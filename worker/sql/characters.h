@@ -62,6 +62,32 @@ constexpr bool is_word(char c) {
   const auto kind = byte_class(c);
   return kind == Byte::Letter || kind == Byte::Prefix || kind == Byte::Digit;
 }
+
+/// A table of the bytes for which a predicate holds.
+template <class Predicate>
+constexpr std::array<bool, 256> make_set(Predicate holds) {
+  std::array<bool, 256> set{};
+  for (unsigned c = 0; c < 256; ++c) set[c] = holds(static_cast<char>(c));
+  return set;
+}
+/// Bytes of words, without those from 0x80 on.
+inline constexpr auto kAsciiWord = make_set([](char c) { return is_word(c) && !is_high(c); });
+/// What plain words begin with: letters that make no quote behind them special.
+inline constexpr auto kPlainWordStart =
+    make_set([](char c) { return byte_class(c) == Byte::Letter && !is_high(c) && c != '$'; });
+/// What is in rows of numbers and around them, and says nothing by itself. Not '-' and '/', which
+/// may begin a comment, and not ':', which may begin an assignment.
+inline constexpr auto kPlainSymbol = make_set([](char c) {
+  return (c >= '(' && c <= '9' && c != '-' && c != '/') || c == '=' || c == '<' || c == '>' ||
+         c == '!' || c == '%' || c == '?';
+});
+inline constexpr auto kPlain = make_set(
+    [](char c) { return kPlainSymbol[static_cast<uint8_t>(c)] || byte_class(c) == Byte::Blank; });
+/// What blanks and comments can begin with, and the end of an executable one.
+inline constexpr auto kBlankStart = make_set([](char c) {
+  return byte_class(c) == Byte::Blank || c == '#' || c == '-' || c == '/' || c == '*';
+});
+
 constexpr char to_upper(char c) {
   return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c;
 }
@@ -100,14 +126,32 @@ constexpr uint64_t fold8(const char* at, std::size_t size) {
   return raw & 0xDFDFDFDFDFDFDFDFull;
 }
 
-/// A hash that doesn't tell letters of both cases apart. Its upper bits are the good ones.
-constexpr uint64_t hash_word(std::string_view word) {
+/// A word as it is looked up. Letters of both cases are equal.
+struct FoldedWord {
+  uint64_t first = 0;  ///< its first eight bytes, as fold8() makes them
+  uint64_t hash = 0;   ///< the upper bits are the good ones
+  bool ascii = true;   ///< no byte is above 0x7F
+};
+
+/// `first`: the first eight bytes of `word`, folded.
+constexpr FoldedWord fold(std::string_view word, uint64_t first) {
   uint64_t hash = word.size() * 0x9E3779B97F4A7C15ull;
-  for (std::size_t at = 0; at < word.size(); at += 8) {
-    hash = (hash ^ fold8(word.data() + at, word.size() - at)) * 0xD6E8FEB86659FD93ull;
+  uint64_t seen = first;
+  for (std::size_t at = 8; at < word.size(); at += 8) {
+    const uint64_t eight = fold8(word.data() + at, word.size() - at);
+    seen |= eight;
+    hash = (hash ^ eight) * 0xD6E8FEB86659FD93ull;
     hash ^= hash >> 32;
   }
-  return hash * 0x9E3779B97F4A7C15ull;
+  hash = (hash ^ first) * 0xD6E8FEB86659FD93ull;
+  return {first, (hash ^ hash >> 32) * 0x9E3779B97F4A7C15ull, (seen & 0x8080808080808080ull) == 0};
+}
+constexpr FoldedWord fold(std::string_view word) {
+  return fold(word, fold8(word.data(), word.size()));
+}
+
+constexpr bool is_ascii(std::string_view text) {
+  return fold(text).ascii;
 }
 
 }  // namespace sluice::sql

@@ -22,16 +22,15 @@ struct Range {
   Charset charset;
 };
 constexpr Range kRanges[] = {
-    {0, 0, Charset::Unknown},     {1, 1, Charset::Big5},        {10, 10, Charset::Unknown},
-    {13, 13, Charset::Sjis},      {28, 28, Charset::Gbk},       {33, 33, Charset::Utf8},
-    {35, 35, Charset::Unknown},   {45, 46, Charset::Utf8},      {54, 56, Charset::Unknown},
-    {60, 62, Charset::Unknown},   {76, 76, Charset::Utf8},      {82, 82, Charset::Unknown},
-    {83, 83, Charset::Utf8},      {84, 84, Charset::Big5},      {87, 87, Charset::Gbk},
-    {88, 88, Charset::Sjis},      {90, 90, Charset::Unknown},   {95, 96, Charset::Sjis},
-    {101, 183, Charset::Unknown}, {192, 215, Charset::Utf8},    {223, 247, Charset::Utf8},
-    {248, 250, Charset::Gb18030}, {255, 323, Charset::Utf8},    {576, 578, Charset::Utf8},
-    {608, 610, Charset::Utf8},    {640, 642, Charset::Unknown}, {672, 674, Charset::Unknown},
-    {736, 738, Charset::Unknown},
+    {0, 0, Charset::Unknown},     {1, 1, Charset::Big5},      {10, 10, Charset::Unknown},
+    {13, 13, Charset::Sjis},      {28, 28, Charset::Gbk},     {33, 33, Charset::Utf8},
+    {35, 35, Charset::Unknown},   {45, 46, Charset::Utf8},    {54, 56, Charset::Unknown},
+    {60, 62, Charset::Unknown},   {76, 76, Charset::Utf8},    {82, 82, Charset::Unknown},
+    {83, 83, Charset::Utf8},      {84, 84, Charset::Big5},    {87, 87, Charset::Gbk},
+    {88, 88, Charset::Sjis},      {90, 90, Charset::Unknown}, {95, 96, Charset::Sjis},
+    {101, 183, Charset::Unknown}, {192, 215, Charset::Utf8},  {223, 247, Charset::Utf8},
+    {248, 250, Charset::Gb18030}, {255, 323, Charset::Utf8},  {576, 639, Charset::Utf8},
+    {640, 767, Charset::Unknown},
 };
 
 constexpr uint16_t kNopad = 1024;    ///< MariaDB: added to a collation for its variant

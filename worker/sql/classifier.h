@@ -44,6 +44,7 @@ class Classifier {
   void rollback();
   void end_modes(Token token);
   void release();
+  void savepoint(Token token);
   void set();
   void set_statement();
   void item_effects(const Assignment& item);

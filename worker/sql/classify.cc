@@ -26,12 +26,6 @@ bool same_name(const Name& found, std::string_view name) {
   return equal_ignoring_case(found.value(), name);
 }
 
-bool is_ascii(std::string_view text) {
-  for (const char c : text)
-    if (is_high(c)) return false;
-  return true;
-}
-
 }  // namespace
 
 Statement Classifier::run() {
@@ -132,8 +126,7 @@ void Classifier::head_of_session(Word word) {
     case Word::Release:
       return release();
     case Word::Savepoint:
-      effect(Effect::Savepoint);
-      return administration(Verb::Savepoint, Reason::Transaction);
+      return savepoint(scan_.take());
     case Word::Xa:
       effect(Effect::Xa);
       return administration(Verb::Xa, Reason::Xa);
@@ -242,7 +235,8 @@ Statement classify(std::string_view text, const Mode& mode) {
 }
 
 uint64_t identifier_bits(std::string_view name) {
-  return is_ascii(name) ? mention_bits(hash_word(name)) : 1;
+  const FoldedWord folded = fold(name);
+  return folded.ascii ? mention_bits(folded.hash) : 1;
 }
 
 bool mentions(std::string_view text, const Mode& mode, std::string_view name) {

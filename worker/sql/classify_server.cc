@@ -28,11 +28,14 @@ void Classifier::show() {
 
 /// ANALYZE TABLE, or MariaDB's ANALYZE statement, which executes it.
 void Classifier::analyze() {
-  const Token token = word();
-  if (!token.is("TABLE") && !token.is("LOCAL") && !token.is("NO_WRITE_TO_BINLOG"))
-    return administration(Verb::Explain, Reason::Explain);
-  effect(Effect::ImplicitCommit);
-  administration(Verb::Administration, Reason::Administration);
+  const Token token = scan_.take();
+  if (token.is("TABLE") || token.is("LOCAL") || token.is("NO_WRITE_TO_BINLOG")) {
+    effect(Effect::ImplicitCommit);
+    administration(Verb::Administration, Reason::Administration);
+  } else {
+    administration(Verb::Explain, Reason::Explain);
+  }
+  scan_.observe(token);
 }
 
 /// GET DIAGNOSTICS @x = ...; SIGNAL and RESIGNAL write diagnostics.

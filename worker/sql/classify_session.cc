@@ -81,7 +81,10 @@ void Classifier::rollback() {
   primary(Reason::Transaction);
   Token token = word();
   if (token.is("WORK")) token = word();
-  if (token.is("TO")) return effect(Effect::Savepoint);
+  if (token.is("TO")) {
+    token = scan_.take();
+    return savepoint(token.is("SAVEPOINT") ? scan_.take() : token);
+  }
   effect(Effect::RollsBack);
   end_modes(token);
 }
@@ -96,9 +99,15 @@ void Classifier::end_modes(Token token) {
 }
 
 void Classifier::release() {
+  scan_.take();  // SAVEPOINT
+  savepoint(scan_.take());
+}
+
+void Classifier::savepoint(Token token) {
   verb(Verb::Savepoint);
   primary(Reason::Transaction);
   effect(Effect::Savepoint);
+  take_name(token);
 }
 
 void Classifier::set() {
@@ -107,6 +116,7 @@ void Classifier::set() {
   const Token token = scan_.take();
   if (token.is("STATEMENT")) return set_statement();
   primary(reason_of_set(token));
+  if (token.is("PASSWORD") || token.is("DEFAULT")) scan_.evaluates_nothing();  // user@host
   scan_.observe(token);
   scan_.rest();
   Assignments items(text_.substr(from_, scan_.last().at - from_), scan_.mode());

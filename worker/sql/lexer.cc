@@ -19,38 +19,15 @@ bool is_control(unsigned char c) {
   return c < 0x20 || c == 0x7F;
 }
 
-bool is_hex_digit(unsigned char c) {
-  const unsigned char lower = c | 0x20;
-  return is_digit(static_cast<char>(c)) || (lower >= 'a' && lower <= 'f');
+bool is_hex_digit(char c) {
+  const char upper = to_upper(c);
+  return is_digit(c) || (upper >= 'A' && upper <= 'F');
 }
-
-/// What says nothing by itself, in rows of numbers and around them. Not '-' and '/', which may
-/// begin a comment, and not ':', which may begin an assignment.
-constexpr bool is_plain(char c) {
-  switch (c) {
-    case '-':
-    case '/':
-      return false;
-    case '=':
-    case '<':
-    case '>':
-    case '!':
-    case '%':
-    case '?':
-      return true;
-    default:
-      return (c >= '(' && c <= '9') || byte_class(c) == Byte::Blank;
-  }
-}
-
-constexpr auto make_plain() {
-  std::array<bool, 256> plain{};
-  for (unsigned c = 0; c < 256; ++c) plain[c] = is_plain(static_cast<char>(c));
-  return plain;
-}
-constexpr auto kPlain = make_plain();
 
 const char* plain_end(const char* at, const char* end) {
+  // Most runs are short.
+  for (const char* near = end - at > 6 ? at + 6 : end; at != near; ++at)
+    if (!kPlain[static_cast<uint8_t>(*at)]) return at;
 #ifdef __SSE2__
   while (end - at >= 16) {
     const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
@@ -164,7 +141,7 @@ void Lexer::be_in_doubt(Reason reason, const char* where, bool borders) {
 
 // --- blanks and comments
 
-void Lexer::skip_blanks() {
+void Lexer::skip_all_blanks() {
   for (; at_ != end_; blank_ = true) {
     switch (*at_) {
       case ' ':
@@ -291,128 +268,153 @@ void Lexer::skip_executable(const char* body, int nesting) {
   at_ = end_;
 }
 
-bool Lexer::at(char c) {
-  if (dot_next_) return c == '.';
-  skip_blanks();
-  return at_ != end_ && *at_ == c;
+bool Lexer::only_blanks_behind(const Token& token) const {
+  for (const char* at = token.text.data() + token.text.size(); at != at_; ++at)
+    if (byte_class(*at) != Byte::Blank) return false;
+  return true;
 }
 
 bool Lexer::at_assign() {
   return at(':') && peek(1) == '=';
 }
 
-void Lexer::skip_plain() {
-  if (dot_next_ || in_code_ || at_ < plain_from_) return;
+void Lexer::skip_all_plain() {
+  if (dot_next_ || name_next_ || in_code_ || at_ < plain_from_) return;
   const char* from = at_;
   at_ = plain_end(from, end_);
-  if (at_ == from) return;
-  const char* significant = at_;
-  while (significant != from && byte_class(significant[-1]) == Byte::Blank) --significant;
+  const auto behind_blanks = [from](const char* at) {
+    while (at != from && byte_class(at[-1]) == Byte::Blank) --at;
+    return at;
+  };
+  const char* to = at_;
+  const char* significant = behind_blanks(to);
+  if (to != end_ && is_word(*to) && significant == to && is_digit(to[-1])) {
+    while (at_ != from && is_digit(at_[-1])) --at_;  // a word that begins so, or a number
+    significant = behind_blanks(at_);
+  }
+  while (significant != from && significant[-1] == '.') {
+    // The dot may be part of a number, and then joins nothing.
+    at_ = significant;
+    while (at_ != from && (is_digit(at_[-1]) || at_[-1] == '.')) --at_;
+    significant = behind_blanks(at_);
+  }
+  if (at_ != to) plain_from_ = to;  // what these are is read again by next(), once
   blank_ = significant != at_ || (significant == from && blank_);
-  if (significant != from) last_ = significant[-1];
-  if (at_ == end_ || !is_word(*at_) || !(is_digit(at_[-1]) || at_[-1] == '.')) return;
-  // A word that begins with digits, or a number that ends in letters: read again what they are,
-  // once.
-  plain_from_ = at_;
-  while (at_ != from && (is_digit(at_[-1]) || at_[-1] == '.')) --at_;
-  significant = at_;
-  while (significant != from && byte_class(significant[-1]) == Byte::Blank) --significant;
-  blank_ = significant != at_;
-  if (significant != from) last_ = significant[-1];
+  if (significant != from) last_ = is_digit(significant[-1]) ? 'a' : significant[-1];
 }
 
 // --- tokens
 
-Token Lexer::take(Kind kind, const char* to, Token token) {
-  token.kind = kind;
-  token.text = between(at_, to);
-  at_ = to;
-  last_ = to[-1];
-  return token;
-}
-
-Token Lexer::next() {
+void Lexer::read(Token& token) {
   skip_blanks();
-  Token token;
   token.before = last_;
-  token.spaced = blank_;
   token.at = offset();
   blank_ = false;
   if (at_ == end_) {
     if (in_code_) be_in_doubt(Reason::NotUnderstood, at_);
-    return token;
+    token.kind = Kind::End;
+    token.text = {at_, 0};
+    return;
   }
+  if (kPlainWordStart[static_cast<uint8_t>(*at_)] && !name_next_ && plain_word(token)) return;
+  const Found found = find();
+  token.kind = found.kind;
+  token.text = between(at_, found.to);
+  at_ = found.to;
+  // Only of symbols it matters: "1." and "@a." end in dots that join nothing.
+  last_ = found.kind == Kind::Symbol ? found.to[-1] : found.kind == Kind::Semicolon ? '\0' : 'a';
+  if (token.identifier()) token.folded = folded(token.text);
+}
+
+/// Most tokens are words of ASCII; this reads them, and nothing else, as find() would.
+bool Lexer::plain_word(Token& token) {
+  const char* to = at_ + 1;
+  while (to != end_ && kAsciiWord[static_cast<uint8_t>(*to)]) ++to;
+  if (to != end_ && is_high(*to)) return false;
+  token.kind = Kind::Word;
+  token.text = between(at_, to);
+  token.folded = folded(token.text);
+  dot_next_ = end_ - to > 1 && *to == '.' && is_word(to[1]);
+  at_ = to;
+  last_ = 'a';
+  return true;
+}
+
+/// Of a word of the text. One load suffices for a short one that isn't at the very end.
+FoldedWord Lexer::folded(std::string_view word) const {
+  if (word.size() > 8 || end_ - word.data() < 8) return fold(word);
+  return fold(word, fold8(word.data(), 8) & ~uint64_t{0} >> (64 - 8 * word.size()));
+}
+
+Lexer::Found Lexer::find() {
+  const char* one = at_ + 1;
   if (name_next_) {
     name_next_ = false;
-    return word(token, Kind::Name);
+    return word(Kind::Name, word_end(at_));
   }
   if (dot_next_) {
     dot_next_ = false;
     name_next_ = true;
-    return take(Kind::Symbol, at_ + 1, token);
+    return {Kind::Symbol, one};
   }
   switch (byte_class(*at_)) {
     case Byte::Letter:
-      return word(token, Kind::Word);
+      return word(Kind::Word, word_end(at_));
     case Byte::Prefix:
-      return peek(1) == '\'' ? prefixed(token) : word(token, Kind::Word);
+      return peek(1) == '\'' ? prefixed() : word(Kind::Word, word_end(at_));
     case Byte::Digit:
-      return number(token);
+      return number();
     case Byte::Quote:
-      return take(Kind::String, string_end(at_ + 1, '\''), token);
+      return {Kind::String, string_end(one, '\'')};
     case Byte::DoubleQuote:
-      if (!mode_.ansi_quotes) return take(Kind::String, string_end(at_ + 1, '"'), token);
-      return take(Kind::Quoted, quoted_end(at_ + 1, '"'), token);
+      if (mode_.ansi_quotes) return {Kind::Quoted, quoted_end(one, '"')};
+      return {Kind::String, string_end(one, '"')};
     case Byte::Backtick:
-      return take(Kind::Quoted, quoted_end(at_ + 1, '`'), token);
+      return {Kind::Quoted, quoted_end(one, '`')};
     case Byte::Dot:
-      return dot(token);
+      return dot();
     case Byte::At:
-      return variable(token);
-    case Byte::Colon:
-      return peek(1) == '=' ? take(Kind::Assign, at_ + 2, token)
-                            : take(Kind::Symbol, at_ + 1, token);
+      return variable();
     default:
-      return odd(token);
+      return odd();
   }
 }
 
-Token Lexer::odd(Token token) {
-  switch (byte_class(*at_)) {
-    case Byte::Semicolon:
+Lexer::Found Lexer::odd() {
+  switch (*at_) {
+    case ':':
+      if (peek(1) == '=') return {Kind::Assign, at_ + 2};
+      break;
+    case ';':
       // The rest is a text of its own to the server, outside of any comment.
       if (in_code_) be_in_doubt(Reason::ExecutableComment, at_);
-      token = take(Kind::Semicolon, at_ + 1, token);
-      last_ = 0;
-      return token;
-    case Byte::Backslash:
-      return backslash(token);
-    case Byte::Nul:
+      return {Kind::Semicolon, at_ + 1};
+    case '\\':
+      if (peek(1) == 'N') return {Kind::Symbol, at_ + 2};  // NULL
       be_in_doubt(Reason::NotUnderstood, at_);
-      [[fallthrough]];
+      break;
+    case '\0':
+      be_in_doubt(Reason::NotUnderstood, at_);
+      break;
     default:
-      return take(Kind::Symbol, at_ + 1, token);
+      break;
   }
+  return {Kind::Symbol, at_ + 1};
 }
 
-Token Lexer::word(Token token, Kind kind) {
+Lexer::Found Lexer::word(Kind kind, const char* to) {
   if (*at_ == '$' && mode_.flavour == Flavour::Mysql)
     be_in_doubt(Reason::NotUnderstood, at_);  // MySQL 9 has strings in $$ or $tag$
-  token = take(kind, word_end(at_), token);
-  dot_next_ = at_ != end_ && *at_ == '.' && left() > 1 && is_word(at_[1]);
-  return token;
+  dot_next_ = end_ - to > 1 && *to == '.' && is_word(to[1]);
+  return {kind, to};
 }
 
 const char* Lexer::word_end(const char* at) {
-  while (at != end_) {
-    if (is_high(*at)) {
-      if (mode_.charset == Charset::SingleByte) be_in_doubt(Reason::CharacterSet, at);
-      at += multibyte_ ? character(at) : 1;
-    } else if (is_word(*at)) {
-      ++at;
-    } else {
-      break;
-    }
+  for (; at != end_; ++at) {
+    if (kAsciiWord[static_cast<uint8_t>(*at)]) continue;
+    if (!is_high(*at)) break;
+    if (mode_.charset == Charset::SingleByte) be_in_doubt(Reason::CharacterSet, at);
+    if (multibyte_) at += character(at) - 1;
   }
   return at;
 }
@@ -426,55 +428,48 @@ std::size_t Lexer::character(const char* at) const {
 }
 
 /// A number, or a word that begins with digits. "1e5for" is a number and a word, "1for" one word.
-Token Lexer::number(Token token) {
+Lexer::Found Lexer::number() {
+  const auto byte = [this](const char* at) { return at != end_ ? *at : '\0'; };
   const char* at = at_;
-  const auto byte = [this](const char* where) {
-    return where != end_ ? static_cast<unsigned char>(*where) : static_cast<unsigned char>(0);
-  };
   if (*at == '0' && (peek(1) == 'x' || peek(1) == 'b')) {
     const bool hex = peek(1) == 'x';
     at += 2;
     while (hex ? is_hex_digit(byte(at)) : byte(at) == '0' || byte(at) == '1') ++at;
-    if (at - at_ >= 3 && !is_word(static_cast<char>(byte(at))))
-      return take(Kind::Number, at, token);
-    return word(token, Kind::Word);
+    if (at - at_ >= 3 && !is_word(byte(at))) return {Kind::Number, at};
+    return word(Kind::Word, word_end(at));
   }
-  while (is_digit(static_cast<char>(byte(at)))) ++at;
-  if (byte(at) == '.') return real(token, at);
-  if (!is_word(static_cast<char>(byte(at)))) return take(Kind::Number, at, token);
+  while (is_digit(byte(at))) ++at;
+  if (byte(at) == '.') return real(at);
+  if (!is_word(byte(at))) return {Kind::Number, at};
   if (byte(at) == 'e' || byte(at) == 'E') {
     const char* exponent = at + 1;
     if (byte(exponent) == '+' || byte(exponent) == '-') ++exponent;
-    if (is_digit(static_cast<char>(byte(exponent)))) {
-      while (is_digit(static_cast<char>(byte(exponent)))) ++exponent;
-      return take(Kind::Number, exponent, token);
+    if (is_digit(byte(exponent))) {
+      while (is_digit(byte(exponent))) ++exponent;
+      return {Kind::Number, exponent};
     }
   }
-  return word(token, Kind::Word);
+  return word(Kind::Word, word_end(at));
 }
 
 /// A number with a point at `dot`.
-Token Lexer::real(Token token, const char* dot) {
+Lexer::Found Lexer::real(const char* dot) {
   const char* at = dot + 1;
   while (at != end_ && is_digit(*at)) ++at;
-  if (at != end_ && (*at == 'e' || *at == 'E')) {
-    const char* exponent = at + 1;
-    if (exponent != end_ && (*exponent == '+' || *exponent == '-')) ++exponent;
-    if (exponent == end_ || !is_digit(*exponent)) {
-      be_in_doubt(Reason::NotUnderstood, at_);  // an error to the server
-      return take(Kind::Number, exponent, token);
-    }
-    while (exponent != end_ && is_digit(*exponent)) ++exponent;
-    at = exponent;
-  }
-  return take(Kind::Number, at, token);
+  if (at == end_ || (*at != 'e' && *at != 'E')) return {Kind::Number, at};
+  ++at;
+  if (at != end_ && (*at == '+' || *at == '-')) ++at;
+  if (at == end_ || !is_digit(*at))
+    be_in_doubt(Reason::NotUnderstood, at_);  // the server: an error
+  while (at != end_ && is_digit(*at)) ++at;
+  return {Kind::Number, at};
 }
 
-Token Lexer::dot(Token token) {
-  if (is_digit(static_cast<char>(peek(1)))) return real(token, at_);
-  token = take(Kind::Symbol, at_ + 1, token);
-  name_next_ = at_ != end_ && is_word(*at_);
-  return token;
+Lexer::Found Lexer::dot() {
+  const auto second = static_cast<char>(peek(1));
+  if (is_digit(second)) return real(at_);
+  name_next_ = is_word(second);
+  return {Kind::Symbol, at_ + 1};
 }
 
 const char* Lexer::variable_end(const char* at) {
@@ -489,34 +484,25 @@ const char* Lexer::variable_end(const char* at) {
   return at;
 }
 
-Token Lexer::variable(Token token) {
-  if (peek(1) != '@') return take(Kind::UserVariable, variable_end(at_ + 1), token);
-  const char* at = at_ + 2;
+Lexer::Found Lexer::variable() {
+  if (peek(1) != '@') return {Kind::UserVariable, variable_end(at_ + 1)};
   const auto part = [this](const char* from) {
     return from != end_ && *from == '`' ? quoted_end(from + 1, '`') : word_end(from);
   };
-  at = part(at);
+  const char* at = part(at_ + 2);
   while (end_ - at >= 2 && *at == '.' && (at[1] == '`' || is_word(at[1]))) at = part(at + 1);
-  return take(Kind::SystemVariable, at, token);
-}
-
-Token Lexer::backslash(Token token) {
-  if (peek(1) == 'N') return take(Kind::Symbol, at_ + 2, token);  // NULL
-  be_in_doubt(Reason::NotUnderstood, at_);
-  return take(Kind::Symbol, at_ + 1, token);
+  return {Kind::SystemVariable, at};
 }
 
 /// N'...', b'...', x'...': in the last two the server looks for digits only.
-Token Lexer::prefixed(Token token) {
-  if (*at_ == 'n' || *at_ == 'N') return take(Kind::String, string_end(at_ + 2, '\''), token);
+Lexer::Found Lexer::prefixed() {
+  if (*at_ == 'n' || *at_ == 'N') return {Kind::String, string_end(at_ + 2, '\'')};
   const bool hex = *at_ == 'x' || *at_ == 'X';
   const char* at = at_ + 2;
-  while (at != end_ &&
-         (hex ? is_hex_digit(static_cast<unsigned char>(*at)) : *at == '0' || *at == '1'))
-    ++at;
-  if (at != end_ && *at == '\'') return take(Kind::String, at + 1, token);
+  while (at != end_ && (hex ? is_hex_digit(*at) : *at == '0' || *at == '1')) ++at;
+  if (at != end_ && *at == '\'') return {Kind::String, at + 1};
   be_in_doubt(Reason::NotUnderstood, at_);
-  return take(Kind::String, at, token);
+  return {Kind::String, at};
 }
 
 /// `from` is behind the opening quote, the result behind the closing one.

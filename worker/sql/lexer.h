@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "worker/sql/characters.h"
 #include "worker/sql/mode.h"
 #include "worker/sql/statement.h"
 
@@ -27,10 +28,11 @@ struct Token {
     Symbol,  ///< any other single byte
   };
   Kind kind = Kind::End;
-  char before = 0;      ///< last byte of the token before; 0 at the start of a statement
-  bool spaced = false;  ///< blanks or comments stand between that and this
-  std::size_t at = 0;   ///< offset in the text
+  /// The symbol before; 0 at the start of a statement, 'a' behind anything else.
+  char before = 0;
+  std::size_t at = 0;  ///< offset in the text
   std::string_view text;
+  FoldedWord folded;  ///< of a Word, Name or Quoted (with its quotes); else left as it was
 
   bool symbol(char c) const { return kind == Kind::Symbol && text.front() == c; }
   bool ends() const { return kind == Kind::End || kind == Kind::Semicolon; }
@@ -54,21 +56,35 @@ class Lexer {
  public:
   Lexer(std::string_view text, const Mode& mode);
 
-  Token next();
+  Token next() {
+    Token token;
+    read(token);
+    return token;
+  }
+  /// The same, into a token that is there already.
+  void read(Token& token);
   /// Passes over blanks, numbers and punctuation that say nothing by themselves. What next() then
   /// gives is what it would have given later anyway, with the same `before`.
-  void skip_plain();
+  void skip_plain() {
+    if (left() < 2) return;
+    // Most often a word follows after one blank.
+    const bool blank = byte_class(*at_) == Byte::Blank;
+    if (kPlainSymbol[static_cast<unsigned char>(blank ? at_[1] : *at_)]) skip_all_plain();
+  }
   /// Passes over blanks and comments. Whether `c` comes next.
-  bool at(char c);
+  bool at(char c) {
+    if (dot_next_) return c == '.';
+    skip_blanks();
+    return at_ != end_ && *at_ == c;
+  }
   /// The same for ":=".
   bool at_assign();
-  /// No blanks were passed since the last token.
+  /// No blanks and comments were passed since the last token.
   bool adjacent() const { return !blank_; }
+  /// Only blanks stand between the token and what comes next, or nothing.
+  bool only_blanks_behind(const Token& token) const;
 
   std::size_t offset() const { return static_cast<std::size_t>(at_ - begin_); }
-  std::string_view text() const { return {begin_, static_cast<std::size_t>(end_ - begin_)}; }
-  /// Within an executable comment.
-  bool in_code() const { return in_code_; }
   const Doubt& doubt() const { return doubt_; }
   /// The first hint so far.
   const Hint& hint() const { return hint_; }
@@ -81,7 +97,21 @@ class Lexer {
   }
   void be_in_doubt(Reason reason, const char* where, bool borders = true);
 
-  void skip_blanks();
+  /// A token without what stands around it: where it ends.
+  struct Found {
+    Token::Kind kind;
+    const char* to;
+  };
+
+  void skip_blanks() {
+    if (at_ != end_ && *at_ == ' ') {
+      ++at_;
+      blank_ = true;
+    }
+    if (at_ != end_ && kBlankStart[static_cast<unsigned char>(*at_)]) skip_all_blanks();
+  }
+  void skip_all_blanks();
+  void skip_all_plain();
   void line_comment();
   void block_comment();
   void plain_comment();
@@ -89,15 +119,16 @@ class Lexer {
   void executable_comment(bool maria);
   void skip_executable(const char* body, int nesting);
 
-  Token take(Token::Kind kind, const char* to, Token token);
-  Token word(Token token, Token::Kind kind);
-  Token number(Token token);
-  Token real(Token token, const char* dot);
-  Token dot(Token token);
-  Token variable(Token token);
-  Token backslash(Token token);
-  Token prefixed(Token token);
-  Token odd(Token token);
+  bool plain_word(Token& token);
+  FoldedWord folded(std::string_view word) const;
+  Found find();
+  Found odd();
+  Found word(Token::Kind kind, const char* to);
+  Found number();
+  Found real(const char* dot);
+  Found dot();
+  Found variable();
+  Found prefixed();
 
   const char* word_end(const char* from);
   const char* string_end(const char* from, char quote);

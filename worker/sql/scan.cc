@@ -10,12 +10,6 @@ using Kind = Token::Kind;
 
 constexpr uint64_t kEveryIdentifier = ~uint64_t{0};
 
-bool is_ascii(std::string_view text) {
-  for (const char c : text)
-    if (is_high(c)) return false;
-  return true;
-}
-
 /// The name at the end of @@scope.name, without quotes.
 std::string_view variable_name(std::string_view text) {
   text = text.substr(text.find_last_of(".@") + 1);
@@ -34,21 +28,20 @@ void Scan::begin_statement() {
   with_ = {};
 }
 
-Token Scan::take() {
-  last_ = lexer_.next();
+const Token& Scan::take() {
+  lexer_.read(last_);
   if (last_.identifier()) mention(last_);
   return last_;
 }
 
 void Scan::mention(const Token& token) {
   if (token.kind != Kind::Quoted) {
-    hash_ = hash_word(token.text);
-    out_.mentioned |= is_ascii(token.text) ? mention_bits(hash_) : kEveryIdentifier;
+    out_.mentioned |= token.folded.ascii ? mention_bits(token.folded.hash) : kEveryIdentifier;
     return;
   }
   const auto name = token.name();
-  const bool plain = is_ascii(name.text) && name.text.find(name.quote) == std::string_view::npos;
-  out_.mentioned |= plain ? mention_bits(hash_word(name.text)) : kEveryIdentifier;
+  const bool plain = token.folded.ascii && name.text.find(name.quote) == std::string_view::npos;
+  out_.mentioned |= plain ? mention_bits(fold(name.text).hash) : kEveryIdentifier;
 }
 
 void Scan::primary(Reason reason, std::size_t at) {
@@ -66,43 +59,38 @@ void Scan::rest() {
 }
 
 void Scan::observe(const Token& token) {
+  if (!with_.active && !into_ && !assigns_) return observe_plain(token);
   if (with_.active && observe_with(token)) return;
-  const bool word = token.kind == Kind::Word;
   if (into_ && !keep_into_ && token.kind != Kind::UserVariable && !token.symbol(',')) into_ = false;
+  observe_plain(token);
+  if (!assigns_) return;
+  assign_depth_ += token.symbol('(') ? 1 : token.symbol(')') ? -1 : 0;
+  item_next_ = assign_depth_ == 0 && token.symbol(',');
+}
+
+void Scan::observe_plain(const Token& token) {
+  if (token.kind == Kind::Word) return observe_word(token);
+  word_before_ = Word::Other;
   switch (token.kind) {
-    case Kind::Word:
-      observe_word(token);
-      break;
     case Kind::Name:
-      observe_name(token);
-      break;
+      return observe_name(token);
     case Kind::Quoted:
-      observe_quoted(token);
-      break;
+      return observe_quoted(token);
     case Kind::UserVariable:
-      observe_user_variable(token);
-      break;
+      return observe_user_variable(token);
     case Kind::SystemVariable:
-      observe_system_variable(token);
-      break;
+      return observe_system_variable(token);
     default:
-      break;
-  }
-  if (!word) word_before_ = Word::Other;
-  if (assigns_) {
-    assign_depth_ += token.symbol('(') ? 1 : token.symbol(')') ? -1 : 0;
-    item_next_ = assign_depth_ == 0 && token.symbol(',');
+      return;
   }
 }
 
 void Scan::observe_word(const Token& token) {
   if (token.before == '.') return observe_name(token);
-  const WordEntry* entry = find_word(token.text, hash_);
+  const WordEntry* entry = find_word(token.text, token.folded);
   const Call call = entry != nullptr ? entry->call_on(mode_.flavour) : Call::Unknown;
   if (call != Call::None && lexer_.at('('))
-    observe_call(token, call == Call::Adjacent && !lexer_.adjacent() && !mode_.ignore_space
-                            ? Call::Unknown
-                            : call);
+    observe_call(token, call);
   else if (entry != nullptr && entry->word != Word::Other)
     observe_keyword(token, entry->word);
   word_before_ = entry != nullptr ? entry->word : Word::Other;
@@ -152,7 +140,7 @@ void Scan::observe_keyword(const Token& token, Word word) {
 }
 
 void Scan::observe_name(const Token& token) {
-  const WordEntry* entry = find_word(token.text);
+  const WordEntry* entry = find_word(token.text, token.folded);
   // In Oracle mode, s.nextval. A column may be so called too.
   if (entry != nullptr && entry->word == Word::Nextval) primary(Reason::Sequence, token.at);
   if (lexer_.at('(')) unknown_function(token);
@@ -171,6 +159,7 @@ void Scan::observe_user_variable(const Token& token) {
     effect(Effect::WritesUserVariable);
     return;
   }
+  if (!evaluates_) return;  // the host of an account
   effect(Effect::ReadsUserVariable);
   ++out_.user_variables_read;
 }
@@ -190,15 +179,21 @@ void Scan::observe_call(const Token& token, Call call) {
   switch (call) {
     case Call::None:
     case Call::Pure:
-    case Call::Adjacent:
       return;
+    case Call::Adjacent:
+      if (lexer_.adjacent()) return;
+      if (mode_.ignore_space && lexer_.only_blanks_behind(token)) return;  // comments do count
+      return unknown_function(token);
+    case Call::Operator:
+      if (token.before == ')') return;
+      return unknown_function(token);
     case Call::Unknown:
       return unknown_function(token);
-    case Call::InsertId: {
+    case Call::InsertId:
+      primary(Reason::InsertId, token.at);
       take();  // the parenthesis
       if (!lexer_.at(')')) effect(Effect::WritesInsertId);
-      return primary(Reason::InsertId, token.at);
-    }
+      return;
     case Call::Diagnostics:
       effect(Effect::ReadsDiagnostics);
       return primary(Reason::Diagnostics, token.at);
@@ -236,7 +231,8 @@ bool Scan::observe_with(const Token& token) {
   } else if (with_.depth == 0 && token.symbol(',')) {
     with_.name_next = true;
   } else if (with_.depth == 0 && token.identifier()) {
-    const WordEntry* entry = token.kind == Kind::Word ? find_word(token.text, hash_) : nullptr;
+    const WordEntry* entry =
+        token.kind == Kind::Word ? find_word(token.text, token.folded) : nullptr;
     const Word word = entry != nullptr ? entry->word : Word::Other;
     if (with_.name_next && word == Word::Recursive) return true;
     if (with_.name_next) {

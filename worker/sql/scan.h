@@ -8,7 +8,7 @@
 
 namespace sluice::sql {
 
-/// The bits of Statement::mentioned for an identifier with this hash_word().
+/// The bits of Statement::mentioned for an identifier with this hash.
 constexpr uint64_t mention_bits(uint64_t hash) {
   return uint64_t{1} << (hash >> 40 & 63);
 }
@@ -28,8 +28,9 @@ class Scan {
 
   /// Before the first token of a statement.
   void begin_statement();
-  /// The next token, for whoever knows what it means: only what it mentions is written down.
-  Token take();
+  /// The next token, for whoever knows what it means: only what it mentions is written down. The
+  /// reference is to last().
+  const Token& take();
   /// What any token says. take() and then observe() is how all of a statement is read.
   void observe(const Token& token);
   /// All to the end of the statement. Nothing if that was taken already.
@@ -60,6 +61,7 @@ class Scan {
   };
 
   void mention(const Token& token);
+  void observe_plain(const Token& token);
   void observe_word(const Token& token);
   void observe_keyword(const Token& token, Word word);
   void observe_name(const Token& token);
@@ -74,7 +76,6 @@ class Scan {
   const Mode& mode_;
   Statement out_;
   Token last_;
-  uint64_t hash_ = 0;               ///< of the last token, if that is a word
   Word word_before_ = Word::Other;  ///< the token before, if it is a word
   bool into_ = false;               ///< variables here stand behind INTO
   bool keep_into_ = false;

@@ -237,7 +237,9 @@ struct Statement {
   uint32_t user_variables_read = 0;  ///< mentions, one variable may have several
   /// Which identifiers the text may mention: the union of their identifier_bits().
   uint64_t mentioned = 0;
-  Name name;      ///< of a temporary table, database, prepared statement, savepoint
+  /// Of a temporary table, database, prepared statement, savepoint or HANDLER; of several
+  /// statements, the last that has one.
+  Name name;
   Name database;  ///< in front of `name`
   /// Of PREPARE ... FROM and EXECUTE IMMEDIATE, when it is one literal: with its quotes, as
   /// written.

@@ -7,8 +7,6 @@
 namespace sluice::sql {
 namespace {
 
-constexpr std::size_t kLongest = 24;
-
 struct Group {
   std::string_view words;
   Call call;
@@ -17,8 +15,10 @@ struct Group {
 };
 
 // A function that a server doesn't have may be somebody's stored function there. So functions are
-// listed only where the oldest releases we know of (MariaDB 10.4, MySQL 8.0.11) have them.
-// tests/e2e/sql_functions_test.cc asks servers whether they are built in.
+// listed only where the oldest releases we know of (MariaDB 10.4, MySQL 8.0.11) have them and no
+// newer one lost them (MySQL 9 has no MD5). MariaDB has POINT and the like only for the right
+// number of arguments, and JSON_TABLE only behind FROM. tests/e2e/sql_functions_test.cc asks
+// servers whether they are built in.
 constexpr Group kGroups[] = {
     {"ABS ACOS ADDTIME AES_DECRYPT AES_ENCRYPT ASCII ASIN ATAN ATAN2 BIN BIT_COUNT BIT_LENGTH CEIL "
      "CEILING CHARACTER_LENGTH CHARSET CHAR_LENGTH COALESCE COERCIBILITY COLLATION COMPRESS CONCAT "
@@ -29,10 +29,10 @@ constexpr Group kGroups[] = {
      "INSTR ISNULL IS_IPV4 IS_IPV4_COMPAT IS_IPV4_MAPPED IS_IPV6 LAST_DAY LCASE LEAST LEFT LENGTH "
      "LN LOCALTIME LOCALTIMESTAMP LOCATE LOG LOG10 LOG2 LOWER LPAD LTRIM MAKEDATE MAKETIME "
      "MAKE_SET "
-     "MD5 MICROSECOND MINUTE MOD MONTH MONTHNAME NAME_CONST NULLIF OCT OCTET_LENGTH ORD PERIOD_ADD "
+     "MICROSECOND MINUTE MOD MONTH MONTHNAME NAME_CONST NULLIF OCT OCTET_LENGTH ORD PERIOD_ADD "
      "PERIOD_DIFF PI POW POWER QUARTER QUOTE RADIANS RAND REGEXP_INSTR REGEXP_REPLACE "
      "REGEXP_SUBSTR "
-     "REPEAT REVERSE RIGHT ROUND RPAD RTRIM SCHEMA SECOND SEC_TO_TIME SHA SHA1 SHA2 SIGN SIN SLEEP "
+     "REPEAT REVERSE RIGHT ROUND RPAD RTRIM SCHEMA SECOND SEC_TO_TIME SHA2 SIGN SIN SLEEP "
      "SOUNDEX SPACE SQRT STRCMP STR_TO_DATE SUBSTRING_INDEX SUBTIME TAN TIME TIMEDIFF TIMESTAMP "
      "TIMESTAMPADD TIMESTAMPDIFF TIME_FORMAT TIME_TO_SEC TO_BASE64 TO_DAYS TO_SECONDS TRUNCATE "
      "UCASE "
@@ -50,23 +50,25 @@ constexpr Group kGroups[] = {
      "ST_GEOMFROMGEOJSON ST_GEOMFROMTEXT ST_GEOMFROMWKB ST_INTERIORRINGN ST_INTERSECTION "
      "ST_INTERSECTS ST_ISCLOSED ST_ISEMPTY ST_ISSIMPLE ST_LENGTH ST_LINEFROMTEXT ST_NUMGEOMETRIES "
      "ST_NUMINTERIORRINGS ST_NUMPOINTS ST_OVERLAPS ST_POINTFROMTEXT ST_POINTN ST_POLYFROMTEXT "
-     "ST_SRID ST_STARTPOINT ST_SYMDIFFERENCE ST_TOUCHES ST_UNION ST_WITHIN ST_X ST_Y POINT "
-     "LINESTRING POLYGON MULTIPOINT MULTILINESTRING MULTIPOLYGON GEOMETRYCOLLECTION MBRCONTAINS "
+     "ST_SRID ST_STARTPOINT ST_SYMDIFFERENCE ST_TOUCHES ST_UNION ST_WITHIN ST_X ST_Y "
+     "MBRCONTAINS "
      "MBRDISJOINT MBRINTERSECTS MBROVERLAPS MBRTOUCHES MBRWITHIN",
      Call::Pure},
     {"CHR COLUMN_ADD COLUMN_CHECK COLUMN_CREATE COLUMN_DELETE COLUMN_EXISTS COLUMN_GET COLUMN_JSON "
      "COLUMN_LIST DECODE_ORACLE ENCODE JSON_COMPACT JSON_DETAILED JSON_EXISTS JSON_LOOSE "
      "JSON_MERGE "
-     "JSON_QUERY JSON_VALUE LENGTHB NVL NVL2 OLD_PASSWORD PASSWORD",
+     "JSON_QUERY JSON_VALUE LENGTHB MD5 NVL NVL2 OLD_PASSWORD PASSWORD SHA SHA1",
      Call::Pure, true, false},
     {"ANY_VALUE BIN_TO_UUID GROUPING IS_UUID JSON_PRETTY JSON_STORAGE_FREE JSON_STORAGE_SIZE "
      "RANDOM_BYTES REGEXP_LIKE ST_DISTANCE_SPHERE ST_GEOHASH ST_ISVALID ST_LATFROMGEOHASH "
-     "ST_LONGFROMGEOHASH ST_MAKEENVELOPE ST_POINTFROMGEOHASH ST_SIMPLIFY ST_VALIDATE UUID_TO_BIN",
+     "ST_LONGFROMGEOHASH ST_MAKEENVELOPE ST_POINTFROMGEOHASH ST_SIMPLIFY ST_VALIDATE UUID_TO_BIN "
+     "POINT LINESTRING POLYGON MULTIPOINT "
+     "MULTILINESTRING MULTIPOLYGON GEOMETRYCOLLECTION JSON_TABLE",
      Call::Pure, false, true},
     {"ADDDATE BIT_AND BIT_OR BIT_XOR CAST COUNT CURDATE CURTIME DATE_ADD DATE_SUB EXTRACT "
      "GROUP_CONCAT MAX MID MIN NOW POSITION SESSION_USER STD STDDEV STDDEV_POP STDDEV_SAMP SUBDATE "
      "SUBSTR SUBSTRING SUM SYSDATE SYSTEM_USER TRIM VARIANCE VAR_POP VAR_SAMP AVG CUME_DIST "
-     "DENSE_RANK FIRST_VALUE JSON_ARRAYAGG JSON_OBJECTAGG JSON_TABLE LAG LAST_VALUE LEAD NTH_VALUE "
+     "DENSE_RANK FIRST_VALUE JSON_ARRAYAGG JSON_OBJECTAGG LAG LAST_VALUE LEAD NTH_VALUE "
      "NTILE PERCENT_RANK RANK ROW_NUMBER",
      Call::Adjacent},
     {"MEDIAN PERCENTILE_CONT PERCENTILE_DISC", Call::Adjacent, true, false},
@@ -84,12 +86,14 @@ constexpr Group kGroups[] = {
 
     // Reserved words before parentheses of other kinds, and types.
     {"ALL AND ANY AS BETWEEN BINARY BY CHAR CHARACTER CROSS DATETIME DEC DECIMAL DISTINCT "
-     "DISTINCTROW DIV DOUBLE ELSE ESCAPE EXCEPT EXISTS FLOAT FROM GROUP HAVING IN INDEX INNER INT "
-     "INTEGER INTERSECT INTERVAL IS JOIN KEY LATERAL LIKE LIMIT MATCH NOT NUMERIC ON OR ORDER OVER "
+     "DISTINCTROW DIV DOUBLE ELSE EXCEPT EXISTS FLOAT FROM GROUP HAVING IN INDEX INNER INT "
+     "INTEGER INTERSECT INTERVAL IS JOIN KEY LIKE LIMIT MATCH NOT NUMERIC ON OR ORDER OVER "
      "PARTITION REAL REGEXP RLIKE ROW SOME STRAIGHT_JOIN THEN UNION USING VARBINARY VARCHAR WHEN "
      "WHERE XOR",
      Call::None},
-    {"AGAINST COLUMNS NCHAR", Call::None},
+    {"NCHAR", Call::None},
+    {"COLUMNS ESCAPE LATERAL", Call::None, false, true},
+    {"AGAINST", Call::Operator},
 };
 
 struct Keyword {
@@ -193,18 +197,20 @@ constexpr std::size_t slot_of(uint64_t hash) {
 
 struct Table {
   std::array<WordEntry, kMost> entries{};
+  std::array<uint64_t, kMost> firsts{};  ///< of each entry, the first bytes folded
   std::size_t size = 0;
   std::array<uint16_t, kSlots> slots{};  ///< index in `entries` plus 1; 0 is free
 
   constexpr std::size_t find(std::string_view text) const {
-    for (std::size_t slot = slot_of(hash_word(text)); slots[slot] != 0; slot = (slot + 1) % kSlots)
+    for (std::size_t slot = slot_of(fold(text).hash); slots[slot] != 0; slot = (slot + 1) % kSlots)
       if (entries[slots[slot] - 1u].text == text) return slots[slot] - 1u;
     return kMost;
   }
   constexpr void add(const WordEntry& entry) {
     if (find(entry.text) != kMost) return;  // the keyword of that name came first
-    std::size_t slot = slot_of(hash_word(entry.text));
+    std::size_t slot = slot_of(fold(entry.text).hash);
     while (slots[slot] != 0) slot = (slot + 1) % kSlots;
+    firsts[size] = fold8(entry.text.data(), entry.text.size());
     entries[size++] = entry;
     slots[slot] = static_cast<uint16_t>(size);
   }
@@ -226,10 +232,9 @@ constexpr Table make_table() {
 }
 constexpr Table kTable = make_table();
 
-/// Whether a word of a text is that of the table, which is in capitals.
-bool same(std::string_view word, std::string_view upper) {
-  if (word.size() != upper.size()) return false;
-  for (std::size_t at = 0; at < word.size(); at += 8)
+/// Whether the words are the same behind their first eight bytes.
+bool same_tail(std::string_view word, std::string_view upper) {
+  for (std::size_t at = 8; at < word.size(); at += 8)
     if (fold8(word.data() + at, word.size() - at) != fold8(upper.data() + at, upper.size() - at))
       return false;
   return true;
@@ -237,17 +242,19 @@ bool same(std::string_view word, std::string_view upper) {
 
 }  // namespace
 
-const WordEntry* find_word(std::string_view word, uint64_t hash) {
-  if (word.size() > kLongest) return nullptr;
-  for (std::size_t slot = slot_of(hash); kTable.slots[slot] != 0; slot = (slot + 1) % kSlots) {
-    const WordEntry& entry = kTable.entries[kTable.slots[slot] - 1u];
-    if (same(word, entry.text)) return &entry;
+const WordEntry* find_word(std::string_view word, const FoldedWord& folded) {
+  for (auto slot = slot_of(folded.hash); kTable.slots[slot] != 0; slot = (slot + 1) % kSlots) {
+    const std::size_t index = kTable.slots[slot] - 1u;
+    const WordEntry& entry = kTable.entries[index];
+    if (kTable.firsts[index] == folded.first && entry.text.size() == word.size() &&
+        same_tail(word, entry.text))
+      return &entry;
   }
   return nullptr;
 }
 
 const WordEntry* find_word(std::string_view word) {
-  return find_word(word, hash_word(word));
+  return find_word(word, fold(word));
 }
 
 std::span<const WordEntry> all_words() {

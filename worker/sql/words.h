@@ -6,6 +6,7 @@
 #include <span>
 #include <string_view>
 
+#include "worker/sql/characters.h"
 #include "worker/sql/mode.h"
 
 namespace sluice::sql {
@@ -82,9 +83,10 @@ enum class Word : uint8_t {
 
 /// What a word means with a parenthesis behind it.
 enum class Call : uint8_t {
-  Unknown,  ///< a stored function, or one that isn't known to be harmless
-  None,     ///< no call: IN (
-  Pure,     ///< the same on each server, without side effect; a stored function can't take its name
+  Unknown,   ///< a stored function, or one that isn't known to be harmless
+  None,      ///< no call: IN (
+  Operator,  ///< no call behind a parenthesis: MATCH (a) AGAINST (
+  Pure,  ///< the same on each server, without side effect; a stored function can't take its name
   Adjacent,  ///< as Pure, but with blanks before the parenthesis a stored function
   InsertId,
   Diagnostics,
@@ -107,8 +109,8 @@ struct WordEntry {
   }
 };
 
-/// A word and its hash_word(); nullptr if it isn't known. Letters of both cases are equal.
-const WordEntry* find_word(std::string_view word, uint64_t hash);
+/// nullptr if the word isn't known. Letters of both cases are equal.
+const WordEntry* find_word(std::string_view word, const FoldedWord& folded);
 const WordEntry* find_word(std::string_view word);
 /// All of them, for tests that ask servers about each.
 std::span<const WordEntry> all_words();
