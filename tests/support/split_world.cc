@@ -24,7 +24,7 @@ const std::vector<std::string> kArguments = {"--log-bin-trust-function-creators=
                                              "--character-set-server=utf8mb4",
                                              "--slave-parallel-threads=0"};
 constexpr std::string_view kNoWaits =
-    "SET GLOBAL lock_wait_timeout = 0, GLOBAL innodb_lock_wait_timeout = 0";
+    "SET GLOBAL lock_wait_timeout = 1, GLOBAL innodb_lock_wait_timeout = 0";
 
 constexpr std::string_view kAccounts = R"sql(
 CREATE USER other@'%' IDENTIFIED BY 'other-secret';
