@@ -158,9 +158,13 @@ bool run_read(SessionState& s, const Surroundings& w, ByteSpan command, Actions&
 
 bool run_query(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out) {
   auto& split = *s.split;
-  const auto side = plan_query(split, as_text(command.subspan(kHeaderSize + 1)));
-  if (side == Side::reader && !split.only_home) return run_read(s, w, command, out);
-  return run_at_home(s, w, command, out);
+  const auto plan = plan_query(split, as_text(command.subspan(kHeaderSize + 1)));
+  if (plan.side != Side::reader || split.only_home) return run_at_home(s, w, command, out);
+  if (!plan.at_once) return run_read(s, w, command, out);
+  if (split.reader_link.step != Step::ready) return run_at_home(s, w, command, out);
+  split.command.assign(command.begin(), command.end());
+  run_on(s, Side::reader, command, out);
+  return true;
 }
 
 /// COM_STMT_EXECUTE as the reader has to get it: its own id, and the parameters' types where it has
@@ -265,6 +269,10 @@ bool run(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out)
   split.proved_read = true;  // no statement, or one that says otherwise
   const auto kind = static_cast<Command>(byte_at(command, kHeaderSize));
   const bool whole = command.size() == kHeaderSize + payload_length(command);
+  // How statements are to be read is not known before the first errands are answered.
+  const bool statement = kind == Command::query || kind == Command::stmt_prepare;
+  if (statement && split.home_link.step == Step::ready && !split.home_link.errands.empty())
+    return false;
   if (whole) {
     switch (kind) {
       case Command::query:

@@ -74,15 +74,15 @@ bool reads_anywhere(const Split& split) {
          split.pinned.empty() && !split.tables_locked && !split.serializable && !split.next_at_home;
 }
 
-Side plan_query(Split& split, std::string_view text) {
+Plan plan_query(Split& split, std::string_view text) {
   const auto statement = sql::classify(text, split.mode);
   take_up(split, statement);
-  if (asks_about_last(statement)) return side_asked_about(split, text);
+  if (asks_about_last(statement)) return {side_asked_about(split, text), true};
   // Without tables it leaves the diagnostics of the statement before.
   const bool keeps = split.diagnostics && split.diagnostics_at == Side::server;
   split.proved_read = may_read(split, statement);
-  return split.proved_read && reads_anywhere(split) && (split.uses_tables || !keeps) ? Side::reader
-                                                                                     : Side::server;
+  const bool anywhere = split.proved_read && reads_anywhere(split) && (split.uses_tables || !keeps);
+  return {anywhere ? Side::reader : Side::server};
 }
 
 void plan_prepared(const Split& split, std::string_view text, Statement& statement) {
