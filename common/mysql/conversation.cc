@@ -222,6 +222,7 @@ void Conversation::begin(uint8_t command_byte) {
   command = cursor ? static_cast<uint8_t>(Command::stmt_execute) : command_byte;
   server_sequence = 0;
   error = 0;
+  rows = false;
   switch (static_cast<Command>(command)) {
     case Command::quit:
     case Command::stmt_close:
@@ -326,6 +327,7 @@ void Conversation::column_count(ByteSpan body) {
   if (capabilities & kMariadbCacheMetadata)
     definitions = in.fixed<uint8_t>("metadata_follows").value_or(1) != 0;
   columns_left = static_cast<uint32_t>(*count);
+  rows = true;
   if (definitions)
     expect = Expect::columns;
   else

@@ -114,6 +114,27 @@ TEST_F(Split, ReadsSeeTheSessionsWrites) {
   EXPECT_EQ(client.value("SELECT COUNT(*) FROM test.t"), "51") << "the primary is asked";
 }
 
+TEST_F(Split, ReadsSeeWritesThatAnswerWithRows) {
+  auto client = sluice_.connect("shop");
+  client.exec("CREATE TABLE test.t (a INT)");
+  EXPECT_EQ(client.value("SELECT COUNT(*) FROM test.t"), "0");
+  for (int i = 1; i <= 20; ++i) {
+    client.exec("INSERT INTO test.t VALUES (1) RETURNING a");
+    EXPECT_EQ(client.value("SELECT COUNT(*) FROM test.t"), std::to_string(i));
+  }
+}
+
+TEST_F(Split, WarningsBelongToTheStatementThatRaisedThem) {
+  auto client = sluice_.connect("shop");
+  EXPECT_EQ(client.value("SELECT COUNT(*), 1/0 FROM test.who"), "1");
+  EXPECT_EQ(client.value("SELECT @@warning_count"), "1");
+  client.exec("SET @a = 1");
+  EXPECT_EQ(client.value("SELECT @@warning_count"), "1");
+  EXPECT_EQ(client.value("SELECT name FROM test.who LIMIT 1"), "replica");
+  EXPECT_EQ(client.value("SELECT FOUND_ROWS()"), "1");
+  EXPECT_EQ(client.value("SELECT @@warning_count"), "0");
+}
+
 TEST_F(Split, SettingsReachTheReplica) {
   auto client = sluice_.connect("shop");
   EXPECT_EQ(who(client), "replica");
@@ -140,6 +161,7 @@ TEST_F(Split, TheReplicaRefusesAndThePrimaryIsAsked) {
   pair_.replica.catch_up_with(pair_.primary);
   EXPECT_EQ(client.value("SELECT test.f()"), "7");
   EXPECT_EQ(client.error("SELECT nothing FROM test.who").code, 1054u);
+  EXPECT_EQ(client.rows("SHOW WARNINGS").size(), 1u);
   EXPECT_EQ(who(client), "replica");
 }
 

@@ -76,6 +76,16 @@ ByteSpan prepared_answer(Split& split, ByteSpan bytes, Actions& out) {
   return out.keep(std::move(patched));
 }
 
+/// Warnings and errors stay until a statement uses tables, or raises others (MariaDB sql_parse.cc,
+/// mysql_execute_command()).
+void note_diagnostics(SessionState& s) {
+  auto& split = *s.split;
+  const bool raised = s.conversation.error != 0 || s.conversation.warnings != 0;
+  if (!split.statement || (!raised && !split.uses_tables)) return;
+  split.diagnostics_at = split.at;
+  split.diagnostics = raised;
+}
+
 void command_answered(SessionState& s, const Surroundings& w, Actions& out) {
   auto& split = *s.split;
   constexpr std::size_t kKept = 1024;  // of a buffer that the next command will want
@@ -83,9 +93,10 @@ void command_answered(SessionState& s, const Surroundings& w, Actions& out) {
   if (split.command.capacity() > kKept) split.command = {};
   if (split.statement) split.last_at = split.at;
   if (split.selects) split.select_at = split.at;
+  note_diagnostics(s);
   if (split.at == Side::server) {
-    if (split.statement)
-      split.home_diagnostics = s.conversation.error != 0 || s.conversation.warnings != 0;
+    // An answer with rows does not tell of the write that made them.
+    if (s.conversation.rows && !split.proved_read) split.may_have_written = true;
     if (split.uses_up && s.conversation.error == 0) split.next_at_home = false;
     split.status = s.conversation.status;
     if (split.program && split.changed) split.pinned = "a program has changed the session";
@@ -105,6 +116,7 @@ mysql::Command command_of(Errand errand) {
   switch (errand) {
     case Errand::track:
     case Errand::settings:
+    case Errand::written:
     case Errand::catch_up:
       return mysql::Command::query;
     case Errand::database:
@@ -128,16 +140,14 @@ void note_prepared_there(Split& split, Side side, uint32_t which, ByteSpan bytes
   }
 }
 
-/// Whether the one value in the answer to Errand::catch_up says that the replica has caught up.
-bool has_caught_up(ByteSpan answer) {
+/// The one value in an answer of one row: its last packet but one.
+std::string value_in(ByteSpan answer) {
+  ByteSpan row, last;
   for (auto packet = first_packet(answer); packet; packet = first_packet(answer)) {
-    if (as_text(packet->payload) ==
-        "\x01"
-        "0")
-      return true;  // the row
+    row = std::exchange(last, packet->payload);
     answer = answer.subspan(packet->size);
   }
-  return false;
+  return std::string(ByteReader(row).lenenc_text("value").value_or(""));
 }
 
 /// The answer to an errand is over. False if the connection is of no use any more.
@@ -145,11 +155,11 @@ bool errand_done(SessionState& s, Side side, Actions& out) {
   auto& from = link(s, side);
   const auto errand = from.errands.front();
   from.errands.erase(from.errands.begin());
+  if (errand == Errand::written && from.own.error == 0)
+    note_write(*s.split, value_in(std::exchange(from.answer, {})));
   if (errand == Errand::catch_up) {
     auto& split = *s.split;
-    const bool caught_up = from.own.error == 0 && has_caught_up(from.answer);
-    from.answer = {};
-    if (!caught_up) {
+    if (from.own.error != 0 || value_in(std::exchange(from.answer, {})) != "0") {
       --from.written_version;  // not yet
       split.only_home = true;
     }
@@ -161,6 +171,7 @@ bool errand_done(SessionState& s, Side side, Actions& out) {
       if (statement.id == from.preparing) statement.reads = false;
     return true;
   }
+  if (errand == Errand::written) return true;
   if (errand != Errand::track) return false;
   if (side == Side::server) {
     s.split->pinned = "the server does not tell what changes in a session";
@@ -182,7 +193,7 @@ std::size_t errand_bytes(SessionState& s, const Surroundings& w, Side side, Byte
     note_prepared_there(*s.split, side, from.preparing, bytes);
   const auto walk = from.own.walk(bytes);
   auto taken = walk.taken;
-  if (errand == Errand::catch_up)
+  if (errand == Errand::catch_up || errand == Errand::written)
     from.answer.insert(from.answer.end(), bytes.begin(),
                        bytes.begin() + static_cast<std::ptrdiff_t>(taken));
   if (walk.why == Walk::Why::session_state) {
@@ -196,7 +207,7 @@ std::size_t errand_bytes(SessionState& s, const Surroundings& w, Side side, Byte
     on_leg_failed(s, w, side, "it can't be brought to the session's settings", out);
     return bytes.size();
   }
-  if (errand == Errand::prepare || errand == Errand::catch_up) s.split->waiting = false;
+  if (errand >= Errand::prepare) s.split->waiting = false;
   if (!s.split->waiting) go_on(s, w, out);
   return taken;
 }

@@ -116,9 +116,16 @@ void bring_up_to_date(SessionState& s, Actions& out) {
 bool caught_up(SessionState& s, const Surroundings& w, Actions& out) {
   auto& split = *s.split;
   auto& reader = split.reader_link;
-  if (w.service.causal_reads == config::CausalReads::off ||
-      reader.written_version == split.written_version)
-    return true;
+  if (w.service.causal_reads == config::CausalReads::off) return true;
+  if (split.may_have_written && split.home_link.step == Step::ready) {
+    split.may_have_written = false;
+    const bool mysql = split.mode.flavour == sql::Flavour::Mysql;
+    run_errand(s, Side::server, Errand::written, Command::query,
+               mysql ? "SELECT @@global.gtid_executed" : "SELECT @@session.last_gtid", out);
+    split.waiting = true;
+    return false;
+  }
+  if (reader.written_version == split.written_version) return true;
   reader.written_version = split.written_version;
   run_errand(s, Side::reader, Errand::catch_up, Command::query,
              fmt::format("SELECT {}('{}', {}.{:03})",
@@ -151,9 +158,13 @@ bool run_read(SessionState& s, const Surroundings& w, ByteSpan command, Actions&
 
 bool run_query(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out) {
   auto& split = *s.split;
-  const auto side = plan_query(split, as_text(command.subspan(kHeaderSize + 1)));
-  if (side == Side::reader && !split.only_home) return run_read(s, w, command, out);
-  return run_at_home(s, w, command, out);
+  const auto plan = plan_query(split, as_text(command.subspan(kHeaderSize + 1)));
+  if (plan.side != Side::reader || split.only_home) return run_at_home(s, w, command, out);
+  if (!plan.at_once) return run_read(s, w, command, out);
+  if (split.reader_link.step != Step::ready) return run_at_home(s, w, command, out);
+  split.command.assign(command.begin(), command.end());
+  run_on(s, Side::reader, command, out);
+  return true;
 }
 
 /// COM_STMT_EXECUTE as the reader has to get it: its own id, and the parameters' types where it has
@@ -201,6 +212,7 @@ bool run_execute(SessionState& s, const Surroundings& w, ByteSpan command, Actio
   auto& split = *s.split;
   split.statement = split.selects = true;
   auto* statement = statement_of(split, command);
+  split.uses_tables = statement == nullptr || statement->uses_tables;
   const bool cursor = command.size() <= kFlagsAt || byte_at(command, kFlagsAt) != 0;
   const bool may_read = statement != nullptr && statement->reads && !statement->long_data &&
                         !cursor && !split.only_home && reads_anywhere(split);
@@ -209,6 +221,7 @@ bool run_execute(SessionState& s, const Surroundings& w, ByteSpan command, Actio
     split.program = statement == nullptr || statement->program;
     split.changed = false;
     split.uses_up = split.program;
+    split.proved_read = statement != nullptr && statement->reads;
     return run_at_home(s, w, command, out);
   };
   if (!may_read) return at_home();
@@ -252,9 +265,14 @@ bool close_statement(SessionState& s, const Surroundings& w, ByteSpan command, A
 /// Runs one command; false if it has to wait.
 bool run(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out) {
   auto& split = *s.split;
-  split.statement = split.selects = split.uses_up = false;
+  split.statement = split.selects = split.uses_up = split.uses_tables = false;
+  split.proved_read = true;  // no statement, or one that says otherwise
   const auto kind = static_cast<Command>(byte_at(command, kHeaderSize));
   const bool whole = command.size() == kHeaderSize + payload_length(command);
+  // How statements are to be read is not known before the first errands are answered.
+  const bool statement = kind == Command::query || kind == Command::stmt_prepare;
+  if (statement && split.home_link.step == Step::ready && !split.home_link.errands.empty())
+    return false;
   if (whole) {
     switch (kind) {
       case Command::query:

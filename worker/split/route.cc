@@ -25,6 +25,11 @@ bool asks_about_last(const sql::Statement& statement) {
          statement.effects == Effects(Effect::ReadsDiagnostics);
 }
 
+Side side_asked_about(const Split& split, std::string_view text) {
+  if (sql::mentions(text, split.mode, "FOUND_ROWS")) return split.select_at;
+  return sql::mentions(text, split.mode, "ROW_COUNT") ? split.last_at : split.diagnostics_at;
+}
+
 bool uses_up_transaction(const sql::Statement& statement) {
   switch (statement.verb) {
     case sql::Verb::Insert:
@@ -43,6 +48,7 @@ bool uses_up_transaction(const sql::Statement& statement) {
 void take_up(Split& split, const sql::Statement& statement) {
   const auto& effects = statement.effects;
   split.statement = true;
+  split.uses_tables = statement.mentioned != 0;
   split.selects = statement.verb == sql::Verb::Select || statement.verb == sql::Verb::With ||
                   statement.verb == sql::Verb::Show || effects.any(kProgram);
   split.uses_up = uses_up_transaction(statement);
@@ -65,21 +71,24 @@ void take_up(Split& split, const sql::Statement& statement) {
 bool reads_anywhere(const Split& split) {
   constexpr auto kPlain = mysql::kAutocommit;
   return (split.status & (mysql::kAutocommit | mysql::kInTransaction)) == kPlain &&
-         split.pinned.empty() && !split.tables_locked && !split.serializable &&
-         !split.next_at_home && !split.home_diagnostics;
+         split.pinned.empty() && !split.tables_locked && !split.serializable && !split.next_at_home;
 }
 
-Side plan_query(Split& split, std::string_view text) {
+Plan plan_query(Split& split, std::string_view text) {
   const auto statement = sql::classify(text, split.mode);
   take_up(split, statement);
-  if (asks_about_last(statement))
-    return sql::mentions(text, split.mode, "FOUND_ROWS") ? split.select_at : split.last_at;
-  return may_read(split, statement) && reads_anywhere(split) ? Side::reader : Side::server;
+  if (asks_about_last(statement)) return {side_asked_about(split, text), true};
+  // Without tables it leaves the diagnostics of the statement before.
+  const bool keeps = split.diagnostics && split.diagnostics_at == Side::server;
+  split.proved_read = may_read(split, statement);
+  const bool anywhere = split.proved_read && reads_anywhere(split) && (split.uses_tables || !keeps);
+  return {anywhere ? Side::reader : Side::server};
 }
 
 void plan_prepared(const Split& split, std::string_view text, Statement& statement) {
   const auto said = sql::classify(text, split.mode);
   statement.reads = may_read(split, said) && said.effects.empty();
+  statement.uses_tables = said.mentioned != 0;
   statement.program = !said.effects.empty() && !statement.reads;
 }
 

@@ -11,9 +11,12 @@ namespace sluice::worker::split {
 /// Whether the session is in nothing that keeps its reads at home.
 bool reads_anywhere(const Split& split);
 
-/// Where the text of a COM_QUERY runs: Side::reader if it may run there. Takes up what it does to
-/// the session that no server tells.
-Side plan_query(Split& split, std::string_view text);
+struct Plan {
+  Side side = Side::server;  ///< the reader: it may run there
+  bool at_once = false;  ///< nothing may be sent ahead of it: it asks about the statement before
+};
+/// For the text of a COM_QUERY. Takes up what it does to the session that no server tells.
+Plan plan_query(Split& split, std::string_view text);
 /// For the text of a COM_STMT_PREPARE: what `statement` says of itself.
 void plan_prepared(const Split& split, std::string_view text, Statement& statement);
 

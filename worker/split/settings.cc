@@ -47,12 +47,6 @@ void heed(Split& split, std::string_view name, std::string_view value) {
   }
 }
 
-void note_write(Split& split, std::string_view gtid) {
-  if (gtid.empty() || gtid.find_first_of("'\\") != std::string_view::npos) return;
-  split.written = gtid;
-  ++split.written_version;
-}
-
 void note_variable(Split& split, std::string_view name, std::string_view value) {
   constexpr std::size_t kMaxSettings = 64, kMaxValue = 4096;
   if (name.starts_with("session_track_")) {
@@ -149,6 +143,13 @@ bool is_number(std::string_view value) {
 
 }  // namespace
 
+void note_write(Split& split, std::string_view gtid) {
+  if (gtid.empty() || gtid.find_first_of("'\\") != std::string_view::npos) return;
+  if (split.written == gtid) return;
+  split.written = gtid;
+  ++split.written_version;
+}
+
 void note_changes(Split& split, ByteSpan packet) {
   const auto told = parse_told(packet);
   ++split.settings_version;
@@ -212,7 +213,7 @@ void forget_settings(Split& split) {
   split.pinned.clear();
   split.tied.clear();
   split.tables_locked = split.program = split.changed = split.own_tracking_off = false;
-  split.next_at_home = split.home_diagnostics = false;
+  split.next_at_home = split.diagnostics = split.may_have_written = false;
 }
 
 }  // namespace sluice::worker::split

@@ -26,8 +26,9 @@ enum class Errand : uint8_t {
   track,     ///< to report what changes in the session
   settings,  ///< to have the session's settings
   database,  ///< its current database
-  prepare,   ///< a statement that the client has prepared elsewhere
-  catch_up,  ///< to wait until it has what the session has written
+  prepare,   ///< a statement that the client has prepared elsewhere; a command waits from here on
+  written,   ///< what the session has written last
+  catch_up,  ///< to wait until it has that
 };
 
 /// What sluice knows of a server connection beyond its place in the session.
@@ -39,7 +40,7 @@ struct Link {
   uint32_t database_version = 0;  ///< the same for the database
   uint32_t preparing = 0;         ///< the statement that Errand::prepare is for, by its home id
   uint32_t written_version = 0;   ///< of the session's writes that it is known to have
-  Bytes answer;                   ///< to Errand::catch_up
+  Bytes answer;                   ///< to Errand::written, catch_up
   Bytes scramble;                 ///< of its greeting, during the login
   Bytes received;                 ///< a packet that has to be seen whole and is not
   static auto fields(auto& m) {
@@ -63,8 +64,9 @@ struct Statement {
   uint32_t id = 0;                      ///< that the client knows
   uint32_t home_id = 0, reader_id = 0;  ///< the servers' own; 0: not prepared there
   uint16_t parameters = 0;
-  bool reads = false;      ///< may run on a replica
-  bool program = false;    ///< runs what was not looked into
+  bool reads = false;    ///< may run on a replica
+  bool program = false;  ///< runs what was not looked into
+  bool uses_tables = false;
   bool long_data = false;  ///< the home server has parts of its parameters
   std::string text;        ///< empty: too long to be prepared anywhere else
   Bytes types;             ///< of the parameters, as the client sent them last
@@ -72,7 +74,8 @@ struct Statement {
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.id), tag<2>(m.reader_id), tag<3>(m.parameters), tag<4>(m.reads),
                       tag<5>(m.long_data), tag<6>(m.text), tag<7>(m.types),
-                      tag<8>(m.reader_has_types), tag<9>(m.program), tag<10>(m.home_id));
+                      tag<8>(m.reader_has_types), tag<9>(m.program), tag<10>(m.home_id),
+                      tag<11>(m.uses_tables));
   }
 };
 
@@ -92,13 +95,16 @@ struct Credentials {
 struct Split {
   ServerLeg reader;
   Link home_link, reader_link;
-  Side at = Side::server;         ///< who runs the present command, or ran the last one
-  Side last_at = Side::server;    ///< who ran the last statement: its diagnostics are there
-  Side select_at = Side::server;  ///< who ran the last SELECT: FOUND_ROWS() is there
-  bool statement = false, selects = false;  ///< what the present command is
-  bool uses_up = false;       ///< it uses up what SET TRANSACTION has said of the next transaction
-  bool next_at_home = false;  ///< such a SET TRANSACTION waits at home
-  bool home_diagnostics = false;  ///< home's last statement left warnings, or an error
+  Side at = Side::server;              ///< who runs the present command, or ran the last one
+  Side last_at = Side::server;         ///< who ran the last statement: ROW_COUNT() is there
+  Side select_at = Side::server;       ///< who ran the last SELECT: FOUND_ROWS() is there
+  Side diagnostics_at = Side::server;  ///< whose warnings and errors are the session's
+  bool diagnostics = false;            ///< there are some
+  bool statement = false, selects = false, uses_tables = false;  ///< what the present command is
+  bool proved_read = false;       ///< it can't have written, though it answers with rows
+  bool uses_up = false;           ///< it uses up what SET TRANSACTION said of the next transaction
+  bool next_at_home = false;      ///< such a SET TRANSACTION waits at home
+  bool may_have_written = false;  ///< home has answered with rows, which tell of no write
   Bytes command;                  ///< the present one, while it may have to be run again elsewhere
   bool delivered = false;         ///< the client has something of the present answer
   bool waiting = false;           ///< the next command waits for the reader's login
@@ -126,18 +132,19 @@ struct Split {
   Credentials credentials;
   uint64_t reads = 0;  ///< commands that a replica answered
   static auto fields(auto& m) {
-    return std::tuple(tag<1>(m.reader), tag<2>(m.home_link), tag<3>(m.reader_link), tag<4>(m.at),
-                      tag<5>(m.command), tag<6>(m.delivered), tag<7>(m.waiting),
-                      tag<8>(m.only_home), tag<9>(m.client_tracks), tag<10>(m.status),
-                      tag<11>(m.database), tag<12>(m.database_version), tag<13>(m.settings),
-                      tag<14>(m.settings_version), tag<15>(m.pinned), tag<16>(m.reader_after_ns),
-                      tag<17>(m.statements), tag<18>(m.credentials), tag<19>(m.reads),
-                      tag<20>(m.program), tag<21>(m.changed), tag<22>(m.tables_locked),
-                      tag<23>(m.mode), tag<24>(m.serializable), tag<25>(m.written),
-                      tag<26>(m.written_version), tag<27>(m.tied), tag<28>(m.left),
-                      tag<29>(m.home_by_ns), tag<30>(m.own_tracking_off), tag<31>(m.last_at),
-                      tag<32>(m.select_at), tag<33>(m.statement), tag<34>(m.selects),
-                      tag<35>(m.uses_up), tag<36>(m.next_at_home), tag<37>(m.home_diagnostics));
+    return std::tuple(
+        tag<1>(m.reader), tag<2>(m.home_link), tag<3>(m.reader_link), tag<4>(m.at),
+        tag<5>(m.command), tag<6>(m.delivered), tag<7>(m.waiting), tag<8>(m.only_home),
+        tag<9>(m.client_tracks), tag<10>(m.status), tag<11>(m.database),
+        tag<12>(m.database_version), tag<13>(m.settings), tag<14>(m.settings_version),
+        tag<15>(m.pinned), tag<16>(m.reader_after_ns), tag<17>(m.statements),
+        tag<18>(m.credentials), tag<19>(m.reads), tag<20>(m.program), tag<21>(m.changed),
+        tag<22>(m.tables_locked), tag<23>(m.mode), tag<24>(m.serializable), tag<25>(m.written),
+        tag<26>(m.written_version), tag<27>(m.tied), tag<28>(m.left), tag<29>(m.home_by_ns),
+        tag<30>(m.own_tracking_off), tag<31>(m.last_at), tag<32>(m.select_at), tag<33>(m.statement),
+        tag<34>(m.selects), tag<35>(m.uses_up), tag<36>(m.next_at_home), tag<37>(m.diagnostics_at),
+        tag<38>(m.diagnostics), tag<39>(m.uses_tables), tag<40>(m.proved_read),
+        tag<41>(m.may_have_written));
   }
 };
 
@@ -149,5 +156,5 @@ inline constexpr auto kEnumNames<worker::split::Step> = names("none", "connectin
                                                               "proving", "ready");
 template <>
 inline constexpr auto kEnumNames<worker::split::Errand> = names("track", "settings", "database",
-                                                                "prepare", "catch up");
+                                                                "prepare", "written", "catch up");
 }  // namespace sluice

@@ -29,6 +29,8 @@ void refuse_next(SessionState& s, const Surroundings& w, const End& end, Actions
 
 // settings.cc
 
+/// What the session has written last, as servers name it.
+void note_write(Split& split, std::string_view gtid);
 /// Takes up what an OK packet with news of the session says.
 void note_changes(Split& split, ByteSpan packet);
 /// The same packet as the client would have got it from its server.
