@@ -1,5 +1,7 @@
 #include "worker/split/route.h"
 
+#include <algorithm>
+
 #include "common/mysql/protocol.h"
 #include "worker/sql/classify.h"
 
@@ -25,6 +27,29 @@ bool asks_about_last(const sql::Statement& statement) {
          statement.effects == Effects(Effect::ReadsDiagnostics);
 }
 
+/// Roughly: a SELECT that has the word FROM somewhere does.
+bool uses_tables(const sql::Statement& statement, std::string_view text) {
+  switch (statement.verb) {
+    case sql::Verb::Set:
+    case sql::Verb::Do:
+    case sql::Verb::Use:
+    case sql::Verb::Show:
+    case sql::Verb::Begin:
+    case sql::Verb::Commit:
+    case sql::Verb::Rollback:
+    case sql::Verb::Savepoint:
+    case sql::Verb::Diagnostics:
+      return false;
+    case sql::Verb::Select: {
+      constexpr std::string_view kFrom = "from";
+      const auto same = [](char a, char b) { return (a | 0x20) == b; };
+      return std::search(text.begin(), text.end(), kFrom.begin(), kFrom.end(), same) != text.end();
+    }
+    default:
+      return true;
+  }
+}
+
 Side side_asked_about(const Split& split, std::string_view text) {
   if (sql::mentions(text, split.mode, "FOUND_ROWS")) return split.select_at;
   return sql::mentions(text, split.mode, "ROW_COUNT") ? split.last_at : split.diagnostics_at;
@@ -45,10 +70,10 @@ bool uses_up_transaction(const sql::Statement& statement) {
   }
 }
 
-void take_up(Split& split, const sql::Statement& statement) {
+void take_up(Split& split, const sql::Statement& statement, std::string_view text) {
   const auto& effects = statement.effects;
   split.statement = true;
-  split.uses_tables = statement.mentioned != 0;
+  split.uses_tables = split.diagnostics && uses_tables(statement, text);
   split.selects = statement.verb == sql::Verb::Select || statement.verb == sql::Verb::With ||
                   statement.verb == sql::Verb::Show || effects.any(kProgram);
   split.uses_up = uses_up_transaction(statement);
@@ -76,7 +101,7 @@ bool reads_anywhere(const Split& split) {
 
 Plan plan_query(Split& split, std::string_view text) {
   const auto statement = sql::classify(text, split.mode);
-  take_up(split, statement);
+  take_up(split, statement, text);
   if (asks_about_last(statement)) return {side_asked_about(split, text), true};
   // Without tables it leaves the diagnostics of the statement before.
   const bool keeps = split.diagnostics && split.diagnostics_at == Side::server;
@@ -88,7 +113,7 @@ Plan plan_query(Split& split, std::string_view text) {
 void plan_prepared(const Split& split, std::string_view text, Statement& statement) {
   const auto said = sql::classify(text, split.mode);
   statement.reads = may_read(split, said) && said.effects.empty();
-  statement.uses_tables = said.mentioned != 0;
+  statement.uses_tables = uses_tables(said, text);
   statement.program = !said.effects.empty() && !statement.reads;
 }
 
