@@ -102,6 +102,61 @@ TEST(SplitDifferential, RandomSequences) {
              sequences, steps, world.replica_reads() - begin, differences, unsteady);
 }
 
+/// What random sequences have found, and what they are too slow for. {file} is a file of rows.
+constexpr std::string_view kKnown[] = {
+    "0> \\change_user app\n",
+    "0> SELECT 5\n0> INSERT INTO t (a) VALUES (FOUND_ROWS())\n0> SELECT a FROM t ORDER BY id\n",
+    "0> SELECT id FROM t WHERE b = 'no'\n0> INSERT INTO t (a) VALUES (7)\n0> SELECT FOUND_ROWS()\n",
+    "0> SELECT id FROM t\n0> VALUES (1), (3)\n0> SELECT FOUND_ROWS()\n",
+    "0> \\prepare 0 SELECT FOUND_ROWS()\n0> SELECT id FROM t\n0> \\execute 0 i1\n",
+    "0> INSERT INTO t (a) VALUES (2)\n0> VALUES (9)\n0> SELECT ROW_COUNT(), LAST_INSERT_ID()\n",
+    "0> SELEC 1\n0> SELECT 1\n0> SHOW WARNINGS\n",
+    "0> SELECT nothing()\n0> SELECT a FROM t\n0> SET last_insert_id = 3\n0> SELECT "
+    "@@warning_count\n",
+    "0> SELECT 1/0\n0> SET insert_id = 59\n0> SELECT @@warning_count\n",
+    "0> SELECT 1/0\n0> \\ping\n0> SHOW WARNINGS\n",
+    "0> SELECT 1/0\n0> \\prepare 0 SHOW WARNINGS\n0> \\execute 0 i1\n",
+    "0> SELECT id FROM t\n0> \\init_db nothing\n0> SELECT @@warning_count\n",
+    "0> \\field_list nothing\n0> SELECT id FROM t\n0> SHOW COUNT(*) WARNINGS\n",
+    "0> SET NAMES utf8mb4 COLLATE utf8mb4_bin\n0> SELECT v FROM u ORDER BY k\n",
+    "0> SET NAMES latin1\n0> SELECT REPEAT('x', 70000) FROM u\n",
+    "0> SET character_set_connection = gbk\n0> SELECT CHARSET('a')\n",
+    "0> SET TRANSACTION READ ONLY\n0> UPDATE u SET v = v WHERE k = 7\n0> SELECT id FROM t\n"
+    "0> INSERT INTO t (a) VALUES (7)\n",
+    "-> hold 0\n-> hold 1\n0> INSERT INTO t (a) VALUES (5) RETURNING id\n0> SELECT a FROM t\n",
+    "-> hold 0\n-> hold 1\n0> SELECT d_lib.f_write(5)\n0> SELECT COUNT(*) FROM d_lib.log\n",
+    "-> hold 0\n-> hold 1\n0> SET session_track_system_variables = ''\n"
+    "0> INSERT INTO t (a) VALUES (5)\n0> SELECT a FROM t\n",
+    "0> SET session_track_schema = 0\n0> USE d_1\n0> SELECT v FROM u ORDER BY k\n",
+    "0> \\prepare 0 SELECT v, ? FROM u ORDER BY k\n0> USE d_1\n0> \\execute 0 i1\n",
+    "0> \\prepare 0 SELECT v, ? FROM u ORDER BY k\n0> SELECT 1 FROM t\n0> \\execute 0 i1\n"
+    "0> USE d_1\n0> \\execute 0 i2\n0> \\execute 0 s3\n",
+    "0> INSERT INTO t (a) VALUES (1)\n0> SET sql_auto_is_null = 1\n"
+    "0> SELECT id FROM t WHERE id IS NULL\n",
+    "0> SET NAMES latin1\n0> \\change_user nobody d_0\n0> SELECT v FROM u ORDER BY k\n",
+    "0> SELECT 1 FROM u\n0> SET timestamp = DEFAULT\n0> SELECT k FROM u ORDER BY k\n0> DO "
+    "SLEEP(1.2)\n"
+    "0> SELECT k FROM u WHERE TIMESTAMPDIFF(MICROSECOND, NOW(6), SYSDATE(6)) < 1000000 ORDER BY "
+    "k\n",
+    "0> LOAD DATA LOCAL INFILE '{file}' INTO TABLE t (a, b)\n0> SHOW WARNINGS\n"
+    "0> SELECT a, b FROM t ORDER BY id\n",
+    "0> SELECT 1 FROM t\n0> SELECT REPEAT('y', 300000), seq FROM seq_1_to_60\n0> SELECT id FROM "
+    "t\n",
+    "0> SELECT 1 FROM t\n0> SELECT REPEAT('z', 17000000) FROM u WHERE k = 1\n0> SELECT k FROM u\n",
+    "0> \\prepare 0 SELECT REPEAT('z', ?) FROM u\n0> \\execute 0 i17000000\n0> SELECT k FROM u\n",
+};
+
+TEST(SplitDifferential, KnownSequences) {
+  SplitWorld world;
+  for (const auto known : kKnown) {
+    std::string text(known);
+    if (const auto at = text.find("{file}"); at != std::string::npos)
+      text.replace(at, 6, world.file());
+    const auto sequence = parse_split_sequence(text, false);
+    if (const auto found = world.run(sequence, kNew)) ADD_FAILURE() << told(sequence, *found);
+  }
+}
+
 TEST(SplitDifferential, OneSequence) {
   const char* path = ::getenv("SLUICE_SEQUENCE");
   if (path == nullptr) GTEST_SKIP() << "SLUICE_SEQUENCE names no file";

@@ -507,7 +507,7 @@ const std::map<std::string_view, Patterns> kTopics = {
       "CREATE OR REPLACE TABLE x (a INT) ENGINE = Aria", "CREATE OR REPLACE TABLE x (a INT)",
       "INSERT INTO x VALUES ({n}), ({k})", "INSERT INTO x SELECT id FROM t", "SELECT * FROM x",
       "SELECT COUNT(*) FROM x", "BEGIN", "ROLLBACK", "COMMIT", "DELETE FROM x WHERE a = {n}",
-      "INSERT DELAYED INTO x VALUES (1)", "SELECT COUNT(*) FROM t", "SHOW WARNINGS",
+      "SELECT COUNT(*) FROM t", "SHOW WARNINGS",
       "CREATE OR REPLACE TABLE x (a INT) ENGINE = MEMORY"}},
 };
 
