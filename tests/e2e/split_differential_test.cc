@@ -102,7 +102,8 @@ TEST(SplitDifferential, RandomSequences) {
              sequences, steps, world.replica_reads() - begin, differences, unsteady);
 }
 
-/// What random sequences have found, and what they are too slow for. {file} is a file of rows.
+/// What random sequences have found, and what they are too slow for. {file} is a file of rows,
+/// {text} one of more than 16 MiB.
 constexpr std::string_view kKnown[] = {
     "0> \\change_user app\n",
     "0> SELECT 5\n0> INSERT INTO t (a) VALUES (FOUND_ROWS())\n0> SELECT a FROM t ORDER BY id\n",
@@ -142,6 +143,13 @@ constexpr std::string_view kKnown[] = {
     "0> SELECT a, b FROM t ORDER BY id\n",
     "0> SELECT 1 FROM t\n0> SELECT REPEAT('y', 300000), seq FROM seq_1_to_60\n0> SELECT id FROM "
     "t\n",
+    "0> SELECT 1 FROM t\n0> SELECT LENGTH('{text}'), k FROM u\n0> SELECT k FROM u\n",
+    "0> SELECT 1/0\n0> BEGIN\n0> SHOW WARNINGS\n",
+    "0> \\several off\n0> SELECT 1; SELECT 2\n0> \\several on\n0> SELECT 1; SELECT 2\n",
+    "0> SELECT 1/0; SHOW WARNINGS\n0> SELECT a FROM t\n0> SHOW WARNINGS\n",
+    "0> SELECT a FROM t\n0> \\prepare 1 SELECT no FROM t\n0> SHOW WARNINGS\n",
+    "0> SELEC 1\n0> SELECT id FROM t\n0> GET DIAGNOSTICS CONDITION 1 @v = MESSAGE_TEXT\n",
+    "0> SELECT a FROM d_lib.v_write\n0> SET max_error_count = 1\n",
     "0> SELECT 1 FROM t\n0> SELECT REPEAT('z', 17000000) FROM u WHERE k = 1\n0> SELECT k FROM u\n",
     "0> \\prepare 0 SELECT REPEAT('z', ?) FROM u\n0> \\execute 0 i17000000\n0> SELECT k FROM u\n",
 };
@@ -150,10 +158,13 @@ TEST(SplitDifferential, KnownSequences) {
   SplitWorld world;
   for (const auto known : kKnown) {
     std::string text(known);
-    if (const auto at = text.find("{file}"); at != std::string::npos)
-      text.replace(at, 6, world.file());
+    for (const auto& [name, value] : {std::pair<std::string, std::string>{"{file}", world.file()},
+                                      {"{text}", std::string(17'000'000, 'x')}})
+      if (const auto at = text.find(name); at != std::string::npos)
+        text.replace(at, name.size(), value);
     const auto sequence = parse_split_sequence(text, false);
-    if (const auto found = world.run(sequence, kNew)) ADD_FAILURE() << told(sequence, *found);
+    if (const auto found = world.run(sequence, kNew))
+      ADD_FAILURE() << known << told(sequence, *found).substr(0, 4000);
   }
 }
 

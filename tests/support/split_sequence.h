@@ -13,7 +13,9 @@ struct SplitStep {
   static constexpr int kWorld = -1;
 
   int session = 0;
-  std::string text;  ///< SQL, or a command (split_session.h)
+  /// SQL, or a command (split_session.h). "\connect WORDS" makes the session anew: "no_database",
+  /// "found_rows", "ignore_space", "interactive".
+  std::string text;
 };
 
 /// What sessions do, in this order. The same seed makes the same one.

@@ -303,6 +303,43 @@ std::string SplitSession::execute(std::string_view rest, bool cursor) {
   return out;
 }
 
+std::string SplitSession::direct(std::string_view rest) {
+  auto& slot = statements_.at(static_cast<std::size_t>(next_word(rest)[0] - '0'));
+  slot = std::make_unique<Statement>(client_.handle());
+  if (::mariadb_stmt_execute_direct(slot->handle, rest.data(), rest.size()) == 0) {
+    const auto out = slot->results(false);
+    ::mysql_stmt_free_result(slot->handle);
+    return out;
+  }
+  const auto why = slot->error();
+  slot.reset();
+  return why;
+}
+
+std::string SplitSession::bulk(std::string_view rest) {
+  auto& slot = statements_.at(static_cast<std::size_t>(next_word(rest)[0] - '0'));
+  if (!slot) return "  nothing is prepared\n";
+  std::vector<int32_t> numbers;
+  for (const auto& value : split_at(rest, '|'))
+    numbers.push_back(value.empty() ? 0 : std::atoi(value.c_str() + 1));
+  MYSQL_BIND one{};
+  one.buffer_type = MYSQL_TYPE_LONG;
+  one.buffer = numbers.data();
+  std::vector<MYSQL_BIND> binds(::mysql_stmt_param_count(slot->handle), one);
+  if (binds.empty()) return "  no parameters\n";
+  unsigned rows = static_cast<unsigned>(numbers.size());
+  ::mysql_stmt_free_result(slot->handle);
+  ::mysql_stmt_attr_set(slot->handle, STMT_ATTR_ARRAY_SIZE, &rows);
+  ::mysql_stmt_bind_param(slot->handle, binds.data());
+  const bool failed = ::mysql_stmt_execute(slot->handle) != 0;
+  const auto out = failed ? slot->error() : slot->results(false);
+  ::mysql_stmt_free_result(slot->handle);
+  rows = 0;
+  ::mysql_stmt_attr_set(slot->handle, STMT_ATTR_ARRAY_SIZE, &rows);
+  slot->kinds.clear();
+  return out;
+}
+
 std::string SplitSession::fetch(std::string_view rest) {
   auto& slot = statements_.at(static_cast<std::size_t>(next_word(rest)[0] - '0'));
   if (!slot) return "  nothing is prepared\n";
@@ -332,9 +369,15 @@ std::string SplitSession::command(std::string_view verb, std::string_view rest) 
   if (verb == "execute") return execute(rest, false);
   if (verb == "cursor") return execute(rest, true);
   if (verb == "fetch") return fetch(rest);
+  if (verb == "direct") return direct(rest);
+  if (verb == "bulk") return bulk(rest);
   if (verb == "reset_statement" || verb == "close") return on_statement(verb, rest);
   if (verb == "init_db") return done(::mysql_select_db(handle, std::string(rest).c_str()) == 0);
   if (verb == "field_list") return field_list(std::string(rest));
+  if (verb == "several")
+    return done(::mysql_set_server_option(handle, rest == "on"
+                                                      ? MYSQL_OPTION_MULTI_STATEMENTS_ON
+                                                      : MYSQL_OPTION_MULTI_STATEMENTS_OFF) == 0);
   if (verb == "ping") return done(::mysql_ping(handle) == 0);
   const std::string user(next_word(rest));
   const auto out =

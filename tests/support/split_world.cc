@@ -29,11 +29,15 @@ constexpr std::string_view kNoWaits =
 constexpr std::string_view kAccounts = R"sql(
 CREATE USER other@'%' IDENTIFIED BY 'other-secret';
 GRANT ALL ON `d\_%`.* TO app@'%', app@localhost, other@'%';
-GRANT EXECUTE ON test.* TO other@'%')sql";
+CREATE ROLE r;
+GRANT r TO app@localhost, app@'%';
+GRANT ALL ON role_only.* TO r)sql";
 
 /// Programs are made once: they hold nothing of a sequence, but for the table that d_lib.f_write
 /// writes.
 constexpr std::string_view kLibrary[] = {
+    "CREATE DATABASE role_only",
+    "CREATE TABLE role_only.t AS SELECT 'role' AS a",
     "CREATE DATABASE d_lib",
     "CREATE TABLE d_lib.log (id INT AUTO_INCREMENT PRIMARY KEY, a INT)",
     "CREATE FUNCTION d_lib.f_pure(n INT) RETURNS INT DETERMINISTIC RETURN n * 2",
@@ -186,6 +190,11 @@ void SplitWorld::run_world(const std::string& what) {
   replica.exec(kOrders.at(what.substr(0, what.find(' '))));
 }
 
+void SplitWorld::catch_up() {
+  for (auto& replica : replicas_) replica->exec("UNLOCK TABLES; START SLAVE");
+  keep_in_step();
+}
+
 void SplitWorld::clean_up() {
   for (auto& replica : replicas_) replica->exec("UNLOCK TABLES; START SLAVE");
   for (auto* server : {&single_, &primary_})
@@ -194,17 +203,25 @@ void SplitWorld::clean_up() {
   for (auto* server : {&single_, &primary_}) roll_prepared_back(*server);
 }
 
+SplitWorld::Pair SplitWorld::connect(std::string_view how) {
+  const auto has = [&](std::string_view word) { return how.find(word) != std::string_view::npos; };
+  auto direct = single_.endpoint();
+  direct.io_timeout_seconds = 20;
+  if (!has("no_database")) direct.database = "d_0";
+  if (has("found_rows")) direct.capabilities |= CLIENT_FOUND_ROWS;
+  if (has("ignore_space")) direct.capabilities |= CLIENT_IGNORE_SPACE;
+  if (has("interactive")) direct.capabilities |= CLIENT_INTERACTIVE;
+  auto through = direct;
+  through.port = sluice_->config.services.at("shop").port();
+  return {SplitSession(direct), SplitSession(through)};
+}
+
 std::optional<SplitDifference> SplitWorld::run(const SplitSequence& sequence, Tables tables) {
   constexpr int kRunsOnTheSame = 20;
   if (tables == Tables::new_ones || ++runs_on_it_ > kRunsOnTheSame) dirty_ = {};
   if (dirty_.any()) make_new();
   note_dirt(sequence);
   keep_in_step();
-  auto direct = single_.endpoint();
-  direct.io_timeout_seconds = 20;
-  auto through = direct;
-  through.port = sluice_->config.services.at("shop").port();
-  direct.database = through.database = "d_0";
   std::map<int, Pair> pairs;
   std::optional<SplitDifference> out;
   int last = 0;
@@ -216,9 +233,15 @@ std::optional<SplitDifference> SplitWorld::run(const SplitSequence& sequence, Ta
     }
     if (sequence.in_step && step.session != last) keep_in_step();
     last = step.session;
+    const bool connects = step.text.starts_with("\\connect");
+    if (connects) {
+      pairs.erase(step.session);
+      catch_up();  // a new session need not see what an earlier one has written
+    }
     auto found = pairs.find(step.session);
     if (found == pairs.end())
-      found = pairs.emplace(step.session, Pair{SplitSession(direct), SplitSession(through)}).first;
+      found = pairs.emplace(step.session, connect(connects ? step.text : "")).first;
+    if (connects) continue;
     auto expected = found->second.direct.run(step.text);
     auto got = found->second.through.run(step.text);
     if (expected != got) out = {i, std::move(expected), std::move(got)};

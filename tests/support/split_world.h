@@ -46,9 +46,12 @@ class SplitWorld {
     bool any() const { return library || first || second || third; }
   };
 
+  /// A session on either side; `how` as in a "\connect" step.
+  Pair connect(std::string_view how);
   void make_new();
   void note_dirt(const SplitSequence& sequence);
   void keep_in_step();
+  void catch_up();
   void run_world(const std::string& what);
   void clean_up();
 
