@@ -144,6 +144,7 @@ void deliver_refusal(SessionState& s, const Surroundings& w, Actions& out) {
   to_client(s, s.login->answer, out);
   if (!s.login->change_user) return begin_closing(s, w, out);
   s.login.reset();
+  if (s.split) split::begin(s, out);  // the server has reset the session before it refused
   go_on_relaying(s, w, out);
 }
 

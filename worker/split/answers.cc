@@ -53,7 +53,9 @@ uint32_t note_prepared(Split& split, const Prepared& prepared) {
   Statement statement{.id = taken ? all.back().id + 1 : prepared.id,
                       .home_id = prepared.id,
                       .parameters = prepared.parameters,
-                      .program = true};
+                      .program = true,
+                      .settings_version = split.settings_version,
+                      .database_version = split.database_version};
   constexpr std::size_t kTextAt = mysql::kHeaderSize + 1;
   if (split.command.size() > kTextAt) {
     statement.text = as_text(ByteSpan(split.command).subspan(kTextAt));
@@ -81,7 +83,7 @@ ByteSpan prepared_answer(Split& split, ByteSpan bytes, Actions& out) {
 void note_diagnostics(SessionState& s) {
   auto& split = *s.split;
   const bool raised = s.conversation.error != 0 || s.conversation.warnings != 0;
-  if (!split.statement || (!raised && !split.uses_tables)) return;
+  if (!raised && !(split.statement && split.uses_tables)) return;
   split.diagnostics_at = split.at;
   split.diagnostics = raised;
 }
@@ -108,6 +110,9 @@ void command_answered(SessionState& s, const Surroundings& w, Actions& out) {
     ++split.reads;
   }
   if (s.phase == Phase::ending) return end_now(s, w, out);
+  if (std::exchange(split.collation_due, false) && split.home_link.step == Step::ready)
+    run_errand(s, Side::server, Errand::track, mysql::Command::query,
+               "SET @@session.collation_connection=@@session.collation_connection", out);
   if (!split.left.empty()) leave_home(s, w, std::string(split.left), out);
   if (!s.held.empty()) go_on(s, w, out);
 }

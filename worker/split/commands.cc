@@ -207,6 +207,12 @@ void note_types(Statement& statement, ByteSpan command) {
   statement.reader_has_types = false;
 }
 
+/// Whether a server would read its text as home did when it was prepared.
+bool is_as_prepared(const Split& split, const Statement& statement) {
+  return statement.settings_version == split.settings_version &&
+         statement.database_version == split.database_version;
+}
+
 bool run_execute(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out) {
   constexpr std::size_t kFlagsAt = kHeaderSize + 1 + 4;
   auto& split = *s.split;
@@ -215,7 +221,8 @@ bool run_execute(SessionState& s, const Surroundings& w, ByteSpan command, Actio
   split.uses_tables = statement == nullptr || statement->uses_tables;
   const bool cursor = command.size() <= kFlagsAt || byte_at(command, kFlagsAt) != 0;
   const bool may_read = statement != nullptr && statement->reads && !statement->long_data &&
-                        !cursor && !split.only_home && reads_anywhere(split);
+                        !cursor && !split.only_home && reads_anywhere(split) &&
+                        (statement->reader_id != 0 || is_as_prepared(split, *statement));
   const auto at_home = [&] {
     if (statement != nullptr) note_types(*statement, command);
     split.program = statement == nullptr || statement->program;

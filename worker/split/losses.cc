@@ -24,8 +24,12 @@ std::string why_tied(const Split& split) {
   if (!(split.status & mysql::kAutocommit)) return "its autocommit is off";
   if (split.tables_locked) return "it has locked tables";
   if (!split.pinned.empty()) return split.pinned;
-  if (std::ranges::any_of(split.statements, [](const auto& one) { return one.text.empty(); }))
-    return "it has prepared a very long statement";
+  const auto can_be_prepared = [&](const Statement& one) {
+    return !one.text.empty() && one.settings_version == split.settings_version &&
+           one.database_version == split.database_version;
+  };
+  if (!std::ranges::all_of(split.statements, can_be_prepared))
+    return "a statement that it has prepared can't be prepared in the same way";
   return split.tied;
 }
 

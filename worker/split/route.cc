@@ -96,7 +96,8 @@ void take_up(Split& split, const sql::Statement& statement, std::string_view tex
 bool reads_anywhere(const Split& split) {
   constexpr auto kPlain = mysql::kAutocommit;
   return (split.status & (mysql::kAutocommit | mysql::kInTransaction)) == kPlain &&
-         split.pinned.empty() && !split.tables_locked && !split.serializable && !split.next_at_home;
+         split.pinned.empty() && !split.tables_locked && !split.serializable &&
+         !split.auto_is_null && !split.next_at_home;
 }
 
 Plan plan_query(Split& split, std::string_view text) {

@@ -17,8 +17,9 @@ enum News : uint8_t { kVariable = 0, kSchema = 1, kChanged = 2, kGtids = 3 };
 
 /// Variables that are of one connection: its own business, or that of the statement to come.
 constexpr std::string_view kNotCarried[] = {
-    "autocommit",       "gtid_seq_no", "insert_id",  "last_insert_id",        "pseudo_slave_mode",
-    "pseudo_thread_id", "rand_seed1",  "rand_seed2", "transaction_read_only", "tx_read_only",
+    "autocommit",     "character_set_connection", "gtid_seq_no",      "insert_id",
+    "last_insert_id", "pseudo_slave_mode",        "pseudo_thread_id", "rand_seed1",
+    "rand_seed2",     "transaction_read_only",    "tx_read_only",
 };
 
 bool is_carried(std::string_view name) {
@@ -44,6 +45,12 @@ void heed(Split& split, std::string_view name, std::string_view value) {
     split.mode.charset = sql::charset_of(value);
   } else if (name == "tx_isolation" || name == "transaction_isolation") {
     split.serializable = value == "SERIALIZABLE";
+  } else if (name == "sql_auto_is_null") {
+    split.auto_is_null = value == "ON" || value == "1";
+  } else if (name == "timestamp") {  // whether it stands still or goes on is not told
+    split.pinned = "it has set the time";
+  } else if (name == "character_set_connection") {  // with another collation, which is not told
+    split.collation_due = true;
   }
 }
 
@@ -58,7 +65,9 @@ void note_variable(Split& split, std::string_view name, std::string_view value) 
   if (!is_carried(name)) return;
   auto& all = split.settings;
   const auto known = std::ranges::find(all, name, &Setting::name);
+  if (known != all.end() && known->value == value) return;
   if (known != all.end()) all.erase(known);
+  ++split.settings_version;
   if (all.size() == kMaxSettings || value.size() > kMaxValue ||
       value.find_first_of("'\\") != std::string_view::npos) {
     split.pinned = "it has set more than can be carried to a replica";
@@ -80,9 +89,11 @@ Parsed<Told> parse_told(ByteSpan packet) {
   SLUICE_TRY(in.lenenc("last_insert_id"));
   out.status_at = offset + in.at();
   SLUICE_TRY(in.bytes(4, "status, warnings"));
+  out.news_at = offset + in.at();
+  if (in.done()) return out;
   SLUICE_TRY(in.lenenc_text("info"));
   out.news_at = offset + in.at();
-  out.news = as_bytes(SLUICE_TRY(in.lenenc_text("session_state")));
+  if (!in.done()) out.news = as_bytes(SLUICE_TRY(in.lenenc_text("session_state")));
   return out;
 }
 
@@ -152,7 +163,6 @@ void note_write(Split& split, std::string_view gtid) {
 
 void note_changes(Split& split, ByteSpan packet) {
   const auto told = parse_told(packet);
-  ++split.settings_version;
   if (told) {
     ByteReader in(told->news);
     while (!in.done()) {
@@ -170,8 +180,9 @@ Bytes for_client(const Split& split, ByteSpan packet) {
   if (!told || split.own_tracking_off) return {packet.begin(), packet.end()};
   const Bytes news = split.client_tracks ? wanted_news(told->news) : Bytes{};
   // A text that is empty is not there at all, unless news follow.
-  const bool has_info = packet[told->status_at + 4] != std::byte{0};
-  const auto end = has_info || !news.empty() ? told->news_at : told->status_at + 4;
+  const auto info_at = told->status_at + 4;
+  const bool has_info = info_at < packet.size() && packet[info_at] != std::byte{0};
+  const auto end = has_info || !news.empty() ? told->news_at : info_at;
   Bytes out(packet.begin(), packet.begin() + static_cast<std::ptrdiff_t>(end));
   if (news.empty())
     out[told->status_at + 1] &= static_cast<std::byte>(~(mysql::kSessionStateChanged >> 8));
@@ -193,17 +204,8 @@ std::string settings_statement(const Split& split, uint32_t since) {
     else
       out += fmt::format("@@session.{}='{}'", setting.name, setting.value);
   };
-  // A character set resets the collation.
-  constexpr std::string_view kLast = "collation_connection";
-  const Setting* collation = nullptr;
-  bool charset = false;
-  for (const auto& setting : split.settings) {
-    if (setting.name == kLast) collation = &setting;
-    if (setting.version <= since || setting.name == kLast) continue;
-    charset |= setting.name == "character_set_connection";
-    add(setting);
-  }
-  if (collation != nullptr && (charset || collation->version > since)) add(*collation);
+  for (const auto& setting : split.settings)
+    if (setting.version > since) add(setting);
   return out;
 }
 
@@ -213,6 +215,7 @@ void forget_settings(Split& split) {
   split.pinned.clear();
   split.tied.clear();
   split.tables_locked = split.program = split.changed = split.own_tracking_off = false;
+  split.serializable = split.auto_is_null = split.collation_due = false;
   split.next_at_home = split.diagnostics = split.may_have_written = false;
 }
 

@@ -66,6 +66,8 @@ struct Statement {
   uint16_t parameters = 0;
   bool reads = false;    ///< may run on a replica
   bool program = false;  ///< runs what was not looked into
+  /// Of the session when it was prepared: a statement keeps what it was read under.
+  uint32_t settings_version = 0, database_version = 0;
   bool uses_tables = false;
   bool long_data = false;  ///< the home server has parts of its parameters
   std::string text;        ///< empty: too long to be prepared anywhere else
@@ -75,7 +77,8 @@ struct Statement {
     return std::tuple(tag<1>(m.id), tag<2>(m.reader_id), tag<3>(m.parameters), tag<4>(m.reads),
                       tag<5>(m.long_data), tag<6>(m.text), tag<7>(m.types),
                       tag<8>(m.reader_has_types), tag<9>(m.program), tag<10>(m.home_id),
-                      tag<11>(m.uses_tables));
+                      tag<11>(m.uses_tables), tag<12>(m.settings_version),
+                      tag<13>(m.database_version));
   }
 };
 
@@ -128,7 +131,9 @@ struct Split {
   bool program = false;               ///< the present command runs what was not looked into
   bool changed = false;  ///< and the server says that it changed something in the session
   bool tables_locked = false;
-  bool serializable = false;  ///< its reads lock what they read
+  bool serializable = false;   ///< its reads lock what they read
+  bool auto_is_null = false;   ///< "IS NULL" asks for the last insert id
+  bool collation_due = false;  ///< what it is by now has to be asked
   Credentials credentials;
   uint64_t reads = 0;  ///< commands that a replica answered
   static auto fields(auto& m) {
@@ -144,7 +149,7 @@ struct Split {
         tag<30>(m.own_tracking_off), tag<31>(m.last_at), tag<32>(m.select_at), tag<33>(m.statement),
         tag<34>(m.selects), tag<35>(m.uses_up), tag<36>(m.next_at_home), tag<37>(m.diagnostics_at),
         tag<38>(m.diagnostics), tag<39>(m.uses_tables), tag<40>(m.proved_read),
-        tag<41>(m.may_have_written));
+        tag<41>(m.may_have_written), tag<42>(m.auto_is_null), tag<43>(m.collation_due));
   }
 };
 

@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::size_t kScratch = 64 * 1024;  // as large as a worker's (worker/worker.h)
 constexpr int64_t kEventNs = 1000;
-constexpr Side kSides[] = {Side::client, Side::server};
+constexpr Side kBoth[] = {Side::client, Side::server};
 
 std::size_t index(Side side) {
   return static_cast<std::size_t>(side);
@@ -73,7 +73,7 @@ void Simulator::step() {
 
 void Simulator::find_choices() {
   choices_.clear();
-  for (const Side side : kSides) {
+  for (const Side side : kBoth) {
     const Peer& p = peer(side);
     const bool active = p.present && !p.silent;
     const auto may = [&](bool holds, Event event) {
@@ -133,7 +133,7 @@ void Simulator::happen(Choice choice) {
 
 void Simulator::nothing_can_happen() {
   if (state_.deadline_ns != 0) return happen({Event::deadline, Side::client});
-  for (const Side side : kSides)  // a silent peer is found dead, one that is mute leaves
+  for (const Side side : kBoth)  // a silent peer is found dead, one that is mute leaves
     if (peer(side).present && (peer(side).silent || mute_)) {
       peer(side).present = false;
       return;
@@ -252,7 +252,7 @@ Simulator::Snapshot Simulator::snapshot() const {
 
 void Simulator::restore(const Snapshot& from) {
   state_ = std::move(*ipc::decode<SessionState>(from.state));
-  for (const Side side : kSides) {
+  for (const Side side : kBoth) {
     peer(side) = {.written = from.read[index(side)],
                   .read = from.read[index(side)],
                   .arrived = from.arrived[index(side)],
@@ -447,7 +447,7 @@ void Simulator::check_own_error(ByteSpan packet) {
 
 void Simulator::check_after_event() {
   if (state_.phase == Phase::relaying) logged_in_ = true;
-  for (const Side side : kSides)
+  for (const Side side : kBoth)
     if (unsent(state_, side).size() > 3 * kScratch) fail("keeps too many bytes");
   if (state_.phase != Phase::relaying && state_.phase != Phase::ending) return;
   // Everything goes on at once; only a command that has to be judged is kept, and what follows it.
