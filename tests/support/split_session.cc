@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 #include <functional>
 
@@ -54,6 +55,21 @@ std::string rows(MYSQL_RES* result) {
   return out;
 }
 
+/// Names and values of variables; of other kinds of news the texts alone.
+std::vector<std::pair<std::string, std::string>> news(MYSQL* handle, enum_session_state_type kind) {
+  std::vector<std::pair<std::string, std::string>> out;
+  const char* text = nullptr;
+  std::size_t length = 0;
+  for (int more = ::mysql_session_track_get_first(handle, kind, &text, &length); more == 0;
+       more = ::mysql_session_track_get_next(handle, kind, &text, &length)) {
+    if (kind == SESSION_TRACK_SYSTEM_VARIABLES && !out.empty() && out.back().second.empty())
+      out.back().second = "= " + shown({text, length});
+    else
+      out.emplace_back(shown({text, length}), "");
+  }
+  return out;
+}
+
 /// The server's status, and what it told of the session: in the end of rows it can't tell, though
 /// it may say that something changed.
 std::string status(MYSQL* handle, bool rows) {
@@ -62,12 +78,10 @@ std::string status(MYSQL* handle, bool rows) {
   auto out = fmt::format("status {:x}\n", flags);
   if (!(flags & changed)) return out;
   for (int kind = SESSION_TRACK_BEGIN; kind <= SESSION_TRACK_END; ++kind) {
-    const auto type = static_cast<enum_session_state_type>(kind);
-    const char* text = nullptr;
-    std::size_t length = 0;
-    for (int more = ::mysql_session_track_get_first(handle, type, &text, &length); more == 0;
-         more = ::mysql_session_track_get_next(handle, type, &text, &length))
-      out += fmt::format("  news {}: {}\n", kind, shown({text, length}));
+    auto told = news(handle, static_cast<enum_session_state_type>(kind));
+    std::sort(told.begin(), told.end());  // servers tell of variables in any order
+    for (const auto& [name, value] : told)
+      out += fmt::format("  news {}: {} {}\n", kind, name, value);
   }
   return out;
 }
