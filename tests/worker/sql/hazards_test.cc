@@ -622,6 +622,7 @@ TEST(Hazard, N33HugeStatements) {
   const auto insert =
       classify("INSERT INTO t VALUES ('" + std::string(kLongestRead, 'x') + "')", {});
   EXPECT_EQ(insert.verb, Verb::Insert);
+  EXPECT_EQ(said(insert), "too_long: not_read_to_end");
   EXPECT_EQ(insert.mentioned, ~uint64_t{0});
 }
 
