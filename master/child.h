@@ -60,6 +60,7 @@ class Child {
   int64_t deadline_ns = 0;  ///< to be ready, or to be gone; 0: none
   bool stopped = false;     ///< has said that it takes no more connections
   bool finishing = false;   ///< was told to end its sessions
+  bool done = false;        ///< has said that it ends, or is not wanted any more
   std::string last_error;   ///< that it logged before it was ready
   LogThrottle log_throttle;
   LogThrottle request_throttle{2000, 500};  ///< of what it wants from the monitor

@@ -61,7 +61,7 @@ Result<UniqueFd> bound(const config::Endpoint& endpoint, Sharing sharing) {
 }
 
 /// Bound, so that the place is ours, but not listening yet: a worker does that when it begins to
-/// serve it (Acceptor::start()). A socket that nobody serves must not get a share of the
+/// serve it (Acceptor::listen()). A socket that nobody serves must not get a share of the
 /// connections.
 Result<UniqueFd> bound_tcp(const config::Endpoint& endpoint) {
   auto fd = SLUICE_TRY(bound(endpoint, Sharing::with_our_slots));
@@ -70,6 +70,12 @@ Result<UniqueFd> bound_tcp(const config::Endpoint& endpoint) {
   set(fd.get(), SOL_SOCKET, SO_KEEPALIVE, 1);
   set(fd.get(), IPPROTO_TCP, TCP_KEEPIDLE, 60);
   return fd;
+}
+
+Result<> could_bind(const config::Endpoint& endpoint) {
+  if (endpoint.is_unix()) return could_bind_unix(endpoint.path, SOCK_STREAM);
+  SLUICE_TRY(bound(endpoint, Sharing::alone));  // closed again at once
+  return {};
 }
 
 /// Takes the socket from where the kernel looks for a listener, by binding it to an interface that
@@ -120,6 +126,18 @@ Result<> Listeners::prepare(const config::Config& wanted, std::size_t slots) {
     }
   }
   return {};
+}
+
+std::vector<std::string> Listeners::obstacles(const config::Config& wanted) const {
+  std::vector<std::string> out;
+  for (const auto& service : wanted.services) {
+    for (const auto& endpoint : service.listen) {
+      if (all_.contains(endpoint.text()) || overlaps_ours(endpoint)) continue;
+      const auto free = could_bind(endpoint);
+      if (!free) out.push_back(fmt::format("service {}: {}", service.name, free.error().message));
+    }
+  }
+  return out;
 }
 
 /// Whether an address that is ours already is in the way of one that shares with nobody: a reload

@@ -25,6 +25,8 @@ class Listeners {
   /// Binds what `wanted` has and we have not, and adds sockets for more slots. On an error nothing
   /// has changed: what was bound for it is closed again.
   Result<> prepare(const config::Config& wanted, std::size_t slots);
+  /// What prepare() would fail on, a line each, without a lasting trace.
+  std::vector<std::string> obstacles(const config::Config& wanted) const;
   /// What `wanted` does not have any more. It closes in three steps, or connections that the kernel
   /// has taken would be reset: refuse_new(), a worker answers those, keep_only().
   std::vector<const ListeningSockets*> gone(const config::Config& wanted) const;

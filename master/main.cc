@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <sysexits.h>
@@ -31,6 +32,14 @@ struct Options {
   std::string parse_config;
   config::KeyKinds make_keys;
 };
+
+/// Every password and key of the configuration passes through: no core of ours, and nobody of the
+/// same user looks into the memory. Children keep the limit; the rest an exec sets anew.
+void keep_memory_private() {
+  const rlimit none{};
+  ::setrlimit(RLIMIT_CORE, &none);
+  ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
 
 int check(const std::string& path) {
   const auto parsed = read_configuration(path, config::Purpose::judge);
@@ -155,6 +164,7 @@ int serve(const Options& options) {
 }
 
 int run(int argc, char** argv) {
+  keep_memory_private();
   Options options;
   CLI::App app("sluiced - a proxy for MySQL and MariaDB; see sluiced(8)", "sluiced");
   app.add_option("--config", options.config, "Configuration file")->capture_default_str();

@@ -1,6 +1,7 @@
 #include "master/rollout.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -31,6 +32,7 @@ void log_problems(const std::vector<ipc::Problem>& problems) {
   for (const auto& problem : problems) {
     const auto where = fmt::format("{}:{}:{}", problem.file, problem.line, problem.column);
     const auto level = problem.warning ? log::Level::warning : log::Level::error;
+    if (log::level() < level) continue;
     log::write(level, "config", problem.text,
                {log::kv("at", where), log::kv("key", problem.key), log::kv("hint", problem.hint)});
   }
@@ -124,15 +126,14 @@ void Rollout::parsed(ipc::ParsedConfig message) {
   }
   const auto changes = config::diff(state_.config, candidate_.config);
   changes_ = table_of(changes);
-  if (kind_ == Kind::dry_run)
-    return end({.done = true,
-                .text = changes.empty() ? "nothing would change" : render_all(candidate_.problems),
-                .changes = changes_});
+  warnings_ = render_all(candidate_.problems);
+  if (kind_ == Kind::dry_run) return try_out();
   log_problems(candidate_.problems);
   if (state_.generation > 0 && !incomplete_ && candidate_.config == state_.config) {
     take_keys();
     if (candidate_.keys) supervisor_.share_keys();
-    return end({.done = true, .text = "nothing has changed", .changes = changes_});
+    return end(
+        {.done = true, .text = "nothing has changed", .changes = changes_, .warnings = warnings_});
   }
   if (auto ok = prepare(); !ok) {
     undo();
@@ -151,6 +152,20 @@ void Rollout::parsed(ipc::ParsedConfig message) {
     undo();
     end({.text = ok.error().message});
   }
+}
+
+/// Nothing changes; what the reload would fail on is looked for as far as that goes.
+void Rollout::try_out() {
+  const auto& next = candidate_.config;
+  auto obstacles = state_.listeners.obstacles(next);
+  if (next.sluice.control_socket != state_.config.sluice.control_socket)
+    if (const auto ok = could_bind_unix(next.sluice.control_socket, SOCK_SEQPACKET); !ok)
+      obstacles.push_back(ok.error().message);
+  if (!obstacles.empty()) return end({.text = fmt::format("{}", fmt::join(obstacles, "\n"))});
+  end({.done = true,
+       .text = changes_.rows.empty() ? "nothing would change" : "",
+       .changes = changes_,
+       .warnings = warnings_});
 }
 
 /// Workers that are started from here on get the keys that were made with the configuration.
@@ -291,7 +306,8 @@ void Rollout::settle() {
   });
   end({.done = true,
        .text = fmt::format("generation {} is in force", state_.generation),
-       .changes = changes_});
+       .changes = changes_,
+       .warnings = warnings_});
 }
 
 void Rollout::end(Outcome outcome) {
@@ -305,14 +321,15 @@ void Rollout::end(Outcome outcome) {
   }
   if (kind_ == Kind::roll) {
     state_.last_reload = outcome.done ? outcome.text : "failed: " + outcome.text;
+    state_.last_reload_failed = !outcome.done;
+    const auto& reason = outcome.config_error ? "the configuration is wrong" : outcome.text;
     if (outcome.done)
       log::notice("reload", "done", log::kv("outcome", outcome.text));
-    else if (!outcome.config_error)
-      log::error("reload", committed_ ? "incomplete" : "failed: everything stays as it was",
-                 log::kv("reason", outcome.text));
+    else if (state_.generation == 0)
+      log::error("sluiced", "the start has failed", log::kv("reason", reason));
     else
-      log::error("reload", "failed: everything stays as it was",
-                 log::kv("reason", "the configuration is wrong"));
+      log::error("reload", committed_ ? "incomplete" : "failed: everything stays as it was",
+                 log::kv("reason", reason));
   }
   const auto requests = std::move(requests_);
   requests_.clear();

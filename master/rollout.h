@@ -25,9 +25,10 @@ enum class Step : uint8_t {
 struct Outcome {
   bool done = false;
   bool config_error =
-      false;           ///< the configuration itself is wrong (exit code 78 at the first start)
-  std::string text;    ///< one line, or all problems of the configuration
-  ipc::Table changes;  ///< what changed, or would change
+      false;               ///< the configuration itself is wrong (exit code 78 at the first start)
+  std::string text;        ///< one line, or all problems of the configuration
+  ipc::Table changes;      ///< what changed, or would change
+  std::string warnings{};  ///< of the configuration that was read; a line or more each
 };
 
 class RolloutUser {
@@ -72,6 +73,7 @@ class Rollout final : public ChildOwner {
  private:
   Result<> on_parsed_config(ipc::ParsedConfig message);
   void begin();
+  void try_out();
   void take_keys();
   void parsed(ipc::ParsedConfig parsed);
   Result<> prepare();
@@ -94,6 +96,7 @@ class Rollout final : public ChildOwner {
   ipc::ParsedConfig candidate_;
   std::vector<std::pair<Kind, uint64_t>> waiting_;
   ipc::Table changes_;
+  std::string warnings_;
   UnixSocket control_socket_;
   uint32_t uid_before_ = 0, gid_before_ = 0;
   Keys keys_before_;

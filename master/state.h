@@ -40,6 +40,7 @@ struct KnownCluster {
   bool has_state = false;
   UniqueFd accounts;
   uint64_t accounts_version = 0;
+  std::string accounts_error;  ///< why the last load of them failed; empty if it did not
 };
 
 /// What the last state of a cluster is still good for when its configuration changes: servers that
@@ -65,6 +66,7 @@ struct State {
   Rows service_rows{stats::kServices}, server_rows{stats::kServers};
   int64_t started_s = 0, reloaded_s = 0;
   std::string last_reload;  ///< how it ended, for `status`
+  bool last_reload_failed = false;
 
   std::size_t slots() const;
   uint32_t server_row(const std::string& cluster, const std::string& server) {

@@ -35,10 +35,7 @@ void Supervisor::shrink(std::size_t count) {
   while (slots_.size() > count) {
     auto slot = std::move(slots_.back());
     slots_.pop_back();
-    if (slot.starting) {
-      ::kill(slot.starting->pid(), SIGKILL);
-      bury(std::move(slot.starting));
-    }
+    if (slot.starting) give_up(std::move(slot.starting));
     if (!slot.serving) continue;
     stop_accepting(std::move(slot.serving));
   }
@@ -151,19 +148,29 @@ void Supervisor::retire(Child& child) {
 }
 
 void Supervisor::bury(std::unique_ptr<Child> child) {
-  unreaped_.emplace_back(child->pid(), child->name());
+  unreaped_.push_back({child->pid(), child->name(), child->done});
   dead_.push_back(std::move(child));
   reap();
 }
 
+/// Ends a worker that was started for nothing.
+void Supervisor::give_up(std::unique_ptr<Child> child) {
+  child->done = true;
+  ::kill(child->pid(), SIGKILL);
+  bury(std::move(child));
+}
+
 void Supervisor::reap() {
-  std::erase_if(unreaped_, [](const auto& entry) {
+  std::erase_if(unreaped_, [](const Unreaped& entry) {
     int status = 0;
-    const pid_t pid = ::waitpid(entry.first, &status, WNOHANG);
+    const pid_t pid = ::waitpid(entry.pid, &status, WNOHANG);
     if (pid == 0) return false;
-    if (pid > 0 && !(WIFEXITED(status) && WEXITSTATUS(status) == 0))
-      log::notice("child", "ended", log::kv("process", entry.second),
-                  log::kv("by", how_it_ended(status)));
+    if (pid < 0 || (WIFEXITED(status) && WEXITSTATUS(status) == 0)) return true;
+    const auto process = log::kv("process", entry.name), by = log::kv("by", how_it_ended(status));
+    if (entry.expected && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
+      log::debug("child", "ended", process, by);
+    else
+      log::notice("child", "ended", process, by);
     return true;
   });
 }
@@ -214,7 +221,7 @@ void Supervisor::kill_all() {
   for (Child* child : children) ::kill(child->pid(), SIGKILL);
   // Whoever waits for our end may start anew at once: nothing of ours is left then.
   for (Child* child : children) ::waitpid(child->pid(), nullptr, 0);
-  for (const auto& [pid, name] : unreaped_) ::waitpid(pid, nullptr, 0);
+  for (const auto& entry : unreaped_) ::waitpid(entry.pid, nullptr, 0);
   unreaped_.clear();
 }
 

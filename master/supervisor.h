@@ -113,6 +113,7 @@ class Supervisor final : public ChildOwner {
   void start_missing();
   void retire(Child& child);
   void bury(std::unique_ptr<Child> child);
+  void give_up(std::unique_ptr<Child> child);
   void check(Child& child, int64_t now_ns, bool was_away);
   uint32_t free_lane() const;
 
@@ -127,7 +128,12 @@ class Supervisor final : public ChildOwner {
   std::vector<Slot> slots_;
   std::list<std::unique_ptr<Child>> leaving_;
   std::vector<std::unique_ptr<Child>> dead_;  ///< deleted outside of their own callbacks
-  std::vector<std::pair<pid_t, std::string>> unreaped_;
+  struct Unreaped {
+    pid_t pid;
+    std::string name;
+    bool expected;  ///< that it ends, also by our hand, is no news
+  };
+  std::vector<Unreaped> unreaped_;
   uint32_t workers_started_ = 0;
   event::Timer restart_;
   int64_t ticked_ns_ = 0;

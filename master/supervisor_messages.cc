@@ -82,6 +82,7 @@ Result<> Supervisor::on_gone_closed(ipc::GoneClosed) {
 }
 
 Result<> Supervisor::on_leaving(ipc::Leaving) {
+  speaking_->done = true;
   return {};
 }
 
@@ -122,11 +123,14 @@ Result<> Supervisor::on_accounts_update(ipc::AccountsUpdate message, std::vector
   auto& known = state_.clusters[message.cluster];
   known.accounts = std::move(fds[0]);
   known.accounts_version = message.version;
+  known.accounts_error.clear();
   to_workers(message, std::array{known.accounts.get()});
   return {};
 }
 
 Result<> Supervisor::on_accounts_checked(ipc::AccountsChecked message) {
+  if (state_.config.cluster(message.cluster))
+    state_.clusters[message.cluster].accounts_error = message.error;
   to_workers(message);
   user_.on_accounts_checked(message);
   return {};

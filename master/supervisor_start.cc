@@ -133,8 +133,7 @@ void Supervisor::send_worker_start(Child& child, const config::Config& config, s
 
 void Supervisor::abandon_start(std::size_t slot) {
   if (slot >= slots_.size() || !slots_[slot].starting) return;
-  ::kill(slots_[slot].starting->pid(), SIGKILL);
-  bury(std::move(slots_[slot].starting));
+  give_up(std::move(slots_[slot].starting));
 }
 
 bool Supervisor::close_gone() {

@@ -4,6 +4,8 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include "common/base/log.h"
+
 namespace sluice::master {
 namespace {
 
@@ -23,24 +25,43 @@ bool is_alive(const std::string& path, int type) {
   return errno != ECONNREFUSED && errno != ENOENT;  // EAGAIN: a full queue is a live one
 }
 
-Result<> make_way(const std::string& path, int type) {
+/// An error if what is there belongs to somebody.
+Result<> check_way(const std::string& path, int type) {
+  if (path.size() >= sizeof(sockaddr_un::sun_path))
+    return fail(Errc::config, "listen on " + path + ": longer than a Unix socket's path may be");
   struct stat st {};
   if (::lstat(path.c_str(), &st) != 0) return {};
   if (!S_ISSOCK(st.st_mode))
     return fail(Errc::config, "listen on " + path + ": the file exists and is no socket");
   if (is_alive(path, type))
     return fail(Errc::config, "listen on " + path + ": Address already in use");
-  if (::unlink(path.c_str()) != 0) return fail_errno("replace " + path);
   return {};
+}
+
+Result<> make_way(const std::string& path, int type) {
+  SLUICE_TRY(check_way(path, type));
+  if (::unlink(path.c_str()) != 0 && errno != ENOENT) return fail_errno("replace " + path);
+  return {};
+}
+
+/// Of the file or the directory; "/" at least.
+std::string directory_of(const std::string& path) {
+  const auto slash = path.rfind('/');
+  return slash == 0 || slash == std::string::npos ? "/" : path.substr(0, slash);
+}
+
+/// Usually it is there. What is wrong with it bind() tells.
+void make_directory_of(const std::string& path) {
+  const auto directory = directory_of(path);
+  if (::mkdir(directory.c_str(), 0755) != 0) return;
+  ::chmod(directory.c_str(), 0755);  // whatever the umask is: applications have to get in
+  log::notice("listener", "the directory of a socket was made", log::kv("directory", directory));
 }
 
 }  // namespace
 
 Result<UnixSocket> bind_unix(const std::string& path, int type, uint32_t mode) {
-  if (path.size() >= sizeof(sockaddr_un::sun_path))
-    return fail(Errc::config, "listen on " + path + ": longer than a Unix socket's path may be");
-  if (const auto slash = path.rfind('/'); slash != std::string::npos && slash > 0)
-    ::mkdir(path.substr(0, slash).c_str(), 0755);  // usually there; bind() tells what is wrong
+  make_directory_of(path);
   SLUICE_TRY(make_way(path, type));
   UnixSocket out;
   out.fd.reset(::socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
@@ -59,6 +80,14 @@ Result<UnixSocket> bind_unix(const std::string& path, int type, uint32_t mode) {
     return fail_errno("listen on " + path);
   out.inode = st.st_ino;
   return out;
+}
+
+Result<> could_bind_unix(const std::string& path, int type) {
+  SLUICE_TRY(check_way(path, type));
+  auto directory = directory_of(path);
+  if (::access(directory.c_str(), F_OK) != 0) directory = directory_of(directory);
+  if (::access(directory.c_str(), W_OK | X_OK) != 0) return fail_errno("listen on " + path);
+  return {};
 }
 
 void remove_unix(const std::string& path, uint64_t inode) {

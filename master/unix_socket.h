@@ -18,6 +18,9 @@ struct UnixSocket {
 /// or SOCK_SEQPACKET.
 Result<UnixSocket> bind_unix(const std::string& path, int type, uint32_t mode);
 
+/// Whether bind_unix() would work there, as far as can be told without doing it.
+Result<> could_bind_unix(const std::string& path, int type);
+
 /// Removes the file if it is still the one with this inode.
 void remove_unix(const std::string& path, uint64_t inode);
 

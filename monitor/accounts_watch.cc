@@ -95,8 +95,8 @@ class Loader {
         connection_.reset();
         continue;
       }
-      note.error.clear();
-      publish(*contents, note);
+      const auto published = publish(*contents, note);
+      note.error = published ? "" : published.error().message;
       return;
     }
   }
@@ -128,12 +128,17 @@ class Loader {
     return fail(Errc::unavailable, error);
   }
 
-  /// Fills in the encoded table if it says something else than the last one.
-  void publish(const accounts::Contents& contents, AccountsLoaded& note) {
-    auto encoded = accounts::encode(contents);
+  /// Fills in the table if it says something else than the last one. It is copied to shared memory
+  /// here and not in the main loop, which has others to attend to.
+  Result<> publish(const accounts::Contents& contents, AccountsLoaded& note) {
+    const auto encoded = accounts::encode(contents);
     const auto fingerprint = accounts::fingerprint(encoded);
-    if (std::exchange(last_fingerprint_, fingerprint) != fingerprint)
-      note.encoded = std::move(encoded);
+    if (last_fingerprint_ == fingerprint) return {};
+    auto file = SLUICE_TRY(ipc::sealed_memfd("sluice-accounts", encoded));
+    note.table = SLUICE_TRY(ipc::SealedMap::map(file.get(), encoded.size()));
+    note.file = std::move(file);
+    last_fingerprint_ = fingerprint;
+    return {};
   }
 
   const std::shared_ptr<Shared> shared_;

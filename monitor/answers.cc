@@ -16,11 +16,11 @@ using ipc::Table;
 using Arguments = std::vector<std::string>;
 
 Result<accounts::Table> open_table(const std::string& cluster, const KnownAccounts& known) {
-  if (known.encoded.empty())
+  if (known.table.bytes().empty())
     return fail(Errc::unavailable,
                 fmt::format("no accounts of cluster \"{}\" are loaded{}{}", cluster,
                             known.error.empty() ? "" : ": ", known.error));
-  return accounts::Table::open(known.encoded);
+  return accounts::Table::open(known.table.bytes());
 }
 
 Result<const ClusterWatch*> find_cluster(const Clusters& clusters, std::string_view name) {

@@ -18,7 +18,7 @@ void absorb(Observation& known, Observation seen, int64_t at_ns);
 
 /// The accounts of a cluster as last loaded.
 struct KnownAccounts {
-  Bytes encoded;  ///< empty before the first good load
+  ipc::SealedMap table;  ///< the bytes that the workers have, too; empty before the first good load
   uint64_t version = 0;
   std::string error;  ///< of the last load; empty if it worked
 };

@@ -7,7 +7,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <charconv>
+#include <cstring>
 #include <utility>
 
 #include "common/base/log.h"
@@ -34,8 +36,12 @@ const char* or_null(const std::string& text) {
   return text.empty() ? nullptr : text.c_str();
 }
 
+unsigned connect_seconds(const config::Server& server) {
+  return std::max(1u, (server.connect_timeout_ms + 999) / 1000);
+}
+
 void set_options(MYSQL* handle, const config::Cluster& cluster, const config::Server& server) {
-  const unsigned connect = std::max(1u, (server.connect_timeout_ms + 999) / 1000);
+  const unsigned connect = connect_seconds(server);
   const unsigned answer = std::max(kMinAnswerSeconds, (2 * cluster.interval_ms + 999) / 1000);
   ::mysql_options(handle, MYSQL_OPT_CONNECT_TIMEOUT, &connect);
   ::mysql_options(handle, MYSQL_OPT_READ_TIMEOUT, &answer);
@@ -49,16 +55,69 @@ void set_options(MYSQL* handle, const config::Cluster& cluster, const config::Se
 /// Set while a connection is opened on which a PROXY header has to come first.
 thread_local bool header_due = false;
 
+/// Waits, with errno set where there is nothing to wait for any more: libmariadb itself forgets why
+/// a connection did not come about (pvio_socket.c, pvio_socket_internal_connect()).
+int wait_ready(int fd, short events, int timeout_ms) {
+  pollfd ready{.fd = fd, .events = events, .revents = 0};
+  int result = 0;
+  do {
+    result = ::poll(&ready, 1, timeout_ms);
+  } while (result < 0 && errno == EINTR);
+  if (result == 0) errno = ETIMEDOUT;
+  if (result < 1 || events != POLLOUT || !(ready.revents & POLLERR)) return result;
+  int error = 0;
+  socklen_t size = sizeof error;
+  if (::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0 || error == 0) return result;
+  errno = error;
+  return -1;
+}
+
 /// libmariadb waits for readiness by this, first of all for the connection itself. Its own way of
 /// sending a header (MARIADB_OPT_PROXY_HEADER) waits for the greeting, and so does who wants one.
 int wait_and_announce(my_socket fd, my_bool is_read, int timeout_ms) {
-  pollfd ready{.fd = fd, .events = static_cast<short>(is_read ? POLLIN : POLLOUT), .revents = 0};
-  if (is_read && header_due) ready.events = POLLOUT;
-  const int result = ::poll(&ready, 1, timeout_ms);
+  const bool writes = !is_read || header_due;
+  const int result = wait_ready(fd, writes ? POLLOUT : POLLIN, timeout_ms);
   if (result < 1 || !std::exchange(header_due, false)) return result;
   const auto header = proxy_protocol::encode_local();
   ::send(fd, header.data(), header.size(), MSG_NOSIGNAL);  // where that fails the next read says so
   return is_read ? wait_and_announce(fd, is_read, timeout_ms) : result;
+}
+
+/// What the library leaves in brackets: "Can't connect to server on '10.0.0.1' (115)".
+std::optional<int> errno_in(std::string_view text) {
+  const auto open = text.rfind('(');
+  if (open == std::string_view::npos || !text.ends_with(')')) return std::nullopt;
+  int number = 0;
+  const char* end = text.data() + text.size() - 1;
+  const auto [rest, code] = std::from_chars(text.data() + open + 1, end, number);
+  if (code != std::errc() || rest != end) return std::nullopt;
+  return number;
+}
+
+/// Errors that a server answers with, or none at all, which takes a PROXY header for something
+/// else.
+bool may_be_for_the_header(const SqlError& error) {
+  constexpr unsigned kCauses[] = {1043, 1130, 1156, 1158, 2006, 2012, 2013, 2027};
+  return std::ranges::count(kCauses, error.number) > 0;
+}
+
+/// The library's words, with what an operator needs to know beside them.
+SqlError explained(SqlError error, const config::Server& server) {
+  constexpr unsigned kNoConnection[] = {2002, 2003};
+  if (std::ranges::count(kNoConnection, error.number) > 0) {
+    const auto cause = errno_in(error.text);
+    if (cause == ETIMEDOUT)
+      error.text = fmt::format("can't connect to {}: no answer within {} s", server.address.text(),
+                               connect_seconds(server));
+    else if (cause)
+      error.text =
+          fmt::format("can't connect to {}: {}", server.address.text(), std::strerror(*cause));
+  } else if (server.proxy_protocol && may_be_for_the_header(error)) {
+    error.text +=
+        "; it is sent a PROXY header (proxy_protocol = true): is sluice among its "
+        "proxy_protocol_networks?";
+  }
+  return error;
 }
 
 /// A handle whose options are set; null if there is no memory.
@@ -69,7 +128,7 @@ MYSQL* make_handle(const config::Cluster& cluster, const config::Server& server,
   set_options(handle, cluster, server);
   tls.apply(handle);
   header_due = server.proxy_protocol;
-  if (header_due) ::mysql_optionsv(handle, MARIADB_OPT_IO_WAIT, &wait_and_announce);
+  ::mysql_optionsv(handle, MARIADB_OPT_IO_WAIT, &wait_and_announce);
   const unsigned protocol = address.path.empty() ? MYSQL_PROTOCOL_TCP : MYSQL_PROTOCOL_SOCKET;
   ::mysql_options(handle, MYSQL_OPT_PROTOCOL, &protocol);
   return handle;
@@ -114,7 +173,7 @@ SqlResult<Connection> Connection::open(const config::Cluster& cluster, const con
   if (::mysql_real_connect(connection.handle_.get(), or_null(address.ip), cluster.user.c_str(),
                            cluster.password.reveal().c_str(), nullptr, address.port,
                            or_null(address.path), 0) == nullptr)
-    return tl::unexpected(connection.error());
+    return tl::unexpected(explained(connection.error(), server));
   return connection;
 }
 

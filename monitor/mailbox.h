@@ -10,9 +10,9 @@
 #include <variant>
 #include <vector>
 
-#include "common/base/bytes.h"
 #include "common/base/result.h"
 #include "common/base/unique_fd.h"
+#include "common/ipc/channel.h"
 #include "monitor/observation.h"
 
 namespace sluice::monitor {
@@ -33,7 +33,8 @@ struct Resolved {
 };
 /// A load of a cluster's accounts.
 struct AccountsLoaded {
-  Bytes encoded;           ///< accounts::encode(); empty if it failed or nothing changed
+  UniqueFd file;           ///< sealed memfd with the table; none if it failed or nothing changed
+  ipc::SealedMap table;    ///< what is in it
   bool requested = false;  ///< somebody waits for AccountsChecked
   int64_t began_ns = 0;    ///< when it began
   std::string server;      ///< where from

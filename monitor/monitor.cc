@@ -232,23 +232,17 @@ void Monitor::take_accounts(ClusterWatch& watch, AccountsLoaded loaded) {
   else if (loaded.error.empty() && !known.error.empty())
     log::notice("accounts", "accounts are loaded again", kv("cluster", name),
                 kv("server", loaded.server));
-  known.error = loaded.error;
+  const bool news = std::exchange(known.error, loaded.error) != loaded.error;
 
-  if (!loaded.encoded.empty()) {
-    const auto fd = ipc::sealed_memfd("sluice-accounts", loaded.encoded);
-    if (fd) {
-      known.encoded = std::move(loaded.encoded);
-      known.version = std::max(known.version + 1, static_cast<uint64_t>(read_clocks().wall_ms));
-      const int fds[] = {fd->get()};
-      link_.send(ipc::AccountsUpdate{name, known.version}, fds);
-      log::info("accounts", "accounts loaded", kv("cluster", name), kv("server", loaded.server),
-                kv("version", known.version));
-    } else {
-      log::error("accounts", "accounts can't be passed on", kv("cluster", name),
-                 kv("error", fd.error().message));
-    }
+  if (loaded.file) {
+    known.table = std::move(loaded.table);
+    known.version = std::max(known.version + 1, static_cast<uint64_t>(read_clocks().wall_ms));
+    const int fds[] = {loaded.file.get()};
+    link_.send(ipc::AccountsUpdate{name, known.version}, fds);
+    log::info("accounts", "accounts loaded", kv("cluster", name), kv("server", loaded.server),
+              kv("version", known.version));
   }
-  if (loaded.requested)
+  if (loaded.requested || news)
     link_.send(ipc::AccountsChecked{name, known.version, std::move(loaded.error), loaded.began_ns});
 }
 

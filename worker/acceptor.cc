@@ -42,8 +42,12 @@ Peer peer_of(const sockaddr_storage& address) {
 
 }  // namespace
 
-Result<> Acceptor::start() {
+Result<> Acceptor::listen() {
   if (::listen(socket_.get(), kBacklog) != 0) return fail_errno("listen on " + address_);
+  return {};
+}
+
+Result<> Acceptor::start() {
   return watch_.start<&Acceptor::on_ready>(worker_.loop(), socket_.get(), event::kRead, this);
 }
 

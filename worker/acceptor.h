@@ -21,6 +21,8 @@ class Acceptor {
         service_(service),
         address_(std::move(address)),
         socket_(std::move(socket)) {}
+  /// Before the worker locks itself in, which forbids it.
+  Result<> listen();
   Result<> start();
   /// Takes what the kernel has queued, all of it; the last act before a worker stops accepting.
   void drain();

@@ -123,6 +123,7 @@ Result<> Worker::on_start(ipc::Start) {
     log::error("tls", "can't be used", log::kv("error", made.error().message));
     return tl::unexpected(made.error());
   }
+  for (auto& acceptor : acceptors_) SLUICE_TRY(acceptor->listen());
   auto locked = process::lock_in(config_.privileges, process::Root::empty);
   if (!locked) {
     log::error("worker", "cannot lock itself in", log::kv("error", locked.error().message));

@@ -122,8 +122,8 @@ struct RefreshAccounts {
   std::string cluster;
   static auto fields(auto& m) { return std::tuple(tag<1>(m.cluster)); }
 };
-/// A load that was asked for is over; `version` may be unchanged. Monitor to master to workers.
-/// Whoever asked after it began has to wait for the next one, which will come.
+/// A load is over that was asked for, or that failed or worked unlike the one before it. `version`
+/// may be unchanged. Monitor to master to workers. Who asked after it began waits for the next one.
 struct AccountsChecked {
   std::string cluster;
   uint64_t version = 0;

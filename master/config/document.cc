@@ -96,6 +96,19 @@ std::string syntax_message(std::string_view description) {
   return fmt::format("syntax error in {}", description.substr(kPrefix.size()));
 }
 
+/// What stands before the place is the beginning of a value without quotes: after "=", "[" or ",".
+bool in_bare_value(std::string_view text, const Place& at) {
+  for (uint32_t line = 1; line < at.line && !text.empty(); ++line)
+    text.remove_prefix(std::min(text.find('\n'), text.size() - 1) + 1);
+  text = text.substr(0, text.find('\n'));
+  // The parser stands at the value's first character, or behind the last that it understood.
+  text = text.substr(0, std::max(at.column, 1U) - 1);
+  const auto before = text.find_last_of(" \t\"'=[{,#");
+  if (before == std::string_view::npos) return false;
+  const auto mark = text.find_last_not_of(" \t", before);
+  return mark != std::string_view::npos && std::string_view("=[,").find(text[mark]) != text.npos;
+}
+
 tl::expected<void, SyntaxError> check_size(std::string_view text, uint32_t file) {
   if (text.size() > kMaxFileSize)
     return tl::unexpected(SyntaxError{{file, 0, 0}, "the file is larger than 4 MiB"});
@@ -125,9 +138,14 @@ std::string_view describe(Node::Kind kind) {
 tl::expected<Node, SyntaxError> parse_document(std::string_view text, uint32_t file) {
   if (auto ok = check_size(text, file); !ok) return tl::unexpected(ok.error());
   const toml::parse_result result = toml::parse(text);
-  if (!result)
-    return tl::unexpected(SyntaxError{place(result.error().source(), file),
-                                      syntax_message(result.error().description())});
+  if (!result) {
+    const auto at = place(result.error().source(), file);
+    return tl::unexpected(SyntaxError{at, syntax_message(result.error().description()),
+                                      in_bare_value(text, at)
+                                          ? "a text stands in quotes, also a duration, an "
+                                            "address or a path: \"5m\", \"10.0.0.11:3306\""
+                                          : ""});
+  }
   Node root;
   root.at = {file, 0, 0};
   Converter converter(file);

@@ -47,6 +47,7 @@ std::string_view describe(Node::Kind kind);
 struct SyntaxError {
   Place at;
   std::string text;
+  std::string hint{};
 };
 
 /// The tree of one file. Stops at its first syntax error.

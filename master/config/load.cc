@@ -98,6 +98,7 @@ ipc::ParsedConfig load(const std::string& path, Purpose purpose) {
   inputs.read_pem = read_pem_file;
   inputs.now_s = wall_clock_s();
   inputs.purpose = purpose;
+  inputs.judge_tls = judge_with_libssl;
   return parse(inputs);
 }
 

@@ -33,7 +33,7 @@ ipc::ParsedConfig parse(const Inputs& inputs) {
     } else if (auto document = parse_document(source.text, i)) {
       merge(root, std::move(*document), problems);
     } else {
-      problems.error(document.error().at, "", document.error().text);
+      problems.error(document.error().at, "", document.error().text, document.error().hint);
       whole = false;
     }
   }

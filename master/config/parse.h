@@ -8,6 +8,7 @@
 
 #include "common/ipc/messages.h"
 #include "master/config/secrets.h"
+#include "master/config/tls_judge.h"
 
 namespace sluice::config {
 
@@ -32,6 +33,7 @@ struct Inputs {
   ReadSecret read_pem;
   int64_t now_s = 0;  ///< seconds since the epoch: certificates expire
   Purpose purpose = Purpose::use;
+  JudgeTls judge_tls{};  ///< empty: what only a library of TLS knows is not judged
 };
 
 /// Merges the files, fills the structs and checks them. Never fails otherwise than by problems;

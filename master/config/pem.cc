@@ -134,13 +134,17 @@ Taken<Secret> read_private_key(const Secret& text) {
   return key;
 }
 
-bool key_fits(const Certificates& certificates, const Secret& key_pem) {
+std::size_t owner_of(const Certificates& certificates, const Secret& key_pem) {
   const auto certificate_bio = reader_of(certificates.pem), key_bio = reader_of(key_pem.reveal());
-  const Certificate x509(PEM_read_bio_X509(certificate_bio.get(), nullptr, nullptr, nullptr));
   const libcrypto::Key key(PEM_read_bio_PrivateKey(key_bio.get(), nullptr, nullptr, nullptr));
-  const bool fits = x509 && key && X509_check_private_key(x509.get(), key.get()) == 1;
+  std::size_t owner = 0;
+  for (std::size_t number = 1; key && owner == 0; ++number) {
+    const Certificate x509(PEM_read_bio_X509(certificate_bio.get(), nullptr, nullptr, nullptr));
+    if (!x509) break;
+    if (X509_check_private_key(x509.get(), key.get()) == 1) owner = number;
+  }
   ERR_clear_error();
-  return fits;
+  return owner;
 }
 
 }  // namespace sluice::config

@@ -25,7 +25,8 @@ Taken<Certificates> read_certificates(const Secret& text);
 /// The first private key, as PKCS #8. Refused: no key, a damaged one, one with a passphrase.
 Taken<Secret> read_private_key(const Secret& text);
 
-/// Whether the key is that of the first certificate. Both as they were read here.
-bool key_fits(const Certificates& certificates, const Secret& key_pem);
+/// Which of the certificates the key belongs to, counted from 1; 0: to none. Both as they were read
+/// here.
+std::size_t owner_of(const Certificates& certificates, const Secret& key_pem);
 
 }  // namespace sluice::config

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "master/config/endpoint.h"
 #include "master/config/schema.h"
 #include "master/config/value_reader.h"
 
@@ -38,6 +39,19 @@ std::string missing_hint(std::string_view name) {
   if (name == "listen") return "listen = [\"127.0.0.1:3306\"]";
   if (name == "router") return fmt::format("router = \"{}\"", enum_name(RouterKind{}));
   return {};
+}
+
+/// What to write where a table is wanted and something else stands; may be empty.
+std::string table_hint(const Member& member) {
+  if (member.name == "tls") return "tls.mode = \"required\", or \"preferred\", or \"off\"";
+  if (member.name != "servers" || member.value.kind == Node::Kind::boolean) return {};
+  std::string named;
+  for (const Node& item : member.value.items)
+    if (item.kind == Node::Kind::string && parse_server_address(item.text))
+      named += fmt::format("{}db{} = \"{}\"", named.empty() ? "" : ", ",
+                           1 + (&item - member.value.items.data()), item.text);
+  if (named.empty()) return missing_hint("servers");
+  return fmt::format("each has a name: servers = {{ {} }}", named);
 }
 
 class Reader {
@@ -185,7 +199,12 @@ void Reader::read_key(const Key& key, const Member& member, const Where& where,
 void Reader::report_unknown(const Member& member, const Where& where) {
   const auto known = known_names(where.pattern);
   std::string hint;
-  if (const auto near = closest(known, member.name); !near.empty()) {
+  if (where.pattern == "service.*" && member.name == "proxy_protocol") {
+    // Both sides have one, and they are easily taken for each other.
+    hint =
+        "headers from load balancers: proxy_protocol_from = [\"10.0.0.5\"]; headers to the "
+        "servers: proxy_protocol = true in [cluster.NAME]";
+  } else if (const auto near = closest(known, member.name); !near.empty()) {
     hint = fmt::format("did you mean \"{}\"?", near);
     misspelt_.insert(join(where.path, near));
   } else {
@@ -211,7 +230,8 @@ bool Reader::expect_table(const Member& member, const Where& where) {
   problems_.error(member.value.at, where.path,
                   fmt::format("expected a table such as {}, not {}",
                               written(where.pattern + (holds_names(where.pattern) ? ".*" : "")),
-                              describe(member.value.kind)));
+                              describe(member.value.kind)),
+                  table_hint(member));
   return false;
 }
 

@@ -84,6 +84,7 @@ constexpr Binding at = {
     names_of<typename Path<Pointers...>::Member>(),
 };
 
+constexpr auto kLaterTopologies = names("group-replication");
 constexpr auto kTlsVersions = names("1.2", "1.3");
 constexpr auto kFacilities = names("daemon", "user", "auth", "authpriv", "local0", "local1",
                                    "local2", "local3", "local4", "local5", "local6", "local7");
@@ -108,6 +109,11 @@ struct Row : Key {
   }
   constexpr Row between(std::chrono::milliseconds least, std::chrono::milliseconds most) const {
     return between(static_cast<uint64_t>(least.count()), static_cast<uint64_t>(most.count()));
+  }
+  constexpr Row without_yet(std::span<const std::string_view> words) const {
+    Row row = *this;
+    row.later = words;
+    return row;
   }
   constexpr Row one_of(std::span<const std::string_view> words) const {
     Row row = *this;
@@ -153,7 +159,7 @@ constexpr Key kSchema[] = {
         "file of target \"file\""),
 
     row("cluster.*", "topology", Type::choice, at<&Cluster::topology>, "replication",
-        "how the servers replicate"),
+        "how the servers replicate").without_yet(kLaterTopologies),
     row("cluster.*", "interval", Type::duration, at<&Cluster::interval_ms>, "1s",
         "time between two questions to a server").between(50ms, 1h),
     row("cluster.*", "max_lag", Type::duration, at<&Cluster::max_lag_ms>, "0s",
@@ -309,6 +315,13 @@ bool is_table(std::string_view table) {
 bool holds_names(std::string_view table) {
   return std::ranges::any_of(kSchema,
                              [table](const Key& key) { return child_of(table, key.table) == "*"; });
+}
+
+std::vector<std::string_view> Key::proposed() const {
+  std::vector<std::string_view> out;
+  for (const auto name : names)
+    if (std::ranges::find(later, name) == later.end()) out.push_back(name);
+  return out;
 }
 
 std::string Key::local_name() const {

@@ -66,6 +66,10 @@ struct Key {
   bool inherited = false;  ///< of a server; in the cluster's table it holds for all of them
   uint64_t min = 0, max = UINT32_MAX;         ///< integer; duration in milliseconds
   std::span<const std::string_view> names{};  ///< choice
+  std::span<const std::string_view> later{};  ///< those of the names that this release refuses
+
+  /// The names without those of `later`: what messages propose.
+  std::vector<std::string_view> proposed() const;
 
   /// "tls.mode": the name within its server, service, cluster; with "sluice." for the process.
   std::string local_name() const;

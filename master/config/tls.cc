@@ -46,6 +46,7 @@ class TlsReader {
   void check_pair(const Side& side);
   void read_ca(const Side& side);
   void read_pair(const Side& side);
+  void judge(const Side& side);
   void check_time(const std::string& path, const std::string& file, const Certificates& found);
   const Taken<Certificates>& certificates_of(const std::string& file);
   Taken<Secret> key_of(const std::string& file, const std::string& path);
@@ -81,6 +82,7 @@ void TlsReader::read(const Side& side) {
   check_pair(side);
   read_ca(side);
   read_pair(side);
+  judge(side);
 }
 
 void TlsReader::check_off(const Side& side) {
@@ -140,13 +142,26 @@ void TlsReader::read_pair(const Side& side) {
   if (!key) report(&Problems::error, key_path, key.error().text, key.error().hint);
   if (!found || !key) return;
   check_time(path, tls.certificate, *found);
-  if (!key_fits(*found, *key))
-    return report(&Problems::error, key_path,
-                  fmt::format("{} is not the key of {}", tls.key, tls.certificate),
-                  "of several certificates in a file, the owner's own comes first");
+  if (const auto owner = owner_of(*found, *key); owner != 1)
+    return report(
+        &Problems::error, key_path,
+        fmt::format("{} is not the key of {}", tls.key, tls.certificate),
+        owner == 0
+            ? "if the certificate was renewed with a new key, put that key there too; reload "
+              "when both files are in place"
+            : fmt::format("it is that of certificate {} of the file; the owner's own has to "
+                          "come first",
+                          owner));
   tls.certificate_pem = found->pem;
   tls.key_pem = std::move(*key);
   tls.not_after_s = found->not_after_s;
+}
+
+void TlsReader::judge(const Side& side) {
+  if (!inputs_.judge_tls) return;
+  if (auto refused = inputs_.judge_tls(side.tls))
+    report(&Problems::error, path_of(side, refused->key), std::move(refused->why.text),
+           std::move(refused->why.hint));
 }
 
 void TlsReader::check_time(const std::string& path, const std::string& file,
@@ -186,8 +201,12 @@ Taken<Secret> TlsReader::key_of(const std::string& file, const std::string& path
 
 Taken<SecretFile> TlsReader::content_of(const std::string& file) const {
   auto content = inputs_.read_pem(file);
-  if (!content) return refuse(fmt::format("can't read {}", content.error().message));
-  return std::move(*content);
+  if (content) return std::move(*content);
+  return refuse(fmt::format("can't read {}", content.error().message),
+                content.error().sys_errno == EACCES
+                    ? "its mode, or that of a directory above it, does not let sluiced; as a "
+                      "service not even root overrides modes"
+                    : "");
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "master/config/value_reader.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <charconv>
@@ -91,8 +92,10 @@ ValueReader::Read ValueReader::refuse(const Subject& subject, std::string text, 
 
 ValueReader::Read ValueReader::wrong_type(const Subject& subject) {
   const auto type = subject.key.type;
-  return refuse(subject,
-                fmt::format("expected {}, not {}", example(type), describe(subject.node.kind)),
+  const auto what = type == Type::choice
+                        ? fmt::format("one of \"{}\"", fmt::join(subject.key.proposed(), "\", \""))
+                        : std::string(example(type));
+  return refuse(subject, fmt::format("expected {}, not {}", what, describe(subject.node.kind)),
                 type_hint(type, subject.node));
 }
 
@@ -134,7 +137,7 @@ ValueReader::Read ValueReader::choice(const Subject& subject) {
   const std::string& text = subject.node.text;
   if (std::ranges::find(key.names, text) != key.names.end()) return Value(text);
   return refuse(subject, fmt::format("unknown {} \"{}\"", key.name, text),
-                suggest(key.names, text));
+                suggest(key.proposed(), text));
 }
 
 ValueReader::Read ValueReader::string_value(const Subject& subject) {

@@ -54,18 +54,18 @@ Reply log_rotate(const Invocation& in) {
 
 namespace {
 
-/// What is wrong with clusters as a whole: the line that a monitoring system reads.
+/// What is wrong as a whole: the line that a monitoring system reads.
 std::string problems_of(const State& state) {
   std::string problems;
+  const auto add = [&problems](std::string_view what, std::string_view problem) {
+    problems += fmt::format("{}{}: {}", problems.empty() ? "" : "; ", what, problem);
+  };
+  if (state.last_reload_failed)
+    add("reload", state.last_reload.substr(0, state.last_reload.find('\n')));
   for (const auto& cluster : state.config.clusters) {
-    const auto known = state.clusters.find(cluster.name);
-    if (known == state.clusters.end()) continue;
-    const auto add = [&](std::string_view problem) {
-      problems += fmt::format("{}{}: {}", problems.empty() ? "" : "; ", cluster.name, problem);
-    };
-    if (!known->second.state.problem.empty()) add(known->second.state.problem);
-    if (known->second.accounts_version == 0)
-      add("its accounts are not loaded (\"list accounts\" says why)");
+    if (!state.clusters.contains(cluster.name)) continue;  // the monitor is about to tell
+    if (const auto problem = problem_of(state, cluster); !problem.empty())
+      add(cluster.name, problem);
   }
   return problems;
 }

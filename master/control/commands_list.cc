@@ -25,11 +25,9 @@ Reply list_clusters(const Invocation& in) {
       usable += s.role != cluster::Role::none;
       if (s.role == cluster::Role::primary) primary = server.name;
     }
-    const auto known = state.clusters.find(cluster.name);
     table.rows.push_back(
         {{cluster.name, std::string(enum_name(cluster.topology)), primary, number(usable),
-          number(cluster.servers.size()),
-          known == state.clusters.end() ? "not asked yet" : known->second.state.problem}});
+          number(cluster.servers.size()), problem_of(state, cluster)}});
   }
   return ControlReply{.table = std::move(table)};
 }

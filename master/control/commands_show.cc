@@ -49,7 +49,7 @@ Reply show_server(const Invocation& in) {
              stats::sum(*state.stats, [row](const stats::Lane& lane) -> const stats::Counter& {
                return lane.servers[row].connected;
              }));
-  record.add("since", s.since_s > 0 ? number(static_cast<uint64_t>(s.since_s)) : "", Kind::number);
+  record.add("since", time_text(s.since_s));
   return ask_monitor(in, "show server", {cluster->name, server->name}, record.table());
 }
 
@@ -88,8 +88,7 @@ Reply show_cluster(const Invocation& in) {
     if (service.cluster == cluster->name) services += (services.empty() ? "" : " ") + service.name;
   const auto known = state.clusters.find(cluster->name);
   const bool has = known != state.clusters.end();
-  record.add("primary", primary)
-      .add("problem", has ? known->second.state.problem : "not asked yet");
+  record.add("primary", primary).add("problem", problem_of(state, *cluster));
   record.add("services", services).add("watched_as", cluster->user);
   record.add("interval_ms", cluster->interval_ms).add("max_lag_ms", cluster->max_lag_ms);
   record.add("tls", tls_mode_text(*cluster));

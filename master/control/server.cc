@@ -217,11 +217,17 @@ void ControlServer::finish(std::map<uint64_t, Question>::iterator at) {
 }
 
 void ControlServer::await_accounts(uint64_t request, std::vector<std::string> clusters) {
-  awaited_.push_back({request, std::move(clusters), {}, monotonic_ns() + kAccountsNs});
+  const auto now = monotonic_ns();
+  awaited_.push_back({request, std::move(clusters), {}, now, now + kAccountsNs});
 }
 
 void ControlServer::on_accounts_checked(const ipc::AccountsChecked& checked) {
   for (auto it = awaited_.begin(); it != awaited_.end();) {
+    if (checked.began_ns <
+        it->asked_ns) {  // another load is to come, which shows what is there now
+      ++it;
+      continue;
+    }
     if (std::erase(it->clusters, checked.cluster) > 0 && !checked.error.empty())
       it->errors +=
           fmt::format("{}{}: {}", it->errors.empty() ? "" : "; ", checked.cluster, checked.error);
@@ -239,6 +245,8 @@ void ControlServer::on_outcome(const Outcome& outcome, const std::vector<uint64_
     ipc::ControlReply answer;
     (outcome.done ? answer.message : answer.error) = outcome.text;
     if (outcome.done) answer.table = outcome.changes;
+    if (outcome.done && !outcome.warnings.empty())
+      answer.message += (outcome.text.empty() ? "" : "\n") + outcome.warnings;
     reply(request, std::move(answer));
   }
 }

@@ -87,7 +87,7 @@ class ControlServer {
     uint64_t request = 0;
     std::vector<std::string> clusters;
     std::string errors;
-    int64_t deadline_ns = 0;
+    int64_t asked_ns = 0, deadline_ns = 0;
   };
   void on_connection(event::Bits what);
   void finish(std::map<uint64_t, Question>::iterator question);

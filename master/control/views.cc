@@ -1,5 +1,7 @@
 #include "master/control/views.h"
 
+#include <fmt/chrono.h>
+
 #include <algorithm>
 
 #include "common/base/units.h"
@@ -16,6 +18,22 @@ ServiceTotals totals_of(State& state, const std::string& service) {
   using C = stats::ServiceCounters;
   return {sum(&C::open),     sum(&C::accepted), sum(&C::logins),   sum(&C::refused),
           sum(&C::commands), sum(&C::bytes_in), sum(&C::bytes_out)};
+}
+
+std::string problem_of(const State& state, const config::Cluster& cluster) {
+  const auto at = state.clusters.find(cluster.name);
+  if (at == state.clusters.end()) return "not asked yet";
+  const auto& known = at->second;
+  std::string out = known.has_state ? known.state.problem : "not asked yet";
+  const auto add = [&out](std::string_view text) {
+    out += (out.empty() ? "" : "; ") + std::string(text);
+  };
+  const auto why = known.accounts_error.empty() ? "" : ": " + known.accounts_error;
+  if (known.accounts_version == 0)
+    add("its accounts are not loaded" + why);
+  else if (!why.empty())
+    add("its accounts are those of an earlier load" + why);
+  return out;
 }
 
 cluster::ServerState state_of(const State& state, const config::Cluster& cluster,
@@ -55,6 +73,10 @@ std::string target_text(const config::Service& service) {
   if (service.fallback != config::Fallback::none)
     out += fmt::format(", else {}", enum_name(service.fallback));
   return out;
+}
+
+std::string time_text(int64_t seconds) {
+  return seconds > 0 ? fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(seconds)) : "";
 }
 
 std::string expiry_text(int64_t not_after_s) {

@@ -55,6 +55,9 @@ struct ServiceTotals {
 };
 ServiceTotals totals_of(State& state, const std::string& service);
 
+/// What is wrong with a cluster as a whole, its accounts among it; empty: nothing.
+std::string problem_of(const State& state, const config::Cluster& cluster);
+
 /// What is known of a server: before the monitor has told anything, that.
 cluster::ServerState state_of(const State& state, const config::Cluster& cluster,
                               const config::Server& server);
@@ -69,6 +72,8 @@ std::string lag_text(const cluster::ServerState& server);
 std::string listeners_text(const config::Service& service);
 std::string target_text(const config::Service& service);
 std::string phase_text(const Child& child);
+/// "2026-11-24T12:00:00Z"; empty for 0.
+std::string time_text(int64_t seconds);
 /// A date; empty for 0.
 std::string expiry_text(int64_t not_after_s);
 /// The mode that all servers of a cluster share.

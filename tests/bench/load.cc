@@ -27,6 +27,8 @@ constexpr char kUsage[] =
     "  --warmup S         load before measuring (0)\n"
     "  --table-rows N     rows of sbtest.t (10000)\n"
     "  --row-bytes N --result-mib N   bulk: width of a row (100), size of a result (64)\n"
+    "  --users N          login: in turn as NAME1 to NAMEN, spread over all of them (as NAME "
+    "alone)\n"
     "  --pids A,B,C       report the CPU time of these processes\n"
     "  --gate             print READY when logged in, go on at a line on stdin, keep the\n"
     "                     connections until its end\n";
@@ -80,6 +82,7 @@ constexpr Setting kSettings[] = {
     {"--table-rows", [](Options& o, const char* v) { o.table_rows = std::atoi(v); }},
     {"--row-bytes", [](Options& o, const char* v) { o.row_bytes = std::atoi(v); }},
     {"--result-mib", [](Options& o, const char* v) { o.result_mib = std::atoi(v); }},
+    {"--users", [](Options& o, const char* v) { o.users = std::atoi(v); }},
     {"--pids", [](Options& o, const char* v) { o.pids = parse_pids(v); }},
 };
 
@@ -122,7 +125,7 @@ void print_json(const Options& options, const Outcome& outcome) {
     const auto at = [&](std::size_t percent) {
       return microseconds(outcome.times_ns[(outcome.times_ns.size() - 1) * percent / 100]);
     };
-    std::printf(",\"p50_us\":%.1f,\"p99_us\":%.1f", at(50), at(99));
+    std::printf(",\"p50_us\":%.1f,\"p99_us\":%.1f,\"max_us\":%.1f", at(50), at(99), at(100));
   }
   std::printf(",\"processes\":[");
   CpuTime sum;

@@ -52,7 +52,36 @@ std::string bulk_query(const Options& options) {
                       ") FROM seq_1_to_" + std::to_string(rows));
 }
 
-/// Readiness of the clients' sockets.
+/// Who logs in next. The stride is prime to any number of users that a benchmark has, so that all
+/// have their turn and neighbours in a sorted table don't follow each other.
+class Users {
+ public:
+  explicit Users(const Options& options)
+      : name_(options.target.login.user), count_(options.users) {}
+
+  std::string next() {
+    if (count_ == 0) return name_;
+    last_ = (last_ + kStride) % count_;
+    return name_ + std::to_string(last_ + 1);
+  }
+
+ private:
+  static constexpr int64_t kStride = 7'368'787;
+
+  const std::string name_;
+  const int64_t count_;
+  int64_t last_ = 0;
+};
+
+/// One of those who log in over and over.
+struct Client {
+  Target target;
+  Connection connection;
+  int64_t began_ns = 0;
+};
+
+/// Readiness of sockets, each of which stands for a T.
+template <class T>
 class Poller {
  public:
   Poller() : fd_(epoll_create1(EPOLL_CLOEXEC)) {
@@ -62,21 +91,20 @@ class Poller {
   Poller(const Poller&) = delete;
   Poller& operator=(const Poller&) = delete;
 
-  void add(Connection& connection) {
+  void add(int fd, T& whose) {
     epoll_event event{};
     event.events = EPOLLIN;
-    event.data.ptr = &connection;
-    if (epoll_ctl(fd_, EPOLL_CTL_ADD, connection.fd(), &event) < 0)
-      die("epoll_ctl: %s", std::strerror(errno));
+    event.data.ptr = &whose;
+    if (epoll_ctl(fd_, EPOLL_CTL_ADD, fd, &event) < 0) die("epoll_ctl: %s", std::strerror(errno));
   }
 
-  /// Waits, then calls `handle` with each connection that can be read.
+  /// Waits, then calls `handle` with each one whose socket can be read.
   template <class Handler>
   void wait(Handler&& handle) {
     std::array<epoll_event, kEventsPerWait> events;
     const int n = epoll_wait(fd_, events.data(), kEventsPerWait, -1);
     if (n < 0 && errno != EINTR) die("epoll_wait: %s", std::strerror(errno));
-    for (int i = 0; i < n; ++i) handle(*static_cast<Connection*>(events[i].data.ptr));
+    for (int i = 0; i < n; ++i) handle(*static_cast<T*>(events[i].data.ptr));
   }
 
  private:
@@ -133,17 +161,25 @@ class Measurement {
   bool over_ = false;
 };
 
+/// The JSON, with the latest of `times`: those before are of the warm-up.
+void report(const Options& options, Outcome outcome, std::vector<int64_t> times) {
+  times.erase(times.begin(), times.end() - outcome.requests);
+  std::ranges::sort(times);
+  outcome.times_ns = std::move(times);
+  print_json(options, outcome);
+}
+
 /// `clients` connections that run statements of `next_query()` until the measuring is over. With a
 /// fixed number of requests exactly so many are sent: a tracer outside counts no others.
 template <class NextQuery>
 void run_statements(const Options& options, NextQuery next_query) {
   std::vector<char> scratch(kScratchSize);
   std::deque<Connection> connections(static_cast<std::size_t>(options.clients));
-  Poller poller;
+  Poller<Connection> poller;
   for (Connection& connection : connections) {
     connection.open(options.target);
     connection.wait_for(Progress::LoggedIn, scratch);
-    poller.add(connection);
+    poller.add(connection.fd(), connection);
   }
 
   const Gate gate(options.gate);
@@ -217,28 +253,33 @@ void run_latency(const Options& options) {
     more = measurement.count(static_cast<int64_t>(connection.take_bytes_received()));
   }
   connection.quit();
-  Outcome outcome = measurement.take();
-  times.erase(times.begin(), times.end() - outcome.requests);  // the warm-up
-  std::ranges::sort(times);
-  outcome.times_ns = std::move(times);
-  print_json(options, outcome);
+  report(options, measurement.take(), std::move(times));
 }
 
 void run_login(const Options& options) {
   std::vector<char> scratch(kScratchSize);
   PointQueries queries(options.table_rows);
-  std::deque<Connection> connections(static_cast<std::size_t>(options.clients));
-  Poller poller;
+  Users users(options);
+  std::deque<Client> clients(static_cast<std::size_t>(options.clients));
+  Poller<Client> poller;
   Measurement measurement(options);
+  std::vector<int64_t> times;
+  times.reserve(1 << 18);
   int open = 0;
-  const auto start = [&](Connection& connection) {
-    connection.open(options.target);
-    poller.add(connection);
+  const auto start = [&](Client& client) {
+    client.target.login.user = users.next();
+    client.began_ns = now_ns();
+    client.connection.open(client.target);
+    poller.add(client.connection.fd(), client);
     ++open;
   };
-  for (Connection& connection : connections) start(connection);
+  for (Client& client : clients) {
+    client.target = options.target;
+    start(client);
+  }
   while (open > 0) {
-    poller.wait([&](Connection& connection) {
+    poller.wait([&](Client& client) {
+      auto& connection = client.connection;
       switch (connection.receive(scratch)) {
         case Progress::Pending:
           break;
@@ -248,13 +289,14 @@ void run_login(const Options& options) {
         case Progress::ResultDone:
           connection.quit();
           --open;
+          if (!measurement.over()) times.push_back(now_ns() - client.began_ns);
           measurement.count(static_cast<int64_t>(connection.take_bytes_received()));
-          if (!measurement.over()) start(connection);
+          if (!measurement.over()) start(client);
           break;
       }
     });
   }
-  print_json(options, measurement.take());
+  report(options, measurement.take(), std::move(times));
 }
 
 void run_idle(const Options& options) {

@@ -19,6 +19,7 @@ struct Options {
   double seconds = 5;         ///< how long to measure, unless `requests` says how much
   int64_t requests = 0;       ///< statements or logins to measure; 0 = go by `seconds`
   double warmup_seconds = 0;  ///< load before the measuring starts
+  int users = 0;              ///< login: how many take turns; 0 = one
   int table_rows = 10000;     ///< ids of sbtest.t run from 1 to this
   int row_bytes = 100;        ///< bulk: width of a row
   int result_mib = 64;        ///< bulk: size of one result
@@ -32,7 +33,7 @@ struct Outcome {
   int64_t bytes = 0;  ///< received by the clients
   double seconds = 0;
   CpuMeter cpu{{}};
-  std::vector<int64_t> times_ns;  ///< latency: one for each request, sorted; else empty
+  std::vector<int64_t> times_ns;  ///< latency, login: one for each request, sorted; else empty
 };
 
 /// Lets another program do something (attach a tracer, read memory) while the connections stand
@@ -53,7 +54,7 @@ class Gate {
 void run_point(const Options& options);
 /// Point selects from one connection, each timed.
 void run_latency(const Options& options);
-/// Connect, log in, one point select, quit; over and over from `clients` at once.
+/// Connect, log in, one point select, quit; over and over from `clients` at once, each timed.
 void run_login(const Options& options);
 /// Large results from `clients` connections.
 void run_bulk(const Options& options);

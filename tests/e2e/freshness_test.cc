@@ -121,6 +121,26 @@ TEST_F(FreshnessByInterval, WhatIsRevokedEndsWithoutACommand) {
       10s, [&] { return outcome("central", "shop", "x") == unsigned{ER_ACCESS_DENIED_ERROR}; }));
 }
 
+/// The tables are there still, but grow old: nobody should have to find that in the log.
+TEST_F(FreshnessByInterval, LoadsThatFailAreAProblemUntilOneWorks) {
+  const auto problem = [&] {
+    return sluice_.ctl_json({"status"}).at("problems").get<std::string>();
+  };
+  EXPECT_EQ(problem(), "");
+  const std::string accounts = "sluice@'%', sluice@localhost";
+  server_.exec("REVOKE SELECT ON *.* FROM " + accounts);
+  server_.exec("KILL CONNECTION USER sluice");  // who is connected keeps what he had
+  EXPECT_TRUE(eventually(10s, [&] {
+    return problem().starts_with("shop: its accounts are those of an earlier load: ");
+  })) << problem();
+  EXPECT_NE(
+      sluice_.ctl_json({"list", "clusters"})[0].at("problem").get<std::string>().find("denied"),
+      std::string::npos);
+  server_.exec("GRANT SELECT ON *.* TO " + accounts);
+  server_.exec("KILL CONNECTION USER sluice");
+  EXPECT_TRUE(eventually(10s, [&] { return problem().empty(); })) << problem();
+}
+
 /// Nobody is slowed, so that all that limits the loads is their own limit.
 class FreshnessUnderFire : public Freshness {
  protected:

@@ -224,6 +224,26 @@ TEST(Monitor, AWrongPasswordIsSaidAndDoesNoHarm) {
   EXPECT_EQ(monitor.log().find("wrong-secret"), std::string::npos);
 }
 
+TEST(Monitor, AServerThatTakesNoProxyHeaderIsToldFromOneThatIsDown) {
+  MariadbServer server;
+  auto cluster = watched(config::Topology::single, {&server}, 200);
+  cluster.servers[0].proxy_protocol = true;
+  Monitored monitor(cluster);
+  ASSERT_TRUE(monitor.until(10s, [&] {
+    return !monitor.state.servers.empty() &&
+           monitor.state.servers[0].reason.find("proxy_protocol_networks") != std::string::npos;
+  })) << monitor.log();
+}
+
+TEST(Monitor, WhyThereIsNoConnectionIsSaidInWords) {
+  MariadbServer server;
+  auto cluster = watched(config::Topology::single, {&server}, 200);
+  cluster.servers[0].address.port = 1;
+  Monitored monitor(cluster);
+  ASSERT_TRUE(monitor.until_health(5s, "db1", Health::down));
+  EXPECT_EQ(monitor.state.servers[0].reason, "can't connect to 127.0.0.1:1: Connection refused");
+}
+
 TEST(Monitor, ARequestForAccountsIsAnsweredThoughNobodyCanBeAsked) {
   MariadbServer server;
   Monitored monitor(watched(config::Topology::single, {&server}, 200));

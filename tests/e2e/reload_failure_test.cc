@@ -57,7 +57,7 @@ class FailedReload : public ReloadTest {
       EXPECT_THAT(sluice.log(), HasSubstr(word));
     }
     EXPECT_THAT(sluice.log(), HasSubstr("failed: everything stays as it was"));
-    EXPECT_THAT(sluice.ctl({"status"}).out, HasSubstr("failed: "));
+    EXPECT_THAT(problems(), HasSubstr("reload: failed: "));
     EXPECT_EQ(picture(), before_);
   }
 
@@ -71,8 +71,11 @@ class FailedReload : public ReloadTest {
     sluice.config.workers = 3;
     const auto result = sluice.reload();
     EXPECT_EQ(result.exit_code, 0) << result.err;
+    EXPECT_EQ(problems(), "");
     EXPECT_EQ(answering(sluice, "left"), id(left()));
   }
+
+  std::string problems() const { return sluice.ctl_json({"status"}).at("problems"); }
 
   Sluice sluice;
   Load load;
@@ -109,6 +112,12 @@ TEST_F(FailedReload, APortOfAnotherProgramIsRefused) {
     const Occupied occupied(sharing);
     auto wanted = sluice.config;
     wanted.services["left"].listen = {occupied.address()};
+    sluice.write_config(wanted.text());
+    const auto problems_before = problems();
+    const auto dry = sluice.ctl({"reload", "--dry-run"});
+    EXPECT_EQ(dry.exit_code, 1);
+    EXPECT_THAT(dry.err, HasSubstr("service left: listen on " + occupied.address()));
+    EXPECT_EQ(problems(), problems_before) << "an attempt is no reload";
     refuse(wanted.text(), {"listen on " + occupied.address() + ": Address already in use"});
   }
 }

@@ -11,6 +11,7 @@
 namespace sluice::test {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
 
@@ -275,6 +276,30 @@ TEST_F(Reload, ThatChangesNothingReplacesNobody) {
   EXPECT_EQ(sluice.ctl_json({"status"}).at("generation"), 1);
   const auto report = load.stop();
   EXPECT_TRUE(report.clean()) << report.text();
+}
+
+TEST_F(Reload, AnOrdinaryOneLogsNothingThatLooksLikeTrouble) {
+  Sluice sluice(two_services());
+  for (unsigned workers = 1; workers <= 3; ++workers) {
+    sluice.config.workers = workers;
+    EXPECT_EQ(sluice.reload().exit_code, 0);
+  }
+  EXPECT_TRUE(eventually(10s, [&] { return sluice.ctl_json({"status"}).at("old_workers") == 0; }));
+  for (const char* trouble : {" error ", "signal", "killed"})
+    EXPECT_THAT(sluice.log(), Not(HasSubstr(trouble)));
+}
+
+/// A warning is for whoever stands before the reload, whether or not it changes anything.
+TEST_F(Reload, WarningsAreInTheReply) {
+  Sluice sluice(two_services());
+  sluice.config.services["right"].extra = "proxy_protocol_from = [\"0.0.0.0/0\"]\n";
+  const auto told = HasSubstr("warning: service.right.proxy_protocol_from[0]: whoever can connect");
+  sluice.write_config(sluice.config.text());
+  EXPECT_THAT(sluice.ctl({"reload", "--dry-run"}).out, told);
+  EXPECT_THAT(sluice.ctl({"reload"}).out, AllOf(HasSubstr("generation 2 is in force"), told));
+  EXPECT_THAT(sluice.ctl({"reload"}).out, AllOf(HasSubstr("nothing has changed"), told));
+  EXPECT_THAT(sluice.ctl({"reload", "--dry-run"}).out,
+              AllOf(HasSubstr("nothing would change"), told));
 }
 
 TEST_F(Reload, DryRunTellsAndChangesNothing) {

@@ -164,16 +164,17 @@ TEST(Secrets, OfFullSha2ExchangesPassThroughAndAreForgotten) {
   expect_forgotten(sluice, all_that_is_told(sluice, "sha0"), kSha2Password);
 }
 
-TEST(Secrets, NoChildCanLeaveACore) {
+TEST(Secrets, NoProcessCanLeaveACore) {
   MariadbServer server;
   SluiceConfig config;
   config.add_cluster("shop", "single", {&server});
   config.add_service("shop", "shop");
   Sluice sluice(config);
-  auto children = sluice.worker_pids();
+  auto processes = sluice.worker_pids();
   ASSERT_TRUE(sluice.monitor_pid());
-  children.push_back(*sluice.monitor_pid());
-  for (const pid_t pid : children) {
+  processes.push_back(*sluice.monitor_pid());
+  processes.push_back(sluice.pid());
+  for (const pid_t pid : processes) {
     const auto limits = read_file(fmt::format("/proc/{}/limits", pid));
     const auto at = limits.find("Max core file size");
     EXPECT_THAT(limits.substr(at, 60), testing::ContainsRegex("size +0 +0 "));

@@ -49,10 +49,12 @@ class ListenersTest : public testing::Test {
   Listeners listeners;
 
   void TearDown() override { listeners.close_all(); }
+  /// The sockets of a slot, listening as its worker has them.
   std::vector<int> sockets(const config::Endpoint& at, std::size_t slot, std::size_t slots) {
-    const auto all = listeners.sockets_for(at, slot, slots);
-    EXPECT_TRUE(all);
-    return all.value_or(std::vector<int>{});
+    auto all = listeners.sockets_for(at, slot, slots);
+    if (at.is_unix()) return all;
+    for (const int fd : all) EXPECT_EQ(::listen(fd, 16), 0);
+    return all;
   }
 };
 
@@ -86,7 +88,7 @@ TEST_F(ListenersTest, FewerSlotsServeAllSockets) {
 TEST_F(ListenersTest, APortInUseIsAnErrorThatNamesIt) {
   Listeners somebody;
   ASSERT_TRUE(somebody.prepare(with({other}), 1));
-  ASSERT_TRUE(somebody.sockets_for(other, 0, 1));
+  for (const int fd : somebody.sockets_for(other, 0, 1)) ASSERT_EQ(::listen(fd, 16), 0);
   const auto result = listeners.prepare(with({tcp, other}), 1);
   ASSERT_FALSE(result);
   EXPECT_NE(result.error().message.find(other.text()), std::string::npos) << result.error().message;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "common/accounts/table.h"
+#include "common/ipc/channel.h"
 #include "monitor/account_text.h"
 
 namespace sluice::monitor {
@@ -10,6 +11,14 @@ namespace {
 
 constexpr uint64_t kNow = 1'795'536'036;
 constexpr const char* kHash = "*6BB4837EB74329105EE4568DDA7DC67ED2CA2AD9";
+
+KnownAccounts known_accounts(const accounts::Contents& contents) {
+  const auto bytes = accounts::encode(contents);
+  const auto file = ipc::sealed_memfd("test", bytes);
+  KnownAccounts known;
+  known.table = std::move(*ipc::SealedMap::map(file->get(), bytes.size()));
+  return known;
+}
 
 KnownAccounts known_accounts() {
   accounts::Contents contents;
@@ -28,9 +37,7 @@ KnownAccounts known_accounts() {
   add("app", "nowhere.example", "host name can't be resolved");
   add("other", "%");
   contents.rows[1].locked = true;
-  KnownAccounts known;
-  known.encoded = accounts::encode(contents);
-  return known;
+  return known_accounts(contents);
 }
 
 std::string cell(const ipc::Table& table, std::size_t row, std::string_view column) {
@@ -62,12 +69,10 @@ TEST(ListAccounts, HasAWordForEachState) {
       {.user = "f", .host = "%", .expires_s = kNow + 1},
       {.user = "g", .host = "%", .problem = "the server leaves it out", .left_out = true},
       {.user = "r", .host = "", .is_role = true}};
-  KnownAccounts known;
-  known.encoded = accounts::encode(contents);
   ipc::Table table;
   table.columns.resize(7);
   table.columns[5].name = "state";
-  list_accounts("shop", known, kNow, table);
+  list_accounts("shop", known_accounts(contents), kNow, table);
   std::vector<std::string> states;
   for (std::size_t i = 0; i < table.rows.size(); ++i) states.push_back(cell(table, i, "state"));
   EXPECT_EQ(states, (std::vector<std::string>{"usable", "locked", "unusable", "expired", "expired",

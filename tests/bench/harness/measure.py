@@ -164,10 +164,8 @@ def private_bytes(pid):
     return total
 
 
-def settled_memory(contender):
-    """Private bytes by process, once they no longer change."""
-    def now():
-        return {name: private_bytes(pid) for name, pid in contender.processes()}
+def settled(now):
+    """What now() returns, once that no longer changes."""
     reading = now()
     for _ in range(20):
         time.sleep(0.25)
@@ -175,6 +173,11 @@ def settled_memory(contender):
         if reading == last:
             break
     return reading
+
+
+def settled_memory(contender):
+    """Private bytes by process, once they no longer change."""
+    return settled(lambda: {name: private_bytes(pid) for name, pid in contender.processes()})
 
 
 def memory(load, contender, levels):

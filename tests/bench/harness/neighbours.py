@@ -46,6 +46,16 @@ class Watch:
         return self.share() > TOLERATED
 
 
+class Patience:
+    """The seconds that a whole run may lose to other programs."""
+
+    def __init__(self, seconds):
+        self.left = seconds
+
+    def spend(self, seconds):
+        self.left -= seconds
+
+
 def wait_for_quiet(patience):
     """Waits until nobody else works, at most `patience` seconds; returns those it took."""
     start = time.monotonic()

@@ -285,6 +285,7 @@ class Sluice(Contender):
     """sluice with the `connection` router and one worker: master, worker and monitor."""
 
     name = "sluice"
+    workers = 1
 
     def missing(self):
         self.program = find_program(self.work.build, "sluiced")
@@ -298,7 +299,7 @@ class Sluice(Contender):
         config = self.work.path("sluice.toml")
         with open(config, "w") as file:
             file.write(f"""[sluice]
-workers = 1
+workers = {self.workers}
 control_socket = "{self.work.path('control.sock')}"
 log = {{ target = "stderr", level = "warning" }}
 {identity}

@@ -12,6 +12,7 @@ class Figures:
 
     def __init__(self):
         self.rounds = {}
+        self.accounts = None  # of harness/accounts.py
 
     def add(self, measurement, contender, result):
         self.rounds.setdefault(measurement, {}).setdefault(contender, []).append(result)
@@ -100,6 +101,34 @@ def memory_table(figures, levels):
                  [f"bytes a session at {n:,}" for n in levels], rows)
 
 
+def accounts_section(accounts):
+    """What harness/accounts.py found."""
+    lookup, private = accounts["lookup"], accounts["private"]
+    facts = table(["", "figure"], [
+        ["rows of the table", number(lookup["rows"], 0)],
+        ["the table (MiB)", number(lookup["bytes"] / 2**20, 1)],
+        *([f"{what}: {kind} (µs)", number(value, 2)]
+          for what, name in (("to find a user's account", "known"),
+                             ("to find that a user has none", "unknown"),
+                             ("to find that no account covers a host", "host"))
+          for kind, value in zip(("mean", "p99"), lookup[name]))])
+    rows = []
+    for (workers, when), processes in private.items():
+        cells = [number(statistics.median(processes[name]) / 1024, 0)
+                 for name in ("sluiced", "sluice-monitor", WORKER)]
+        rows.append([f"{when} accounts, {workers} worker{'s' if workers > 1 else ''}",
+                     number(statistics.median(processes["loads"]), 2), *cells,
+                     number(processes["peak"] / 1024, 0), str(processes["tables"])])
+    memory = table(["a load that finds a change; private memory without the table, KiB", "load (s)",
+                    "master", "monitor", "each worker", "monitor's peak", "tables"], rows)
+    rows = [[f"{name}, {when}", number(r["per_second"], 0), number(r["p50_us"], 0),
+             number(r["p99_us"], 0), number(r["max_us"], 0), str(r.get("swaps", "–"))]
+            for (name, when), r in accounts["logins"].items()]
+    logins = table(["connect, log in, one query, quit (µs)", "logins/s", "p50", "p99", "longest",
+                    "loads"], rows)
+    return "\n\n".join([facts, memory, logins])
+
+
 def verdicts(figures, top_level):
     """(target, sluice's figure, the limit) of the issue's list; None where one is unknown."""
     def f(measurement, contender, figure):
@@ -185,4 +214,6 @@ def render(figures, facts, levels):
                 cost_table(figures, measurement, "MB/s", 3), measurement)
     section("System calls for each statement", syscall_table(figures), "syscalls1", "syscalls16")
     section("Idle sessions", memory_table(figures, levels), "memory")
+    if figures.accounts:
+        parts.extend(["## 200,000 accounts", accounts_section(figures.accounts)])
     return "\n\n".join(parts) + "\n"

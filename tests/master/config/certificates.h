@@ -3,6 +3,7 @@
 
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <openssl/rsa.h>
 #include <openssl/x509.h>
 
 #include <memory>
@@ -18,9 +19,14 @@ struct PemPair {
   std::string certificate, key;
 };
 
-/// A self-signed one with a new key of P-256.
-inline PemPair make_certificate(int64_t not_before_s, int64_t not_after_s) {
-  const std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> key(EVP_EC_gen("P-256"), EVP_PKEY_free);
+/// A key that is good, or one that OpenSSL takes on no level of security but the lowest.
+enum class Strength { p256, rsa512 };
+
+/// A self-signed one with a new key.
+inline PemPair make_certificate(int64_t not_before_s, int64_t not_after_s,
+                                Strength strength = Strength::p256) {
+  const std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> key(
+      strength == Strength::p256 ? EVP_EC_gen("P-256") : EVP_RSA_gen(512), EVP_PKEY_free);
   const std::unique_ptr<X509, decltype(&X509_free)> x509(X509_new(), X509_free);
   ASN1_INTEGER_set(X509_get_serialNumber(x509.get()), 1);
   ASN1_TIME_set(X509_getm_notBefore(x509.get()), not_before_s);

@@ -38,6 +38,7 @@ inline const std::map<std::string, std::string>& pem_files() {
     const auto soon = make_certificate(kNow - kDay, kNow + 12 * kDay);
     const auto expired = make_certificate(kNow - 9 * kDay, kNow - kDay);
     const auto future = make_certificate(kNow + 3 * kDay, kNow + 1000 * kDay);
+    const auto weak = make_certificate(kNow - kDay, kNow + 1000 * kDay, Strength::rsa512);
     return std::map<std::string, std::string>{
         {"/etc/sluice/shop.pem", shop.certificate},
         {"/etc/sluice/shop.key", shop.key},
@@ -47,6 +48,8 @@ inline const std::map<std::string, std::string>& pem_files() {
         {"/etc/sluice/open.key", shop.key},
         {"/etc/sluice/both.pem", "# with its key\n" + shop.certificate + shop.key},
         {"/etc/sluice/chain.pem", shop.certificate + other.certificate},
+        {"/etc/sluice/weak.pem", weak.certificate},
+        {"/etc/sluice/weak.key", weak.key},
         {"/etc/sluice/soon.pem", soon.certificate},
         {"/etc/sluice/soon.key", soon.key},
         {"/etc/sluice/expired.pem", expired.certificate},
@@ -65,6 +68,8 @@ inline const std::map<std::string, std::string>& pem_files() {
 
 inline Result<SecretFile> read_fake_pem(const std::string& path) {
   const auto file = pem_files().find(path);
+  if (path.ends_with("forbidden.pem"))
+    return tl::unexpected(Error{Errc::system, EACCES, path + ": Permission denied"});
   if (file == pem_files().end()) return fail(Errc::not_found, path + ": No such file or directory");
   return SecretFile{Secret(file->second), path.ends_with("open.key")};
 }
@@ -73,6 +78,7 @@ inline Result<SecretFile> read_fake_pem(const std::string& path) {
 inline Inputs inputs_of(std::string_view name, std::string text) {
   constexpr std::string_view kNext = "# --- file: ";
   Inputs inputs{{}, "/etc/sluice", "/run/credentials", read_fake, read_fake_pem, kNow};
+  inputs.judge_tls = judge_with_libssl;
   inputs.sources.push_back({std::string(name), "", text.starts_with("# others-can-read")});
   while (!text.empty()) {
     const auto at = text.starts_with(kNext) ? 0 : text.find("\n" + std::string(kNext));

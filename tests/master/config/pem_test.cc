@@ -102,14 +102,15 @@ TEST(Keys, CutAnywhereAreAnError) {
   }
 }
 
-TEST(Keys, FitTheFirstCertificateOrNot) {
+TEST(Keys, BelongToOneOfTheCertificatesOrToNone) {
   const auto one = test::make_certificate(kFrom, kUntil);
   const auto other = test::make_certificate(kFrom, kUntil);
   const auto chain = read(one.certificate + other.certificate).value();
-  EXPECT_TRUE(key_fits(chain, Secret(one.key)));
-  EXPECT_FALSE(key_fits(chain, Secret(other.key)));
-  EXPECT_FALSE(key_fits(chain, Secret("")));
-  EXPECT_FALSE(key_fits({}, Secret(one.key)));
+  EXPECT_EQ(owner_of(chain, Secret(one.key)), 1);
+  EXPECT_EQ(owner_of(chain, Secret(other.key)), 2);
+  EXPECT_EQ(owner_of(chain, Secret(test::make_certificate(kFrom, kUntil).key)), 0);
+  EXPECT_EQ(owner_of(chain, Secret("")), 0);
+  EXPECT_EQ(owner_of({}, Secret(one.key)), 0);
 }
 
 }  // namespace
