@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "common/base/clock.h"
+#include "worker/sql/explain.h"
 
 namespace sluice::worker {
 namespace {
@@ -18,7 +21,23 @@ std::string tls_text(const std::unique_ptr<tls::Info>& tls) {
   return fmt::format("{} {}{}", tls->version, tls->cipher, tls->resumed ? " (resumed)" : "");
 }
 
+/// What keeps the reads of a split session at its primary, or the session with it.
+std::string why_kept(const split::Split& split) {
+  return split.pinned.empty() ? split.tied : split.pinned;
+}
+
 }  // namespace
+
+ipc::Table explanation_table(std::string_view statement) {
+  ipc::Table table{.columns = {{"explanation", ipc::Kind::text}}};
+  const auto text = sql::explain(statement, {});
+  for (std::size_t at = 0; at < text.size();) {
+    const auto end = std::min(text.find('\n', at), text.size());
+    table.rows.push_back({{text.substr(at, end - at)}});
+    at = end + 1;
+  }
+  return table;
+}
 
 std::string session_name(uint64_t id) {
   return fmt::format("{}-{}", id >> 32, id & UINT32_MAX);
@@ -47,17 +66,21 @@ ipc::Table sessions_table(const std::unordered_map<uint64_t, std::unique_ptr<Ses
                    {"bytes_out", Kind::number},
                    {"server_connection_id", Kind::number},
                    {"client_tls", Kind::text},
-                   {"server_tls", Kind::text}};
+                   {"server_tls", Kind::text},
+                   {"reader", Kind::text},
+                   {"reads", Kind::number},
+                   {"kept_because", Kind::text}};
   for (const auto& [id, session] : sessions) {
     const auto& s = session->state();
     if (!only.empty() && session_name(id) != only) continue;
     table.rows.push_back(
-        {{session_name(id), s.service, client_name(s), s.user, s.database, s.home.server, activity(s),
-          fmt::to_string((now_ns - s.accepted_ns) / kSecondNs),
+        {{session_name(id), s.service, client_name(s), s.user, s.database, s.home.server,
+          activity(s), fmt::to_string((now_ns - s.accepted_ns) / kSecondNs),
           fmt::to_string((now_ns - s.active_ns) / kSecondNs),
           fmt::to_string(s.conversation.commands), fmt::to_string(s.bytes_in),
-          fmt::to_string(s.bytes_out), fmt::to_string(s.home.connection_id),
-          tls_text(s.client_tls), tls_text(s.home.tls)}});
+          fmt::to_string(s.bytes_out), fmt::to_string(s.home.connection_id), tls_text(s.client_tls),
+          tls_text(s.home.tls), s.split ? s.split->reader.server : "",
+          fmt::to_string(s.split ? s.split->reads : 0), s.split ? why_kept(*s.split) : ""}});
   }
   table.record = !only.empty();
   return table;

@@ -19,4 +19,7 @@ std::string client_name(const SessionState& state);
 ipc::Table sessions_table(const std::unordered_map<uint64_t, std::unique_ptr<Session>>& sessions,
                           std::string_view only, int64_t now_ns);
 
+/// What `explain sql` prints: where a statement would run, why, and how it was read.
+ipc::Table explanation_table(std::string_view statement);
+
 }  // namespace sluice::worker

@@ -224,6 +224,11 @@ Result<> Worker::on_ask(ipc::Ask message) {
   if (message.command == "list sessions" || message.command == "show session") {
     answer.table = sessions_table(sessions_, id, now_ns_);
     if (!id.empty() && answer.table.rows.empty()) answer.error = fmt::format("no session {}", id);
+  } else if (message.command == "explain sql" && message.arguments.size() == 2) {
+    if (services_.contains(id))
+      answer.table = explanation_table(message.arguments[1]);
+    else
+      answer.error = fmt::format("no service {}", id);
   } else if (message.command == "kill session") {
     answer.error = fmt::format("no session {}", id);
     for (auto& [number, session] : sessions_) {

@@ -65,6 +65,8 @@ inline constexpr Command kCommands[] = {
                                         Access::operate, Runs::in_master, kReloadPatienceS},
     {"explain login",   "USER HOST [CLUSTER]",
                                         "which account a login would get, and why"},
+    {"explain sql",     "SERVICE STATEMENT",
+                                        "where a statement would run, and why"},
     {"log level",       "error|warning|notice|info|debug",
                                         "how much is logged, until the next reload",
                                         Access::operate},

@@ -11,6 +11,7 @@
 #include "common/base/result.h"
 #include "common/base/unique_fd.h"
 #include "common/stats/login_guard.h"
+#include "common/stats/routes.h"
 
 namespace sluice::stats {
 
@@ -28,7 +29,8 @@ struct ServiceCounters {
   Counter logins;   ///< that ended in the client's OK
   Counter refused;  ///< connections that ended in an error before that
   Counter commands;
-  Counter bytes_in, bytes_out;  ///< from clients, to clients
+  Counter bytes_in, bytes_out;          ///< from clients, to clients
+  std::array<Counter, kRoutes> routes;  ///< commands of split sessions, by Route
   Counter reserved;
 };
 struct ServerCounters {

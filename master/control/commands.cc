@@ -31,6 +31,7 @@ constexpr Bound kHandlers[] = {
     {"reload", reload},
     {"reload accounts", reload_accounts},
     {"explain login", explain_login},
+    {"explain sql", explain_sql},
     {"log level", log_level},
     {"log rotate", log_rotate},
     {"version", version},

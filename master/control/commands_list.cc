@@ -119,5 +119,13 @@ Reply list_accounts(const Invocation& in) {
 Reply explain_login(const Invocation& in) {
   return ask_monitor(in, "explain login", in.arguments);
 }
+Reply explain_sql(const Invocation& in) {
+  for (const auto& slot : in.master.supervisor().slots()) {
+    if (!slot.serving) continue;
+    in.server.ask(in.request, {slot.serving.get()}, "explain sql", in.arguments);
+    return std::nullopt;
+  }
+  return refused("no worker serves");
+}
 
 }  // namespace sluice::master

@@ -71,6 +71,12 @@ Reply show_service(const Invocation& in) {
   record.add("tls_client_ca", yes_no(!service->tls.ca_pem.empty()), Kind::boolean);
   record.add("max_connections", service->max_connections).add("connections", t.open);
   record.add("accepted", t.accepted).add("logins", t.logins).add("refused", t.refused);
+  if (service->router == config::RouterKind::read_write_split) {
+    record.add("causal_reads", std::string(enum_name(service->causal_reads)));
+    for (std::size_t i = 0; i < stats::kRoutes; ++i)
+      record.add(std::string(kEnumNames<stats::Route>[i]),
+                 commands_by_route(state, service->name, i));
+  }
   record.add("commands", t.commands).add("bytes_in", t.bytes_in).add("bytes_out", t.bytes_out);
   return ControlReply{.table = record.table()};
 }

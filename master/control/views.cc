@@ -20,6 +20,13 @@ ServiceTotals totals_of(State& state, const std::string& service) {
           sum(&C::commands), sum(&C::bytes_in), sum(&C::bytes_out)};
 }
 
+uint64_t commands_by_route(State& state, const std::string& service, std::size_t route) {
+  const auto row = state.service_rows.of(service);
+  return stats::sum(*state.stats, [&](const stats::Lane& lane) -> const stats::Counter& {
+    return lane.services[row].routes[route];
+  });
+}
+
 std::string problem_of(const State& state, const config::Cluster& cluster) {
   const auto at = state.clusters.find(cluster.name);
   if (at == state.clusters.end()) return "not asked yet";

@@ -54,6 +54,8 @@ struct ServiceTotals {
   uint64_t open, accepted, logins, refused, commands, bytes_in, bytes_out;
 };
 ServiceTotals totals_of(State& state, const std::string& service);
+/// Commands of split sessions, by stats::Route.
+uint64_t commands_by_route(State& state, const std::string& service, std::size_t route);
 
 /// What is wrong with a cluster as a whole, its accounts among it; empty: nothing.
 std::string problem_of(const State& state, const config::Cluster& cluster);

@@ -90,5 +90,6 @@ int main() {
   long_statement("selects", "", "SELECT 1;", {.multi_statements = true});
   long_statement("sets", "", "SET @a=1;", {.multi_statements = true});
   long_statement("items of a set", "SET @a=1", ",@b=f(2)");
+  long_statement("set statements", "", "SET STATEMENT a=1 FOR ");
   long_statement("common table expressions", "WITH ", "x(a) AS (SELECT 1), ");
 }

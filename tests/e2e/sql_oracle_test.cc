@@ -225,9 +225,9 @@ class Oracle {
 };
 
 const std::vector<std::string> kBlanks = {
-    " ",      " ",     " ",     "",       "",     "\n",       "/**/",         "/* x */",
-    "-- x\n", "# x\n", "/*!*/", "\v\f\r", "\xA0", "\xC2\xA0", "\xE3\x80\x80", "\x81\x40",
-    "\x9A",   "\xFF",  "\t",    "/*M!*/", "--\n", "/* ' */"};
+    " ",     " ",     " ",      "",       "",     "\n",     "/**/",     "/* x */",      "-- x\n",
+    "# x\n", "/*!*/", "\v\f\r", "\xA0",   "\xA0", "\xA0",   "\xC2\xA0", "\xE3\x80\x80", "\x81\x40",
+    "\x9A",  "\xFF",  "\t",     "/*M!*/", "--\n", "/* ' */"};
 const std::vector<std::string> kHarmless = {"1",
                                             "1.",
                                             "1.5",
@@ -275,6 +275,7 @@ const std::vector<std::string> kHarmful = {"@a:=9",
                                            "count (1)",
                                            "now ()",
                                            "test . max(1)",
+                                           "test . abs(1)",
                                            "max (1)",
                                            "test.now()",
                                            "GET_LOCK(0x6C,0)",
@@ -285,10 +286,16 @@ const std::vector<std::string> kHarmful = {"@a:=9",
                                            "`f`(1)",
                                            "1f(1)",
                                            "`assigns` (1)",
+                                           "\"assigns\"(1)",
                                            "nextval(s)",
                                            "NEXT VALUE FOR s",
                                            "max/**/(1)",
                                            "count#\n(1)",
+                                           "1.5INTO @a",
+                                           "1e5INTO @a",
+                                           "1.INTO @a",
+                                           ".5INTO @b",
+                                           "1.5e-3INTO @a",
                                            "@'a':=9",
                                            "@`a`:=9"};
 const std::vector<std::string> kTails = {"",
@@ -342,8 +349,12 @@ const std::vector<std::pair<std::string, std::string>> kCovers = {{"/* ", " */"}
                                                                   {"`\xBF\x5C`, ", ""},
                                                                   {"1 AS `\xC3`, ", " -- `"},
                                                                   {"x'4\\', ", " -- '"},
+                                                                  {"1 AS \"\\\", ", " -- \""},
+                                                                  {"1 AS `\\`, ", " -- `"},
                                                                   {"N'\\', ", " -- '"},
                                                                   {"/*!80000 /* */ ", " */"},
+                                                                  {"/*!80000 /* */ ' */ ", " -- '"},
+                                                                  {"/* /* */ ' */ ", " -- '"},
                                                                   {"/* /* */ ", ""},
                                                                   {"/*!50000 /* */ ", " */"},
                                                                   {"_gbk'\xBF\x5C', ", " -- '"},
@@ -358,7 +369,7 @@ std::string Oracle::statement(Random& random) {
   const auto blank = [&] { return random.any_of(kBlanks); };
   const auto vary = [&](const std::string& text) {  // its blanks
     std::string varied;
-    for (const char c : text) varied += c == ' ' && random.one_in(6) ? blank() : std::string(1, c);
+    for (const char c : text) varied += c == ' ' && random.one_in(4) ? blank() : std::string(1, c);
     return varied;
   };
   const auto item = [&] {

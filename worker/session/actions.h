@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "common/stats/routes.h"
 #include "worker/session/state.h"
 
 namespace sluice::worker {
@@ -20,6 +21,7 @@ struct Action {
     start_tls,         ///< with `side`; answered by on_secured() or on_tls_failed()
     refresh_accounts,  ///< ask for the tables to be read again
     resolve,           ///< ask for the name of the address `text`
+    count,             ///< one more command of a split session, by `route`
     log,               ///< one line about this session; `text` is why
     warn,              ///< the same, for somebody who ought to know
   };
@@ -27,6 +29,7 @@ struct Action {
   Side side = Side::client;
   ByteSpan bytes;
   std::string_view text;
+  stats::Route route{};
 };
 
 /// Kept by its owner and used again: in the steady state nothing is allocated.
@@ -43,6 +46,7 @@ class Actions {
   void close(Side side) { list_.push_back({Action::Kind::close, side, {}, {}}); }
   void finish_client() { list_.push_back({Action::Kind::finish_client, {}, {}, {}}); }
   void start_tls(Side side) { list_.push_back({Action::Kind::start_tls, side, {}, {}}); }
+  void count(stats::Route route) { list_.push_back({Action::Kind::count, {}, {}, {}, route}); }
   void resolve(std::string_view ip) { list_.push_back({Action::Kind::resolve, {}, {}, ip}); }
   void refresh_accounts() { list_.push_back({Action::Kind::refresh_accounts, {}, {}, {}}); }
   void log(std::string text) { say(Action::Kind::log, std::move(text)); }

@@ -243,6 +243,8 @@ void Session::carry_out(const Action& action) {
       return worker_.refresh_accounts(*service_.cluster);
     case Action::Kind::resolve:
       return worker_.resolve(action.text);
+    case Action::Kind::count:
+      return stats::add(service_.counters->routes[static_cast<std::size_t>(action.route)]);
     case Action::Kind::log:
       return log(log::Level::info, action.text);
     case Action::Kind::warn:

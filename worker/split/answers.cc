@@ -167,6 +167,7 @@ bool errand_done(SessionState& s, Side side, Actions& out) {
     if (from.own.error != 0 || value_in(std::exchange(from.answer, {})) != "0") {
       --from.written_version;  // not yet
       split.only_home = true;
+      split.why_home = stats::Route::behind;
     }
     return true;
   }

@@ -36,6 +36,7 @@ void run_on(SessionState& s, Side side, ByteSpan command, Actions& out) {
   split.at = side;
   split.delivered = false;
   split.only_home = false;
+  out.count(side == Side::reader ? stats::Route::replica : split.why_home);
   pass(s, side, command, out);
 }
 
@@ -142,6 +143,7 @@ bool caught_up(SessionState& s, const Surroundings& w, Actions& out) {
 bool run_read(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out) {
   switch (reader_ready(s, w, out)) {
     case Ready::no:
+      s.split->why_home = stats::Route::no_replica;
       return run_at_home(s, w, command, out);
     case Ready::soon:
       s.split->waiting = true;
@@ -231,9 +233,14 @@ bool run_execute(SessionState& s, const Surroundings& w, ByteSpan command, Actio
     split.proved_read = statement != nullptr && statement->reads;
     return run_at_home(s, w, command, out);
   };
-  if (!may_read) return at_home();
+  if (!may_read) {
+    if (statement != nullptr && statement->reads && !split.only_home)
+      split.why_home = why_kept(split);
+    return at_home();
+  }
   switch (reader_ready(s, w, out)) {
     case Ready::no:
+      split.why_home = stats::Route::no_replica;
       return at_home();
     case Ready::soon:
       split.waiting = true;
@@ -273,6 +280,7 @@ bool close_statement(SessionState& s, const Surroundings& w, ByteSpan command, A
 bool run(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out) {
   auto& split = *s.split;
   split.statement = split.selects = split.uses_up = split.uses_tables = false;
+  if (!split.only_home) split.why_home = stats::Route::command;
   split.proved_read = true;  // no statement, or one that says otherwise
   const auto kind = static_cast<Command>(byte_at(command, kHeaderSize));
   const bool whole = command.size() == kHeaderSize + payload_length(command);
@@ -373,6 +381,7 @@ void go_on(SessionState& s, const Surroundings& w, Actions& out) {
 void again_at_home(SessionState& s, const Surroundings& w, Actions& out) {
   auto& split = *s.split;
   split.only_home = true;
+  split.why_home = stats::Route::refused;
   split.waiting = false;
   if (!split.command.empty()) s.conversation.take_back();
   s.bytes_in -= split.command.size();

@@ -70,6 +70,52 @@ bool uses_up_transaction(const sql::Statement& statement) {
   }
 }
 
+stats::Route route_of(sql::Reason reason) {
+  using R = sql::Reason;
+  using stats::Route;
+  switch (reason) {
+    case R::Write:
+    case R::Definition:
+    case R::Administration:
+    case R::Load:
+    case R::Into:
+    case R::Kill:
+      return Route::write;
+    case R::Transaction:
+    case R::Xa:
+    case R::TableLock:
+      return Route::transaction;
+    case R::SessionState:
+    case R::Use:
+      return Route::session;
+    case R::LockingRead:
+      return Route::locking_read;
+    case R::Read:  // the session's user variables, or its current schema
+    case R::VariableWritten:
+    case R::SystemVariable:
+    case R::InsertId:
+      return Route::variable;
+    case R::NamedLock:
+    case R::Sequence:
+    case R::UnknownFunction:
+    case R::ServerFunction:
+      return Route::function;
+    case R::Diagnostics:
+    case R::ServerSchema:
+    case R::Show:
+    case R::Explain:
+      return Route::server;
+    case R::Call:
+    case R::Do:
+    case R::Handler:
+    case R::PreparedText:
+    case R::Compound:
+      return Route::program;
+    default:
+      return Route::unclear;
+  }
+}
+
 void take_up(Split& split, const sql::Statement& statement, std::string_view text) {
   const auto& effects = statement.effects;
   split.statement = true;
@@ -100,6 +146,12 @@ bool reads_anywhere(const Split& split) {
          !split.auto_is_null && !split.next_at_home;
 }
 
+stats::Route why_kept(const Split& split) {
+  const bool plain = (split.status & (mysql::kAutocommit | mysql::kInTransaction)) ==
+                     static_cast<uint16_t>(mysql::kAutocommit);
+  return plain ? stats::Route::kept : stats::Route::in_transaction;
+}
+
 Plan plan_query(Split& split, std::string_view text) {
   const auto statement = sql::classify(text, split.mode);
   take_up(split, statement, text);
@@ -107,6 +159,8 @@ Plan plan_query(Split& split, std::string_view text) {
   // Without tables it leaves the diagnostics of the statement before.
   const bool keeps = split.diagnostics && split.diagnostics_at == Side::server;
   split.proved_read = may_read(split, statement);
+  if (!split.only_home)
+    split.why_home = split.proved_read ? why_kept(split) : route_of(statement.reason);
   const bool anywhere = split.proved_read && reads_anywhere(split) && (split.uses_tables || !keeps);
   return {anywhere ? Side::reader : Side::server};
 }

@@ -10,6 +10,8 @@ namespace sluice::worker::split {
 
 /// Whether the session is in nothing that keeps its reads at home.
 bool reads_anywhere(const Split& split);
+/// Why they stay there, if they do.
+stats::Route why_kept(const Split& split);
 
 struct Plan {
   Side side = Side::server;  ///< the reader: it may run there

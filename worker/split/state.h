@@ -5,6 +5,7 @@
 
 #include "common/base/secret.h"
 #include "common/mysql/conversation.h"
+#include "common/stats/routes.h"
 #include "worker/session/leg.h"
 #include "worker/sql/mode.h"
 
@@ -104,9 +105,10 @@ struct Split {
   Side diagnostics_at = Side::server;  ///< whose warnings and errors are the session's
   bool diagnostics = false;            ///< there are some
   bool statement = false, selects = false, uses_tables = false;  ///< what the present command is
-  bool proved_read = false;       ///< it can't have written, though it answers with rows
-  bool uses_up = false;           ///< it uses up what SET TRANSACTION said of the next transaction
-  bool next_at_home = false;      ///< such a SET TRANSACTION waits at home
+  bool proved_read = false;  ///< it can't have written, though it answers with rows
+  bool uses_up = false;      ///< it uses up what SET TRANSACTION said of the next transaction
+  stats::Route why_home = stats::Route::command;  ///< why the present command runs at home, if so
+  bool next_at_home = false;                      ///< such a SET TRANSACTION waits at home
   bool may_have_written = false;  ///< home has answered with rows, which tell of no write
   Bytes command;                  ///< the present one, while it may have to be run again elsewhere
   bool delivered = false;         ///< the client has something of the present answer
@@ -149,7 +151,8 @@ struct Split {
         tag<30>(m.own_tracking_off), tag<31>(m.last_at), tag<32>(m.select_at), tag<33>(m.statement),
         tag<34>(m.selects), tag<35>(m.uses_up), tag<36>(m.next_at_home), tag<37>(m.diagnostics_at),
         tag<38>(m.diagnostics), tag<39>(m.uses_tables), tag<40>(m.proved_read),
-        tag<41>(m.may_have_written), tag<42>(m.auto_is_null), tag<43>(m.collation_due));
+        tag<41>(m.may_have_written), tag<42>(m.auto_is_null), tag<43>(m.collation_due),
+        tag<44>(m.why_home));
   }
 };
 

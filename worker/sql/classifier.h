@@ -83,6 +83,7 @@ class Classifier {
   std::string_view text_;
   std::size_t from_ = 0;   ///< where the statement begins
   std::size_t first_ = 0;  ///< offset of its first word
+  bool within_set_statement_ = false;
 };
 
 }  // namespace sluice::sql

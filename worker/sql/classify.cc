@@ -229,7 +229,8 @@ Statement classify(std::string_view text, const Mode& mode) {
   Statement statement = Classifier(text.substr(0, kBeginning), mode).run();
   statement.need = Need::Primary;
   statement.reason = Reason::TooLong;
-  statement.effects |= Effect::NotReadToEnd;
+  // That the beginning ends within a string is no doubt about it.
+  statement.effects = statement.effects.without(Effect::InDoubt) | Effect::NotReadToEnd;
   statement.mentioned = ~uint64_t{0};
   return statement;
 }

@@ -114,7 +114,7 @@ void Classifier::set() {
   verb(Verb::Set);
   scan_.begin_assignments();
   const Token token = scan_.take();
-  if (token.is("STATEMENT")) return set_statement();
+  if (token.is("STATEMENT")) return within_set_statement_ ? not_understood() : set_statement();
   primary(reason_of_set(token));
   if (token.is("PASSWORD") || token.is("DEFAULT")) scan_.evaluates_nothing();  // user@host
   scan_.observe(token);
@@ -144,7 +144,9 @@ void Classifier::set_statement() {
   while (inner.symbol('(')) inner = scan_.take();
   if (inner.ends()) return not_understood();
   first_ = inner.at;
+  within_set_statement_ = true;  // one in another would go as deep as the text is long
   head(inner);
+  within_set_statement_ = false;
 }
 
 void Classifier::item_effects(const Assignment& item) {

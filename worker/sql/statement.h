@@ -138,6 +138,11 @@ class Effects {
   constexpr bool any(Effects other) const { return (bits_ & other.bits_) != 0; }
   constexpr bool empty() const { return bits_ == 0; }
   constexpr uint64_t bits() const { return bits_; }
+  constexpr Effects without(Effects other) const {
+    Effects rest = *this;
+    rest.bits_ &= ~other.bits_;
+    return rest;
+  }
   constexpr Effects& operator|=(Effects other) {
     bits_ |= other.bits_;
     return *this;

@@ -194,6 +194,8 @@ TEST(Hazard, N09SetOfTheSession) {
       {"SET STATEMENT max_statement_time=1 FOR INSERT INTO t VALUES (1)", "write"},
       {"SET STATEMENT max_statement_time=1 FOR SET @a=1", "session_state: sets_user_variable"},
       {"SET STATEMENT max_statement_time=1", "not_understood: in_doubt"},
+      {"SET STATEMENT max_statement_time=1 FOR SET STATEMENT max_statement_time=2 FOR SELECT 1",
+       "not_understood: in_doubt"},
       {"/*!40101 SET NAMES utf8 */", "session_state: sets_session sets_charset"},
       {"/*!40103 SET TIME_ZONE='+00:00' */;", "session_state: sets_session"},
       {"/*!40101 SET @OLD=@@CHARACTER_SET_CLIENT */;", "session_state: sets_user_variable"},
@@ -622,6 +624,7 @@ TEST(Hazard, N33HugeStatements) {
   const auto insert =
       classify("INSERT INTO t VALUES ('" + std::string(kLongestRead, 'x') + "')", {});
   EXPECT_EQ(insert.verb, Verb::Insert);
+  EXPECT_EQ(said(insert), "too_long: not_read_to_end");
   EXPECT_EQ(insert.mentioned, ~uint64_t{0});
 }
 

@@ -9,6 +9,7 @@
 #include "tests/worker/sql/cases.h"
 #include "tests/worker/sql/naive_lexer.h"
 #include "tests/worker/sql/texts.h"
+#include "worker/sql/assignments.h"
 
 namespace sluice::sql {
 namespace {
@@ -88,6 +89,31 @@ TEST(Lexer, EveryPrefixIsReadWithinItsBounds) {
       const auto copy = std::make_unique<char[]>(size);
       std::copy_n(text.data(), size, copy.get());
       for (const auto& mode : modes()) classify({copy.get(), size}, mode);
+    }
+  }
+}
+
+/// Neither deep in the stack nor slow: a thousand times slower than it is would be seen here.
+TEST(Lexer, LongRepetitionsAreRead) {
+  for (const auto part : {"(",         "SET STATEMENT a=1 FOR ",
+                          "BEGIN ",    "CASE ",
+                          "SET @a=1;", "WITH x AS (",
+                          "x:",        "/*!",
+                          "/*!50000 ", "/*!99999 /*",
+                          "'",         "`",
+                          "1.",        "1 . ",
+                          "@a:=",      "CREATE PROCEDURE ",
+                          "IF ",       "EXPLAIN ",
+                          "END ",      ";",
+                          "SELECT f(", "-- \n",
+                          "KILL ",     "PREPARE x FROM ",
+                          "a.",        "EXECUTE "}) {
+    std::string text;
+    while (text.size() + std::string_view(part).size() <= kLongestRead / 4) text += part;
+    for (const auto& mode : {kMulti, kMysql}) {
+      EXPECT_LE(classify(text, mode).decided_at, text.size()) << part;
+      Assignments items(text, mode);
+      while (items.next()) continue;
     }
   }
 }
