@@ -360,9 +360,10 @@ void Session::log(log::Level level, std::string_view why) {
 void Session::update_interest() {
   const auto reads = [this](Side side) { return leg(side).watch.interest() == event::kRead; };
   // The usual case by far, told without asking each side.
-  if (!state_.split && state_.phase == Phase::relaying && reads(Side::client) &&
-      reads(Side::server) && state_.unsent_to_client.empty() && state_.home.unsent.empty() &&
-      state_.held.empty())
+  const auto& split = state_.split;
+  if (state_.phase == Phase::relaying && reads(Side::client) && reads(Side::server) &&
+      state_.unsent_to_client.empty() && state_.home.unsent.empty() && state_.held.empty() &&
+      (!split || (split->reader.unsent.empty() && (!leg(Side::reader).fd || reads(Side::reader)))))
     return;
   for (const Side side : kSides) {
     auto& one = leg(side);

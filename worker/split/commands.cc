@@ -163,7 +163,9 @@ bool run_query(SessionState& s, const Surroundings& w, ByteSpan command, Actions
   const auto plan = plan_query(split, as_text(command.subspan(kHeaderSize + 1)));
   if (plan.side != Side::reader || split.only_home) return run_at_home(s, w, command, out);
   if (!plan.at_once) return run_read(s, w, command, out);
-  if (split.reader_link.step != Step::ready) return run_at_home(s, w, command, out);
+  // An answer of the reader's would tell a client within a transaction that it is in none.
+  if (split.reader_link.step != Step::ready || !reads_anywhere(split))
+    return run_at_home(s, w, command, out);
   split.command.assign(command.begin(), command.end());
   run_on(s, Side::reader, command, out);
   return true;
@@ -302,8 +304,11 @@ bool run(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out)
       case Command::stmt_reset:
         if (auto* statement = statement_of(split, command)) statement->long_data = false;
         break;
+      case Command::set_option:  // 0: the text of a command may have several statements
+        split.mode.multi_statements =
+            command.size() > kHeaderSize + 1 && byte_at(command, kHeaderSize + 1) == 0;
+        break;
       case Command::reset_connection:
-      case Command::set_option:
         drop_leg(s, Side::reader, out);
         break;
       default:
