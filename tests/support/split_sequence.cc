@@ -579,7 +579,7 @@ const std::map<std::string_view, Patterns> kWords = {
     {"bytes",
      {"\xc3\xa4", "a", "\xbf\\'", "\x95\\", "\xe4", "\xbf''", "\x83\x5c", "\xa4\xa4", "\\'",
       "\xff"}},
-    {"level", {"READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"}},
+    {"level", {"READ UNCOMMITTED", "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"}},
     {"value",
      {"i{n}", "i{k}", "l9000000000", "d1.5", "sone", "s{n}", "s", "N", "bone", "s\xc3\xa4"}},
     {"values", {"{value}|{value}|{value}"}},
