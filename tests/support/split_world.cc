@@ -252,6 +252,17 @@ std::optional<SplitDifference> SplitWorld::run(const SplitSequence& sequence, Ta
   return out;
 }
 
+std::string SplitWorld::logs() const {
+  std::string out;
+  const auto add = [&](const MariadbServer& server) {
+    out += fmt::format("{}:\n{}\n", server.name(), tail(server.log(), 15));
+  };
+  add(single_);
+  add(primary_);
+  for (const auto& replica : replicas_) add(*replica);
+  return out;
+}
+
 uint64_t SplitWorld::replica_reads() {
   uint64_t sum = 0;
   for (auto& replica : replicas_)
