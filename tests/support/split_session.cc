@@ -74,7 +74,7 @@ std::vector<std::pair<std::string, std::string>> news(MYSQL* handle, enum_sessio
 /// is the one that the library knows by what was told: servers may tell the same one again.
 std::string status(MYSQL* handle, bool rows) {
   auto out = fmt::format("status {:x}, database {}\n", handle->server_status & ~kMasked,
-                         handle->db != nullptr ? handle->db : "none");
+                         handle->db != nullptr ? handle->db : "");
   if (rows || !(handle->server_status & SERVER_SESSION_STATE_CHANGED)) return out;
   for (int kind = SESSION_TRACK_BEGIN; kind <= SESSION_TRACK_END; ++kind) {
     if (kind == SESSION_TRACK_SCHEMA) continue;

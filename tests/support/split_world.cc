@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <future>
 #include <map>
-#include <thread>
 
 #include "tests/support/eventually.h"
 #include "tests/support/test_error.h"
@@ -149,9 +149,9 @@ void SplitWorld::make_new() {
   runs_on_it_ = 0;
   if (!sql.empty()) {
     sql = "SET lock_wait_timeout = 20, innodb_lock_wait_timeout = 20;" + sql;
-    std::thread other([&] { single_.exec(sql); });
+    auto other = std::async(std::launch::async, [&] { single_.exec(sql); });
     primary_.exec(sql);
-    other.join();
+    other.get();
   }
   keep_in_step();
 }
