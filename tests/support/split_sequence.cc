@@ -609,6 +609,7 @@ class Generator {
       session_ = session;
       out_.steps.push_back({session, expanded(pattern(random_.any_of(topics_)))});
     }
+    keep_transactions();
     return std::move(out_);
   }
 
@@ -624,6 +625,17 @@ class Generator {
       const auto topic = random_.any_of(all);
       topics_.insert(topics_.end(), 2, topic);
     }
+  }
+  /// MariaDB 10.11 leaves a transaction without an owner behind, and its locks, where a session
+  /// that has prepared it is reset and then rolls it back.
+  void keep_transactions() {
+    const auto is_xa = [](const SplitStep& step) {
+      return step.text.find("XA ") != std::string::npos;
+    };
+    if (std::ranges::none_of(out_.steps, is_xa)) return;
+    std::erase_if(out_.steps, [](const SplitStep& step) {
+      return step.text.starts_with("\\change_user") || step.text == "\\reset_connection";
+    });
   }
   void add_lag() {
     static const std::vector<std::string> kOrders = {"hold", "hold", "release", "stop", "start"};

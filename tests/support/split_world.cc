@@ -252,9 +252,17 @@ std::optional<SplitDifference> SplitWorld::run(const SplitSequence& sequence, Ta
   return out;
 }
 
-std::string SplitWorld::logs() const {
+std::string SplitWorld::logs() {
   std::string out;
-  const auto add = [&](const MariadbServer& server) {
+  const auto add = [&](MariadbServer& server) {
+    for (const char* sql :
+         {"SHOW PROCESSLIST", "XA RECOVER",
+          "SELECT trx_state, trx_mysql_thread_id FROM information_schema.innodb_trx"})
+      if (const auto rows = server.root().query(sql); rows)
+        for (const auto& row : *rows) {
+          for (const auto& value : row) out += value.value_or("NULL") + " ";
+          out += "\n";
+        }
     out += fmt::format("{}:\n{}\n", server.name(), tail(server.log(), 15));
   };
   add(single_);
