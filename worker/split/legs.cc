@@ -139,7 +139,7 @@ bool can_log_in(SessionState& s, const Surroundings& w, Actions& out) {
       if (!stage1) continue;
       kept.known = true;
       kept.proof = Secret(std::string(as_text(*stage1)));
-      kept.scramble = kept.response = {};
+      wipe(kept.response);
     }
   }
   if (!kept.known) out.refresh_accounts();
