@@ -1,0 +1,264 @@
+#include "tests/support/split_world.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <thread>
+
+#include "tests/support/eventually.h"
+#include "tests/support/test_error.h"
+
+namespace sluice::test {
+namespace {
+
+/// Locks are not waited for: a session in lock step with the one that holds them would wait for
+/// ever. Statistics are those of the tables as they are, so plans are the same.
+const std::vector<std::string> kArguments = {"--log-bin-trust-function-creators=1",
+                                             "--innodb-stats-persistent=0",
+                                             "--max-allowed-packet=64M",
+                                             "--innodb-flush-method=nosync",
+                                             "--local-infile=1",
+                                             "--debug-no-sync",
+                                             "--userstat=1",
+                                             "--character-set-server=utf8mb4",
+                                             "--slave-parallel-threads=0"};
+constexpr std::string_view kNoWaits =
+    "SET GLOBAL lock_wait_timeout = 1, GLOBAL innodb_lock_wait_timeout = 0";
+
+constexpr std::string_view kAccounts = R"sql(
+CREATE USER other@'%' IDENTIFIED BY 'other-secret';
+GRANT ALL ON `d\_%`.* TO app@'%', app@localhost, other@'%';
+CREATE ROLE r;
+GRANT r TO app@localhost, app@'%';
+GRANT ALL ON role_only.* TO r)sql";
+
+/// Programs are made once: they hold nothing of a sequence, but for the table that d_lib.f_write
+/// writes.
+constexpr std::string_view kLibrary[] = {
+    "CREATE DATABASE role_only",
+    "CREATE TABLE role_only.t AS SELECT 'role' AS a",
+    "CREATE DATABASE d_lib",
+    "CREATE TABLE d_lib.log (id INT AUTO_INCREMENT PRIMARY KEY, a INT)",
+    "CREATE FUNCTION d_lib.f_pure(n INT) RETURNS INT DETERMINISTIC RETURN n * 2",
+    "CREATE FUNCTION d_lib.f_write(n INT) RETURNS INT MODIFIES SQL DATA "
+    "BEGIN INSERT INTO d_lib.log (a) VALUES (n); RETURN n; END",
+    "CREATE FUNCTION d_lib.f_set(n INT) RETURNS INT BEGIN SET @v = n; RETURN n; END",
+    "CREATE FUNCTION d_lib.f_warn() RETURNS INT "
+    "BEGIN SIGNAL SQLSTATE '01000' SET MESSAGE_TEXT = 'warned'; RETURN 1; END",
+    "CREATE VIEW d_lib.v_set AS SELECT d_lib.f_set(5) AS a",
+    "CREATE VIEW d_lib.v_write AS SELECT d_lib.f_write(6) AS a",
+    "CREATE VIEW d_lib.v_lock AS SELECT GET_LOCK('view', 0) AS a",
+    "CREATE VIEW d_lib.v_found AS SELECT FOUND_ROWS() AS a",
+    "CREATE VIEW d_lib.v_id AS SELECT LAST_INSERT_ID() AS a",
+    "CREATE PROCEDURE d_lib.p_results(n INT) "
+    "BEGIN SELECT n; SELECT n + 1 AS m, 'x' AS x; SELECT 1/0; END",
+    "CREATE PROCEDURE d_lib.p_set(n INT) BEGIN SET @v = n; SET @w = 'set'; "
+    "SET SESSION group_concat_max_len = 5; END",
+    "CREATE PROCEDURE d_lib.p_mode() BEGIN SET SESSION time_zone = '+03:00'; "
+    "SET NAMES latin1; END",
+    "CREATE PROCEDURE d_lib.p_temporary() BEGIN "
+    "CREATE OR REPLACE TEMPORARY TABLE d_lib.temporary AS SELECT 'temporary' AS a; "
+    "SELECT * FROM d_lib.temporary; END",
+    "CREATE PROCEDURE d_lib.p_begin() BEGIN START TRANSACTION; "
+    "INSERT INTO d_lib.log (a) VALUES (1); END",
+    "CREATE PROCEDURE d_lib.p_autocommit() BEGIN SET autocommit = 0; END",
+    "CREATE PROCEDURE d_lib.p_error() BEGIN SELECT 1; "
+    "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'no', MYSQL_ERRNO = 5000; END",
+    "CREATE PROCEDURE d_lib.p_out(OUT n INT) BEGIN SET n = 7; SELECT 'out'; END",
+    "CREATE PROCEDURE d_lib.p_found() BEGIN "
+    "SELECT SQL_CALC_FOUND_ROWS 1 FROM seq_1_to_9 LIMIT 2; END",
+};
+
+constexpr std::string_view kLibraryAgain =
+    "DELETE FROM d_lib.log; ALTER TABLE d_lib.log AUTO_INCREMENT = 1;";
+
+constexpr std::string_view kDatabaseAgain = R"sql(
+DROP DATABASE IF EXISTS {0};
+CREATE DATABASE {0} CHARACTER SET {1};
+CREATE TABLE {0}.t (id INT AUTO_INCREMENT PRIMARY KEY, a INT, b VARCHAR(10), c DECIMAL(8,3));
+CREATE TABLE {0}.u (k INT PRIMARY KEY, v VARCHAR(20), at TIMESTAMP NULL);
+INSERT INTO {0}.t (a, b, c) VALUES (1, 'one', 1.5), (2, 'two', 2), (2, '', NULL), (NULL, 'x', 0);
+INSERT INTO {0}.u VALUES (1, 'a', '2024-03-01 12:00:00'), (2, 'B', NULL), (3, '{0}', NULL);
+CREATE SEQUENCE {0}.s;
+CREATE VIEW {0}.w AS SELECT id, b FROM {0}.t WHERE a IS NOT NULL;)sql";
+
+/// What makes a database another one than it was; rows are left as they are.
+constexpr std::string_view kDefinitions[] = {"CREATE", "ALTER", "DROP", "RENAME"};
+
+MariadbOptions named(const char* name, bool read_only = false) {
+  MariadbOptions out{.name = name, .extra_args = kArguments};
+  if (read_only) out.extra_args.emplace_back("--read-only=1");
+  return out;
+}
+
+constexpr auto kLaunched = MariadbServer::Start::Launched;
+
+constexpr std::string_view kSessions =
+    "SELECT COUNT(*) FROM information_schema.processlist WHERE user IN ('app', 'other')";
+
+/// A transaction that was prepared outlives its session, and holds its locks.
+void roll_prepared_back(MariadbServer& server) {
+  for (const auto& row : server.query("XA RECOVER"))
+    (void)server.root().query(fmt::format("XA ROLLBACK '{}'", row[3].value_or("")));
+}
+
+}  // namespace
+
+SplitWorld::SplitWorld() : single_(named("db0"), kLaunched), primary_(named("db1"), kLaunched) {
+  write_file(file(), "1\tone\n2\ttwo\n3\tfar too long for the column\nx\ty\n");
+  for (std::size_t i = 0; i < replicas_.size(); ++i)
+    replicas_[i] = std::make_unique<MariadbServer>(named(i == 0 ? "db2" : "db3", true), kLaunched);
+  for (auto* server : {&single_, &primary_}) {
+    server->wait_ready();
+    server->exec(kNoWaits);
+    server->exec(kAccounts);
+    for (const auto statement : kLibrary) server->exec(statement);
+  }
+  for (auto& replica : replicas_) {
+    replica->wait_ready();
+    replica->replicate_from(primary_);
+    replica->catch_up_with(primary_);
+  }
+  SluiceConfig config;
+  config
+      .add_cluster("shop", "replication",
+                   std::vector<MariadbServer*>{&primary_, replicas_[0].get(), replicas_[1].get()})
+      .interval = "50ms";
+  auto& service = config.add_service("shop", "shop");
+  service.router = "read-write-split";
+  service.extra = "causal_reads = \"session\"\ncausal_reads_timeout = \"10ms\"";
+  config.workers = 1;
+  sluice_ = std::make_unique<Sluice>(std::move(config));
+  if (!eventually(10s, [&] {
+        int replicas = 0;
+        for (const auto& server : sluice_->ctl_json({"list", "servers"}))
+          replicas += server.at("role") == "replica";
+        return replicas == 2;
+      }))
+    throw TestError("sluice does not see two replicas");
+}
+
+void SplitWorld::make_new() {
+  std::string sql;
+  if (dirty_.library) sql += kLibraryAgain;
+  if (dirty_.first) sql += fmt::format(kDatabaseAgain, "d_0", "utf8mb4");
+  if (dirty_.second) sql += fmt::format(kDatabaseAgain, "d_1", "latin1");
+  if (dirty_.third) sql += "DROP DATABASE IF EXISTS d_2;";
+  dirty_ = {false, false, false, false};
+  runs_on_it_ = 0;
+  if (!sql.empty()) {
+    sql = "SET lock_wait_timeout = 20, innodb_lock_wait_timeout = 20;" + sql;
+    std::thread other([&] { single_.exec(sql); });
+    primary_.exec(sql);
+    other.join();
+  }
+  keep_in_step();
+}
+
+void SplitWorld::note_dirt(const SplitSequence& sequence) {
+  for (const auto& step : sequence.steps) {
+    const auto has = [&](std::string_view part) {
+      return step.text.find(part) != std::string::npos;
+    };
+    dirty_.library |= has("d_lib");
+    dirty_.second |= has("d_1");
+    dirty_.third |= has("d_2");
+    dirty_.first |= std::ranges::any_of(kDefinitions, has);
+  }
+}
+
+void SplitWorld::keep_in_step() {
+  const auto now = primary_.value("SELECT @@gtid_binlog_pos");
+  if (now == written_) return;
+  written_ = now;
+  for (auto& replica : replicas_)
+    if (replica->value(fmt::format("SELECT MASTER_GTID_WAIT('{}', 30)", now)) != "0")
+      throw TestError(fmt::format("{} does not follow: {} {}", replica->name(),
+                                  replica->replica_status("Last_SQL_Error"),
+                                  replica->replica_status("Last_IO_Error")));
+}
+
+void SplitWorld::run_world(const std::string& what) {
+  auto& replica = *replicas_.at(static_cast<std::size_t>(what.back() - '0'));
+  static const std::map<std::string, const char*> kOrders = {
+      {"stop", "UNLOCK TABLES; STOP SLAVE"},
+      {"start", "UNLOCK TABLES; START SLAVE"},
+      {"hold", "FLUSH TABLES WITH READ LOCK"},
+      {"release", "UNLOCK TABLES"},
+  };
+  replica.exec(kOrders.at(what.substr(0, what.find(' '))));
+}
+
+void SplitWorld::catch_up() {
+  for (auto& replica : replicas_) replica->exec("UNLOCK TABLES; START SLAVE");
+  keep_in_step();
+}
+
+void SplitWorld::clean_up() {
+  for (auto& replica : replicas_) replica->exec("UNLOCK TABLES; START SLAVE");
+  for (auto* server : {&single_, &primary_})
+    if (!eventually(20s, [&] { return server->value(kSessions) == "0"; }))
+      throw TestError("a session does not end");
+  for (auto* server : {&single_, &primary_}) roll_prepared_back(*server);
+}
+
+SplitWorld::Pair SplitWorld::connect(std::string_view how) {
+  const auto has = [&](std::string_view word) { return how.find(word) != std::string_view::npos; };
+  auto direct = single_.endpoint();
+  direct.io_timeout_seconds = 20;
+  if (!has("no_database")) direct.database = "d_0";
+  if (has("found_rows")) direct.capabilities |= CLIENT_FOUND_ROWS;
+  if (has("ignore_space")) direct.capabilities |= CLIENT_IGNORE_SPACE;
+  if (has("interactive")) direct.capabilities |= CLIENT_INTERACTIVE;
+  auto through = direct;
+  through.port = sluice_->config.services.at("shop").port();
+  return {SplitSession(direct), SplitSession(through)};
+}
+
+std::optional<SplitDifference> SplitWorld::run(const SplitSequence& sequence, Tables tables) {
+  constexpr int kRunsOnTheSame = 20;
+  if (tables == Tables::new_ones || ++runs_on_it_ > kRunsOnTheSame) dirty_ = {};
+  if (dirty_.any()) make_new();
+  note_dirt(sequence);
+  keep_in_step();
+  std::map<int, Pair> pairs;
+  std::optional<SplitDifference> out;
+  int last = 0;
+  for (std::size_t i = 0; i < sequence.steps.size() && !out; ++i) {
+    const auto& step = sequence.steps[i];
+    if (step.session == SplitStep::kWorld) {
+      run_world(step.text);
+      continue;
+    }
+    if (sequence.in_step && step.session != last) keep_in_step();
+    last = step.session;
+    const bool connects = step.text.starts_with("\\connect");
+    if (connects) {
+      pairs.erase(step.session);
+      catch_up();  // a new session need not see what an earlier one has written
+    }
+    auto found = pairs.find(step.session);
+    if (found == pairs.end())
+      found = pairs.emplace(step.session, connect(connects ? step.text : "")).first;
+    if (connects) continue;
+    auto expected = found->second.direct.run(step.text);
+    auto got = found->second.through.run(step.text);
+    if (expected != got) out = {i, std::move(expected), std::move(got)};
+  }
+  if (out) dirty_ = {};
+  pairs.clear();
+  clean_up();
+  return out;
+}
+
+uint64_t SplitWorld::replica_reads() {
+  uint64_t sum = 0;
+  for (auto& replica : replicas_)
+    sum += std::stoull(
+        replica->value("SELECT COALESCE(SUM(SELECT_COMMANDS), 0) FROM "
+                       "information_schema.user_statistics WHERE USER IN ('app', 'other')"));
+  return sum;
+}
+
+}  // namespace sluice::test
