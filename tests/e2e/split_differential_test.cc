@@ -14,6 +14,7 @@
 #include "tests/support/eventually.h"
 #include "tests/support/random.h"
 #include "tests/support/split_world.h"
+#include "tests/support/test_error.h"
 
 namespace sluice::test {
 namespace {
@@ -92,7 +93,13 @@ TEST(SplitDifferential, RandomSequences) {
     leave_out(sequence, avoided != nullptr ? avoided : "");
     steps += sequence.steps.size();
     bool shaky = false;
-    const auto found = difference(world, sequence, shaky);
+    std::string found;
+    try {
+      found = difference(world, sequence, shaky);
+    } catch (const TestError& error) {
+      FAIL() << error.what() << "\nseed " << sequence.seed << "\n"
+             << sequence.shown() << world.logs();
+    }
     if (found.empty()) continue;
     if (shaky) {
       ++unsteady;

@@ -74,7 +74,7 @@ std::vector<std::pair<std::string, std::string>> news(MYSQL* handle, enum_sessio
 /// is the one that the library knows by what was told: servers may tell the same one again.
 std::string status(MYSQL* handle, bool rows) {
   auto out = fmt::format("status {:x}, database {}\n", handle->server_status & ~kMasked,
-                         handle->db != nullptr ? handle->db : "none");
+                         handle->db != nullptr ? handle->db : "");
   if (rows || !(handle->server_status & SERVER_SESSION_STATE_CHANGED)) return out;
   for (int kind = SESSION_TRACK_BEGIN; kind <= SESSION_TRACK_END; ++kind) {
     if (kind == SESSION_TRACK_SCHEMA) continue;
@@ -160,6 +160,8 @@ struct SplitSession::Statement {
   MYSQL_STMT* handle;
   std::vector<Value> values;
   std::string kinds;  ///< of `values`, as they were bound last
+  /// MariaDB 10.11 crashes on a cursor for a write that answers with rows.
+  bool may_have_cursor = true;
 };
 
 void SplitSession::Statement::set_values(const std::vector<std::string>& texts) {
@@ -299,6 +301,7 @@ std::string SplitSession::prepare(std::string_view rest) {
     slot.reset();
     return why;
   }
+  slot->may_have_cursor = rest.find("RETURNING") == std::string_view::npos;
   return fmt::format("  prepared, {} parameters\n", ::mysql_stmt_param_count(slot->handle)) +
          slot->result_columns() +
          fmt::format("  warnings {}\n", ::mysql_warning_count(client_.handle()));
@@ -307,6 +310,7 @@ std::string SplitSession::prepare(std::string_view rest) {
 std::string SplitSession::execute(std::string_view rest, bool cursor) {
   auto& slot = statements_.at(static_cast<std::size_t>(next_word(rest)[0] - '0'));
   if (!slot) return "  nothing is prepared\n";
+  cursor = cursor && slot->may_have_cursor;
   const unsigned long type = cursor ? CURSOR_TYPE_READ_ONLY : CURSOR_TYPE_NO_CURSOR;
   ::mysql_stmt_free_result(slot->handle);
   ::mysql_stmt_attr_set(slot->handle, STMT_ATTR_CURSOR_TYPE, &type);

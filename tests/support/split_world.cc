@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <future>
 #include <map>
-#include <thread>
 
 #include "tests/support/eventually.h"
 #include "tests/support/test_error.h"
@@ -149,9 +149,9 @@ void SplitWorld::make_new() {
   runs_on_it_ = 0;
   if (!sql.empty()) {
     sql = "SET lock_wait_timeout = 20, innodb_lock_wait_timeout = 20;" + sql;
-    std::thread other([&] { single_.exec(sql); });
+    auto other = std::async(std::launch::async, [&] { single_.exec(sql); });
     primary_.exec(sql);
-    other.join();
+    other.get();
   }
   keep_in_step();
 }
@@ -249,6 +249,17 @@ std::optional<SplitDifference> SplitWorld::run(const SplitSequence& sequence, Ta
   if (out) dirty_ = {};
   pairs.clear();
   clean_up();
+  return out;
+}
+
+std::string SplitWorld::logs() const {
+  std::string out;
+  const auto add = [&](const MariadbServer& server) {
+    out += fmt::format("{}:\n{}\n", server.name(), tail(server.log(), 15));
+  };
+  add(single_);
+  add(primary_);
+  for (const auto& replica : replicas_) add(*replica);
   return out;
 }
 

@@ -33,6 +33,8 @@ class SplitWorld {
   std::optional<SplitDifference> run(const SplitSequence& sequence, Tables tables);
   /// Statements that the replicas have been asked so far, sluice's own among them.
   uint64_t replica_reads();
+  /// The ends of the servers' error logs.
+  std::string logs() const;
   /// A file for LOAD DATA LOCAL.
   std::string file() const { return dir_ / "rows"; }
 
