@@ -182,6 +182,7 @@ void drop_leg(SessionState& s, Side side, Actions& out) {
   for (auto& statement : split.statements) {
     if (side == Side::server) {
       statement.home_id = 0;
+      statement.home_has_types = false;
     } else {
       statement.reader_id = 0;
       statement.reader_has_types = false;
