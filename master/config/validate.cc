@@ -126,7 +126,14 @@ void Validator::check(const Service& service) {
 }
 
 void Validator::check_fallback(const Service& service, const std::string& path) {
-  if (service.fallback == Fallback::none) return;
+  const bool splits = service.router == RouterKind::read_write_split;
+  if (splits && service.target != Target::primary)
+    error(join(path, "target"), "router \"read-write-split\" writes to the primary",
+          "leave it out: reads go to the replicas by themselves");
+  if (splits && service.fallback != Fallback::none)
+    error(join(path, "fallback"), "is of router \"connection\"",
+          "leave it out: reads go to the primary when no replica can serve");
+  if (splits || service.fallback == Fallback::none) return;
   if (service.target == Target::any)
     warning(join(path, "fallback"), "is never used: target \"any\" has every server already");
   else if (enum_name(service.target) == enum_name(service.fallback))

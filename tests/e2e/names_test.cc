@@ -23,7 +23,8 @@ constexpr const char* kHosts =
     "127.0.0.5 five.test five\n"
     "127.0.0.6 SIX.Test\n"
     "127.0.0.7 7.seven.test\n"
-    "127.0.0.9 9nine.test\n";
+    "127.0.0.9 9nine.test\n"
+    "192.0.2.5 far.test\n";
 
 class Names : public testing::Test {
  protected:
@@ -79,7 +80,7 @@ TEST_F(Names, AreThoseThatAServerFinds) {
 TEST_F(Names, AreLookedUpForAnExplanation) {
   const OwnFiles files({{"/etc/hosts", kHosts}, {"/etc/nsswitch.conf", kFilesOnly}});
   MariadbServer server;
-  server.exec("CREATE USER named@'five.test'; CREATE USER named@'%'");
+  server.exec("CREATE USER named@'five.test'; CREATE USER named@'far.test'; CREATE USER named@'%'");
   Monitored monitor(watched(config::Topology::single, {&server}, 200));
   ASSERT_TRUE(monitor.until(10s, [&] { return monitor.accounts_version > 0; }));
   const auto chosen = [&](const std::string& ip) {
@@ -89,8 +90,10 @@ TEST_F(Names, AreLookedUpForAnExplanation) {
       if (row.cells[6] == "true") return row.cells[2];
     return std::string("none");
   };
-  EXPECT_EQ(chosen("127.0.0.5"), "five.test");
-  EXPECT_EQ(chosen("127.0.0.6"), "%");
+  EXPECT_EQ(chosen("192.0.2.5"), "far.test");
+  EXPECT_EQ(chosen("192.0.2.6"), "%");
+  EXPECT_EQ(chosen("127.0.0.5"), "%")
+      << "on this host: judged by the address that it connects from";
   EXPECT_EQ(chosen("five.test"), "five.test");
 }
 

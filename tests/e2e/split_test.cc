@@ -196,6 +196,21 @@ TEST_F(Split, PreparedStatementsRunOnEither) {
   EXPECT_EQ(one.value(2), "replica two");
 }
 
+/// The types of its parameters were told to the replica alone.
+TEST_F(Split, PreparedReadsGoOnAtHome) {
+  auto client = sluice_.connect("shop");
+  client.exec("CREATE TABLE test.t (a INT PRIMARY KEY, b VARCHAR(20))");
+  client.exec("INSERT INTO test.t VALUES (1, 'one'), (2, 'two')");
+  Prepared one(client, "SELECT b FROM test.t WHERE a = ?");
+  EXPECT_EQ(one.value(1), "one");
+  client.exec("BEGIN");
+  EXPECT_EQ(one.value(2), "two");
+  client.exec("COMMIT");
+  EXPECT_EQ(one.value(1), "one");
+  pair_.replica.kill9();
+  EXPECT_EQ(one.value(2), "two");
+}
+
 TEST_F(Split, SessionsSurviveTheirPrimary) {
   auto client = sluice_.connect("shop");
   client.exec("CREATE TABLE test.t (a INT PRIMARY KEY, b VARCHAR(20))");

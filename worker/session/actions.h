@@ -38,6 +38,12 @@ class Actions {
   void send(Side to, ByteSpan bytes) { list_.push_back({Action::Kind::send, to, bytes, {}}); }
   /// As above, for bytes that the engine made: they live until clear().
   void send_made(Side to, Bytes bytes) { send(to, keep(std::move(bytes))); }
+  /// Empty bytes to be filled and sent; they live until clear(). Mostly without an allocation.
+  Bytes& make() {
+    if (spare_.empty()) return made_.emplace_back();
+    made_.splice(made_.end(), spare_, spare_.begin());
+    return made_.back();
+  }
   /// Bytes that are to be sent in parts; they live until clear().
   ByteSpan keep(Bytes bytes) { return made_.emplace_back(std::move(bytes)); }
   void connect(Side side, std::string_view server) {
@@ -69,8 +75,16 @@ class Actions {
   const std::vector<Action>& list() const { return list_; }
   void clear() {
     list_.clear();
-    for (Bytes& bytes : made_) wipe(bytes);  // a password may be in them
-    made_.clear();
+    constexpr std::size_t kSpares = 4, kSpareSize = 4096;
+    while (!made_.empty()) {
+      Bytes& bytes = made_.front();
+      if (!bytes.empty()) ::explicit_bzero(bytes.data(), bytes.size());  // maybe a password
+      bytes.clear();
+      if (spare_.size() < kSpares && bytes.capacity() <= kSpareSize)
+        spare_.splice(spare_.end(), made_, made_.begin());
+      else
+        made_.pop_front();
+    }
     texts_.clear();
   }
 
@@ -81,7 +95,7 @@ class Actions {
   }
 
   std::vector<Action> list_;
-  std::list<Bytes> made_;
+  std::list<Bytes> made_, spare_;
   std::list<std::string> texts_;
   bool in_use_ = false;
 };

@@ -139,6 +139,7 @@ void note_prepared_there(Split& split, Side side, uint32_t which, ByteSpan bytes
   if (!prepared || statement == split.statements.end()) return;
   if (side == Side::server) {
     statement->home_id = prepared->id;
+    statement->home_has_types = false;
   } else {
     statement->reader_id = prepared->id;
     statement->reader_has_types = false;

@@ -53,12 +53,53 @@ bool names_statement(Command kind) {
          kind == Command::stmt_fetch || kind == Command::stmt_bulk_execute;
 }
 
+constexpr std::size_t kIdAt = kHeaderSize + 1;
+
+void put(Bytes& packet, std::size_t at, uint32_t value, std::size_t width) {
+  for (std::size_t i = 0; i < width; ++i) packet[at + i] = static_cast<std::byte>(value >> (8 * i));
+}
+
 /// The command with the id by which a server knows the statement.
 ByteSpan with_id(ByteSpan command, uint32_t id, Actions& out) {
-  Bytes patched(command.begin(), command.end());
-  for (std::size_t i = 0; i < 4; ++i)
-    patched[kHeaderSize + 1 + i] = static_cast<std::byte>(id >> (8 * i));
-  return out.keep(std::move(patched));
+  Bytes& patched = out.make();
+  patched.assign(command.begin(), command.end());
+  put(patched, kIdAt, id, 4);
+  return patched;
+}
+
+/// COM_STMT_EXECUTE as a server has to get it: its own id, and the parameters' types where it has
+/// not seen them: clients send them once. MySQL manual, "COM_STMT_EXECUTE". Empty if it can't be
+/// made.
+ByteSpan execution_for(Statement& statement, Side side, ByteSpan command, Actions& out) {
+  constexpr std::size_t kBitmapAt = kIdAt + 4 + 1 + 4;
+  const auto id = side == Side::server ? statement.home_id : statement.reader_id;
+  auto& has_types = side == Side::server ? statement.home_has_types : statement.reader_has_types;
+  const std::size_t bound_at = kBitmapAt + (statement.parameters + 7U) / 8;
+  const std::size_t types = 2U * statement.parameters;
+  bool insert = false;
+  if (statement.parameters > 0) {
+    if (command.size() <= bound_at) return {};
+    if (byte_at(command, bound_at) == 1) {
+      if (command.size() < bound_at + 1 + types) return {};
+      const auto sent = command.subspan(bound_at + 1, types);
+      statement.types.assign(sent.begin(), sent.end());
+      statement.home_has_types = statement.reader_has_types = false;
+    } else if (!has_types) {
+      if (statement.types.size() != types) return {};
+      insert = true;
+    }
+    has_types = true;
+  }
+  if (!insert && id == statement.id) return command;
+  Bytes& patched = out.make();
+  patched.assign(command.begin(), command.end());
+  put(patched, kIdAt, id, 4);
+  if (!insert) return patched;
+  patched[bound_at] = std::byte{1};
+  patched.insert(patched.begin() + static_cast<std::ptrdiff_t>(bound_at + 1),
+                 statement.types.begin(), statement.types.end());
+  put(patched, 0, static_cast<uint32_t>(patched.size() - kHeaderSize), 3);
+  return patched;
 }
 
 void prepare_on(SessionState& s, Side side, const Statement& statement, Actions& out) {
@@ -75,14 +116,18 @@ bool run_at_home(SessionState& s, const Surroundings& w, ByteSpan command, Actio
     return false;
   }
   const auto kind = static_cast<Command>(byte_at(command, kHeaderSize));
-  const auto* statement = names_statement(kind) ? statement_of(split, command) : nullptr;
+  auto* statement = names_statement(kind) ? statement_of(split, command) : nullptr;
   if (statement != nullptr && statement->home_id == 0) {
     prepare_on(s, Side::server, *statement, out);
     return false;
   }
-  if (statement != nullptr && statement->home_id != statement->id)
-    command = with_id(command, statement->home_id, out);
-  run_on(s, Side::server, command, out);
+  auto to_send = command;
+  if (statement != nullptr && kind == Command::stmt_execute)
+    to_send = execution_for(*statement, Side::server, command, out);
+  if (to_send.empty() || (statement != nullptr && kind != Command::stmt_execute &&
+                          statement->home_id != statement->id))
+    to_send = with_id(command, statement->home_id, out);
+  run_on(s, Side::server, to_send, out);
   return true;
 }
 
@@ -171,46 +216,6 @@ bool run_query(SessionState& s, const Surroundings& w, ByteSpan command, Actions
   return true;
 }
 
-/// COM_STMT_EXECUTE as the reader has to get it: its own id, and the parameters' types where it has
-/// not seen them. MySQL manual, "COM_STMT_EXECUTE". Nothing if it can't be made.
-std::optional<Bytes> for_reader(Statement& statement, ByteSpan command) {
-  constexpr std::size_t kIdAt = kHeaderSize + 1, kBitmapAt = kIdAt + 4 + 1 + 4;
-  Bytes out(command.begin(), command.end());
-  for (std::size_t i = 0; i < 4; ++i)
-    out[kIdAt + i] = static_cast<std::byte>(statement.reader_id >> (8 * i));
-  if (statement.parameters == 0) return out;
-  const std::size_t bound_at = kBitmapAt + (statement.parameters + 7U) / 8;
-  const std::size_t types = 2U * statement.parameters;
-  if (command.size() <= bound_at) return std::nullopt;
-  if (byte_at(command, bound_at) == 1) {
-    if (command.size() < bound_at + 1 + types) return std::nullopt;
-    const auto sent = command.subspan(bound_at + 1, types);
-    statement.types.assign(sent.begin(), sent.end());
-  } else if (!statement.reader_has_types) {
-    if (statement.types.size() != types) return std::nullopt;
-    out[bound_at] = std::byte{1};
-    out.insert(out.begin() + static_cast<std::ptrdiff_t>(bound_at + 1), statement.types.begin(),
-               statement.types.end());
-    const auto length = out.size() - kHeaderSize;
-    for (std::size_t i = 0; i < 3; ++i) out[i] = static_cast<std::byte>(length >> (8 * i));
-  }
-  statement.reader_has_types = true;
-  return out;
-}
-
-/// The types that an execution at home tells are those that a later one elsewhere relies on.
-void note_types(Statement& statement, ByteSpan command) {
-  constexpr std::size_t kBitmapAt = kHeaderSize + 1 + 4 + 1 + 4;
-  const std::size_t bound_at = kBitmapAt + (statement.parameters + 7U) / 8;
-  const std::size_t types = 2U * statement.parameters;
-  if (statement.parameters == 0 || command.size() < bound_at + 1 + types ||
-      byte_at(command, bound_at) != 1)
-    return;
-  const auto sent = command.subspan(bound_at + 1, types);
-  statement.types.assign(sent.begin(), sent.end());
-  statement.reader_has_types = false;
-}
-
 /// Whether a server would read its text as home did when it was prepared.
 bool is_as_prepared(const Split& split, const Statement& statement) {
   return statement.settings_version == split.settings_version &&
@@ -228,7 +233,8 @@ bool run_execute(SessionState& s, const Surroundings& w, ByteSpan command, Actio
                         !cursor && !split.only_home && reads_anywhere(split) &&
                         (statement->reader_id != 0 || is_as_prepared(split, *statement));
   const auto at_home = [&] {
-    if (statement != nullptr) note_types(*statement, command);
+    if (statement != nullptr && !split.only_home && !statement->reads)
+      split.why_home = statement->why_home;
     split.program = statement == nullptr || statement->program;
     split.changed = false;
     split.uses_up = split.program;
@@ -256,10 +262,10 @@ bool run_execute(SessionState& s, const Surroundings& w, ByteSpan command, Actio
     prepare_on(s, Side::reader, *statement, out);
     return false;
   }
-  auto patched = for_reader(*statement, command);
-  if (!patched) return at_home();
+  const auto for_reader = execution_for(*statement, Side::reader, command, out);
+  if (for_reader.empty()) return at_home();
   split.command.assign(command.begin(), command.end());
-  run_on(s, Side::reader, out.keep(std::move(*patched)), out);
+  run_on(s, Side::reader, for_reader, out);
   return true;
 }
 

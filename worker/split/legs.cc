@@ -139,7 +139,7 @@ bool can_log_in(SessionState& s, const Surroundings& w, Actions& out) {
       if (!stage1) continue;
       kept.known = true;
       kept.proof = Secret(std::string(as_text(*stage1)));
-      kept.scramble = kept.response = {};
+      wipe(kept.response);
     }
   }
   if (!kept.known) out.refresh_accounts();
@@ -182,6 +182,7 @@ void drop_leg(SessionState& s, Side side, Actions& out) {
   for (auto& statement : split.statements) {
     if (side == Side::server) {
       statement.home_id = 0;
+      statement.home_has_types = false;
     } else {
       statement.reader_id = 0;
       statement.reader_has_types = false;

@@ -169,6 +169,7 @@ void plan_prepared(const Split& split, std::string_view text, Statement& stateme
   const auto said = sql::classify(text, split.mode);
   statement.reads = may_read(split, said) && said.effects.empty();
   statement.uses_tables = uses_tables(said, text);
+  if (!statement.reads) statement.why_home = route_of(said.reason);
   statement.program = !said.effects.empty() && !statement.reads;
 }
 

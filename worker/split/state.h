@@ -73,13 +73,14 @@ struct Statement {
   bool long_data = false;  ///< the home server has parts of its parameters
   std::string text;        ///< empty: too long to be prepared anywhere else
   Bytes types;             ///< of the parameters, as the client sent them last
-  bool reader_has_types = false;
+  bool home_has_types = false, reader_has_types = false;
+  stats::Route why_home = stats::Route::command;  ///< why it runs there, if it does not read
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.id), tag<2>(m.reader_id), tag<3>(m.parameters), tag<4>(m.reads),
                       tag<5>(m.long_data), tag<6>(m.text), tag<7>(m.types),
-                      tag<8>(m.reader_has_types), tag<9>(m.program), tag<10>(m.home_id),
-                      tag<11>(m.uses_tables), tag<12>(m.settings_version),
-                      tag<13>(m.database_version));
+                      tag<8>(m.reader_has_types), tag<14>(m.home_has_types), tag<15>(m.why_home),
+                      tag<9>(m.program), tag<10>(m.home_id), tag<11>(m.uses_tables),
+                      tag<12>(m.settings_version), tag<13>(m.database_version));
   }
 };
 

@@ -541,7 +541,7 @@ const char* Lexer::string_end_multibyte(const char* from, char quote) {
   return end_;
 }
 
-/// Servers differ in how many bytes they skip for a broken character in here, so that is a doubt.
+/// A server may skip more than one byte for a broken character in here, so that is a doubt.
 const char* Lexer::quoted_end(const char* from, char quote) {
   for (const char* at = from; at != end_;) {
     if (is_high(*at) && mode_.charset != Charset::SingleByte) {

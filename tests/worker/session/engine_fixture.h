@@ -113,6 +113,8 @@ class EngineTest : public testing::Test {
         case Kind::resolve:
           resolved.emplace_back(a.text);
           break;
+        case Kind::count:
+          break;
         case Kind::log:
           logged = a.text;
           break;

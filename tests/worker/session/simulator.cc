@@ -329,6 +329,7 @@ void Simulator::carry_out() {
       case Action::Kind::resolve:
         fail("asks for what no recording has");
         break;
+      case Action::Kind::count:
       case Action::Kind::log:
       case Action::Kind::warn:
         break;
