@@ -167,6 +167,12 @@ constexpr std::string_view kKnown[] = {
     "0> SELECT k FROM u\n0> EXECUTE IMMEDIATE 'SET @v = 1'\n0> SELECT FOUND_ROWS(), @v\n",
     "0> SELECT k FROM u\n0> UPDATE t SET a = 1; SELECT 1 FROM u WHERE k = 0\n0> SELECT "
     "FOUND_ROWS()\n",
+    "0> SELECT a FROM t\n0> \\ping\n0> SELECT ROW_COUNT()\n",
+    "0> SELECT k FROM u\n0> INSERT INTO t (a) SELECT k FROM u\n0> SELECT FOUND_ROWS()\n",
+    "0> SHOW CREATE TABLE nothing\n0> VALUES (1)\n0> SHOW WARNINGS\n",
+    "-> hold 0\n-> hold 1\n0> SET session_track_system_variables = ''\n"
+    "0> SET collation_connection = latin1_german2_ci\n0> SELECT * FROM t\n"
+    "0> INSERT INTO t (a) VALUES (5)\n0> SELECT a FROM t\n",
     "0> SELECT a FROM d_lib.v_set\n0> SELECT @v\n",
     "1> SELECT a FROM d_lib.v_lock\n0> SELECT a FROM d_lib.v_lock\n",
     "0> INSERT INTO t (a) VALUES (1)\n0> SELECT a FROM d_lib.v_id\n",
