@@ -141,7 +141,7 @@ constexpr std::string_view kKnown[] = {
     "-> hold 0\n-> hold 1\n0> INSERT INTO t (a) VALUES (5) RETURNING id\n0> SELECT a FROM t\n",
     "-> hold 0\n-> hold 1\n0> SELECT d_lib.f_write(5)\n0> SELECT COUNT(*) FROM d_lib.log\n",
     "-> hold 0\n-> hold 1\n0> SET session_track_system_variables = ''\n"
-    "0> INSERT INTO t (a) VALUES (5)\n0> SELECT a FROM t\n",
+    "0> SELECT * FROM t\n0> INSERT INTO t (a) VALUES (5)\n0> SELECT a FROM t\n",
     "0> SET session_track_schema = 0\n0> USE d_1\n0> SELECT v FROM u ORDER BY k\n",
     "0> \\prepare 0 SELECT v, ? FROM u ORDER BY k\n0> USE d_1\n0> \\execute 0 i1\n",
     "0> \\prepare 0 SELECT v, ? FROM u ORDER BY k\n0> SELECT 1 FROM t\n0> \\execute 0 i1\n"
@@ -170,9 +170,6 @@ constexpr std::string_view kKnown[] = {
     "0> SELECT a FROM t\n0> \\ping\n0> SELECT ROW_COUNT()\n",
     "0> SELECT k FROM u\n0> INSERT INTO t (a) SELECT k FROM u\n0> SELECT FOUND_ROWS()\n",
     "0> SHOW CREATE TABLE nothing\n0> VALUES (1)\n0> SHOW WARNINGS\n",
-    "-> hold 0\n-> hold 1\n0> SET session_track_system_variables = ''\n"
-    "0> SET collation_connection = latin1_german2_ci\n0> SELECT * FROM t\n"
-    "0> INSERT INTO t (a) VALUES (5)\n0> SELECT a FROM t\n",
     "0> SELECT a FROM d_lib.v_set\n0> SELECT @v\n",
     "1> SELECT a FROM d_lib.v_lock\n0> SELECT a FROM d_lib.v_lock\n",
     "0> INSERT INTO t (a) VALUES (1)\n0> SELECT a FROM d_lib.v_id\n",
