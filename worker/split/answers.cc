@@ -94,7 +94,7 @@ void command_answered(SessionState& s, const Surroundings& w, Actions& out) {
   split.command.clear();
   if (split.command.capacity() > kKept) split.command = {};
   if (split.statement) split.last_at = split.at;
-  if (split.selects) split.select_at = split.at;
+  if (split.selects && s.conversation.error == 0) split.select_at = split.at;
   note_diagnostics(s);
   if (split.at == Side::server) {
     // An answer with rows does not tell of the write that made them.
@@ -102,7 +102,10 @@ void command_answered(SessionState& s, const Surroundings& w, Actions& out) {
     if (split.uses_up && s.conversation.error == 0) split.next_at_home = false;
     split.status = s.conversation.status;
     if (split.program && split.changed) split.pinned = "a program has changed the session";
-    split.program = false;
+    // A variable was set, and none was told: that of what is told.
+    if (split.sets_session && split.changed && !split.told)
+      split.pinned = "it has set what its server tells of it";
+    split.program = split.sets_session = false;
     if (s.conversation.command == static_cast<uint8_t>(mysql::Command::reset_connection) &&
         s.conversation.error == 0)
       begin(s, out);

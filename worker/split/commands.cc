@@ -293,7 +293,8 @@ bool run(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out)
   const auto kind = static_cast<Command>(byte_at(command, kHeaderSize));
   const bool whole = command.size() == kHeaderSize + payload_length(command);
   // How statements are to be read is not known before the first errands are answered.
-  const bool statement = kind == Command::query || kind == Command::stmt_prepare;
+  const bool statement =
+      kind == Command::query || kind == Command::stmt_prepare || kind == Command::stmt_execute;
   if (statement && split.home_link.step == Step::ready && !split.home_link.errands.empty())
     return false;
   if (whole) {

@@ -32,6 +32,7 @@ bool uses_tables(const sql::Statement& statement, std::string_view text) {
   switch (statement.verb) {
     case sql::Verb::Set:
     case sql::Verb::Do:
+    case sql::Verb::Values:
     case sql::Verb::Use:
     case sql::Verb::Show:
     case sql::Verb::Begin:
@@ -124,7 +125,8 @@ void take_up(Split& split, const sql::Statement& statement, std::string_view tex
                   statement.verb == sql::Verb::Show || effects.any(kProgram);
   split.uses_up = uses_up_transaction(statement);
   split.program = effects.any(kProgram);
-  split.changed = false;
+  split.changed = split.told = false;
+  split.sets_session = effects.has(Effect::SetsSession);
   if (effects.has(Effect::SetsNextTransaction)) split.next_at_home = true;
   if (effects.has(Effect::CreatesTemporaryTable)) split.pinned = "it has made a temporary table";
   if (effects.any(Effect::SetsRole | Effect::SetsUser)) split.pinned = "it has chosen a role";
@@ -142,8 +144,8 @@ void take_up(Split& split, const sql::Statement& statement, std::string_view tex
 bool reads_anywhere(const Split& split) {
   constexpr auto kPlain = mysql::kAutocommit;
   return (split.status & (mysql::kAutocommit | mysql::kInTransaction)) == kPlain &&
-         split.pinned.empty() && !split.tables_locked && !split.serializable &&
-         !split.auto_is_null && !split.next_at_home;
+         split.pinned.empty() && !split.tables_locked && !split.isolated && !split.auto_is_null &&
+         !split.next_at_home;
 }
 
 stats::Route why_kept(const Split& split) {

@@ -44,20 +44,23 @@ void heed(Split& split, std::string_view name, std::string_view value) {
   } else if (name == "character_set_client") {
     split.mode.charset = sql::charset_of(value);
   } else if (name == "tx_isolation" || name == "transaction_isolation") {
-    split.serializable = value == "SERIALIZABLE";
+    split.isolated = value == "SERIALIZABLE" || value == "READ-UNCOMMITTED";
   } else if (name == "sql_auto_is_null") {
     split.auto_is_null = value == "ON" || value == "1";
   } else if (name == "timestamp") {  // whether it stands still or goes on is not told
     split.pinned = "it has set the time";
+  } else if (name == "rand_seed1" || name == "rand_seed2") {
+    split.pinned = "it has set the seed of RAND()";
   } else if (name == "character_set_connection") {  // with another collation, which is not told
     split.collation_due = true;
   }
 }
 
 void note_variable(Split& split, std::string_view name, std::string_view value) {
+  split.told = true;
   constexpr std::size_t kMaxSettings = 64, kMaxValue = 4096;
   if (name.starts_with("session_track_")) {
-    split.own_tracking_off = split.home_link.errands.empty();
+    split.own_tracking_off |= split.home_link.errands.empty();
     return;
   }
   if (name == "last_gtid") return note_write(split, value);
@@ -215,7 +218,7 @@ void forget_settings(Split& split) {
   split.pinned.clear();
   split.tied.clear();
   split.tables_locked = split.program = split.changed = split.own_tracking_off = false;
-  split.serializable = split.auto_is_null = split.collation_due = false;
+  split.isolated = split.auto_is_null = split.collation_due = false;
   split.next_at_home = split.diagnostics = split.may_have_written = false;
 }
 

@@ -132,9 +132,11 @@ struct Split {
   int64_t reader_after_ns = 0;  ///< no replica is tried before: the last one failed
   std::vector<Statement> statements;  ///< by id
   bool program = false;               ///< the present command runs what was not looked into
+  bool sets_session = false;          ///< it sets a system variable
+  bool told = false;                  ///< and the server has told one
   bool changed = false;  ///< and the server says that it changed something in the session
   bool tables_locked = false;
-  bool serializable = false;   ///< its reads lock what they read
+  bool isolated = false;       ///< its reads lock, or see what is not committed
   bool auto_is_null = false;   ///< "IS NULL" asks for the last insert id
   bool collation_due = false;  ///< what it is by now has to be asked
   Credentials credentials;
@@ -147,13 +149,13 @@ struct Split {
         tag<12>(m.database_version), tag<13>(m.settings), tag<14>(m.settings_version),
         tag<15>(m.pinned), tag<16>(m.reader_after_ns), tag<17>(m.statements),
         tag<18>(m.credentials), tag<19>(m.reads), tag<20>(m.program), tag<21>(m.changed),
-        tag<22>(m.tables_locked), tag<23>(m.mode), tag<24>(m.serializable), tag<25>(m.written),
+        tag<22>(m.tables_locked), tag<23>(m.mode), tag<24>(m.isolated), tag<25>(m.written),
         tag<26>(m.written_version), tag<27>(m.tied), tag<28>(m.left), tag<29>(m.home_by_ns),
         tag<30>(m.own_tracking_off), tag<31>(m.last_at), tag<32>(m.select_at), tag<33>(m.statement),
         tag<34>(m.selects), tag<35>(m.uses_up), tag<36>(m.next_at_home), tag<37>(m.diagnostics_at),
         tag<38>(m.diagnostics), tag<39>(m.uses_tables), tag<40>(m.proved_read),
         tag<41>(m.may_have_written), tag<42>(m.auto_is_null), tag<43>(m.collation_due),
-        tag<44>(m.why_home));
+        tag<45>(m.sets_session), tag<46>(m.told), tag<44>(m.why_home));
   }
 };
 
