@@ -20,6 +20,11 @@ uint8_t byte_at(ByteSpan bytes, std::size_t i) {
   return static_cast<uint8_t>(bytes[i]);
 }
 
+/// A packet without a byte is a command to servers: one that they don't know.
+Command kind_of(ByteSpan command) {
+  return static_cast<Command>(command.size() > kHeaderSize ? byte_at(command, kHeaderSize) : 0);
+}
+
 std::size_t payload_length(ByteSpan header) {
   return byte_at(header, 0) | byte_at(header, 1) << 8 | byte_at(header, 2) << 16;
 }
@@ -53,6 +58,12 @@ bool names_statement(Command kind) {
          kind == Command::stmt_fetch || kind == Command::stmt_bulk_execute;
 }
 
+/// Clients take what comes after one that is not for the answer to the next one.
+bool is_answered(Command kind) {
+  return kind != Command::quit && kind != Command::stmt_close &&
+         kind != Command::stmt_send_long_data;
+}
+
 /// The command with the id by which a server knows the statement.
 ByteSpan with_id(ByteSpan command, uint32_t id, Actions& out) {
   Bytes patched(command.begin(), command.end());
@@ -74,7 +85,7 @@ bool run_at_home(SessionState& s, const Surroundings& w, ByteSpan command, Actio
     await_home(s, w, out);
     return false;
   }
-  const auto kind = static_cast<Command>(byte_at(command, kHeaderSize));
+  const auto kind = kind_of(command);
   const auto* statement = names_statement(kind) ? statement_of(split, command) : nullptr;
   if (statement != nullptr && statement->home_id == 0) {
     prepare_on(s, Side::server, *statement, out);
@@ -171,13 +182,14 @@ bool run_query(SessionState& s, const Surroundings& w, ByteSpan command, Actions
   return true;
 }
 
-/// COM_STMT_EXECUTE as the reader has to get it: its own id, and the parameters' types where it has
-/// not seen them. MySQL manual, "COM_STMT_EXECUTE". Nothing if it can't be made.
-std::optional<Bytes> for_reader(Statement& statement, ByteSpan command) {
+/// COM_STMT_EXECUTE as a server has to get it that has not seen every one: its own id, and the
+/// parameters' types if it does not have them. MySQL manual, "COM_STMT_EXECUTE". Nothing if it
+/// can't be made.
+std::optional<Bytes> with_types(Statement& statement, ByteSpan command, uint32_t id,
+                                bool& has_types) {
   constexpr std::size_t kIdAt = kHeaderSize + 1, kBitmapAt = kIdAt + 4 + 1 + 4;
   Bytes out(command.begin(), command.end());
-  for (std::size_t i = 0; i < 4; ++i)
-    out[kIdAt + i] = static_cast<std::byte>(statement.reader_id >> (8 * i));
+  for (std::size_t i = 0; i < 4; ++i) out[kIdAt + i] = static_cast<std::byte>(id >> (8 * i));
   if (statement.parameters == 0) return out;
   const std::size_t bound_at = kBitmapAt + (statement.parameters + 7U) / 8;
   const std::size_t types = 2U * statement.parameters;
@@ -186,7 +198,7 @@ std::optional<Bytes> for_reader(Statement& statement, ByteSpan command) {
     if (command.size() < bound_at + 1 + types) return std::nullopt;
     const auto sent = command.subspan(bound_at + 1, types);
     statement.types.assign(sent.begin(), sent.end());
-  } else if (!statement.reader_has_types) {
+  } else if (!has_types) {
     if (statement.types.size() != types) return std::nullopt;
     out[bound_at] = std::byte{1};
     out.insert(out.begin() + static_cast<std::ptrdiff_t>(bound_at + 1), statement.types.begin(),
@@ -194,7 +206,7 @@ std::optional<Bytes> for_reader(Statement& statement, ByteSpan command) {
     const auto length = out.size() - kHeaderSize;
     for (std::size_t i = 0; i < 3; ++i) out[i] = static_cast<std::byte>(length >> (8 * i));
   }
-  statement.reader_has_types = true;
+  has_types = true;
   return out;
 }
 
@@ -209,6 +221,18 @@ void note_types(Statement& statement, ByteSpan command) {
   const auto sent = command.subspan(bound_at + 1, types);
   statement.types.assign(sent.begin(), sent.end());
   statement.reader_has_types = false;
+}
+
+/// A home that the statement was prepared on again has not seen its types.
+bool execute_at_home(SessionState& s, const Surroundings& w, Statement* statement, ByteSpan command,
+                     Actions& out) {
+  if (statement == nullptr || statement->home_id == 0 || !statement->home_lacks_types)
+    return run_at_home(s, w, command, out);
+  bool has_types = false;
+  auto patched = with_types(*statement, command, statement->id, has_types);
+  if (!patched) return run_at_home(s, w, command, out);
+  statement->home_lacks_types = false;
+  return run_at_home(s, w, out.keep(std::move(*patched)), out);
 }
 
 /// Whether a server would read its text as home did when it was prepared.
@@ -233,7 +257,7 @@ bool run_execute(SessionState& s, const Surroundings& w, ByteSpan command, Actio
     split.changed = false;
     split.uses_up = split.program;
     split.proved_read = statement != nullptr && statement->reads;
-    return run_at_home(s, w, command, out);
+    return execute_at_home(s, w, statement, command, out);
   };
   if (!may_read) {
     if (statement != nullptr && statement->reads && !split.only_home)
@@ -256,7 +280,7 @@ bool run_execute(SessionState& s, const Surroundings& w, ByteSpan command, Actio
     prepare_on(s, Side::reader, *statement, out);
     return false;
   }
-  auto patched = for_reader(*statement, command);
+  auto patched = with_types(*statement, command, statement->reader_id, statement->reader_has_types);
   if (!patched) return at_home();
   split.command.assign(command.begin(), command.end());
   run_on(s, Side::reader, out.keep(std::move(*patched)), out);
@@ -284,7 +308,8 @@ bool run(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out)
   split.statement = split.selects = split.uses_up = split.uses_tables = false;
   if (!split.only_home) split.why_home = stats::Route::command;
   split.proved_read = true;  // no statement, or one that says otherwise
-  const auto kind = static_cast<Command>(byte_at(command, kHeaderSize));
+  split.command.clear();
+  const auto kind = kind_of(command);
   const bool whole = command.size() == kHeaderSize + payload_length(command);
   // How statements are to be read is not known before the first errands are answered.
   const bool statement = kind == Command::query || kind == Command::stmt_prepare;
@@ -326,17 +351,22 @@ std::size_t run_commands(SessionState& s, const Surroundings& w, ByteSpan bytes,
   std::size_t taken = 0;
   while (s.conversation.at_boundary() && !split.waiting && s.phase == Phase::relaying) {
     const auto rest = bytes.subspan(taken);
-    if (rest.size() <= kHeaderSize) break;
+    if (rest.size() < kHeaderSize) break;
     const auto whole = kHeaderSize + payload_length(rest);
-    if (rest.size() < whole && whole <= kMaxLookedAt) break;  // the rest will come
-    if (byte_at(rest, kHeaderSize) == static_cast<uint8_t>(Command::change_user)) {
+    const bool begun = rest.size() > kHeaderSize && whole > kMaxLookedAt;
+    if (rest.size() < whole && !begun) break;  // the rest will come
+    const auto command = rest.first(std::min(whole, rest.size()));
+    if (kind_of(command) == Command::change_user) {
+      if (split.home_link.step != Step::ready) {
+        await_home(s, w, out);
+        break;
+      }
       if (!split.home_link.errands.empty()) break;
       drop_leg(s, Side::reader, out);
       s.held.assign(rest.begin(), rest.end());
       change_user(s, w, out);
       return bytes.size();
     }
-    const auto command = rest.first(std::min(whole, rest.size()));
     if (!run(s, w, command, out)) break;
     taken += command.size();
   }
@@ -393,6 +423,7 @@ void again_at_home(SessionState& s, const Surroundings& w, Actions& out) {
   Bytes front = std::exchange(split.command, {});
   front.insert(front.end(), s.held.begin(), s.held.end());
   s.held = std::move(front);
+  if (s.phase == Phase::ending) return end_now(s, w, out);
   go_on(s, w, out);
 }
 
@@ -402,12 +433,15 @@ void refuse_next(SessionState& s, const Surroundings& w, const End& end, Actions
     s.end = std::make_unique<End>(end);
     return end_now(s, w, out);
   }
+  const auto kind = kind_of(ByteSpan(s.held).first(packet->size));
   s.held.erase(s.held.begin(), s.held.begin() + static_cast<std::ptrdiff_t>(packet->size));
   ++s.conversation.commands;
-  Bytes answer;
-  mysql::append_packet(answer, 1, mysql::encode_error(end.number, end.sql_state, end.message));
-  s.bytes_out += answer.size();
-  out.send_made(Side::client, std::move(answer));
+  if (is_answered(kind)) {
+    Bytes answer;
+    mysql::append_packet(answer, 1, mysql::encode_error(end.number, end.sql_state, end.message));
+    s.bytes_out += answer.size();
+    out.send_made(Side::client, std::move(answer));
+  }
   go_on(s, w, out);
 }
 

@@ -41,7 +41,7 @@ struct Link {
   uint32_t database_version = 0;  ///< the same for the database
   uint32_t preparing = 0;         ///< the statement that Errand::prepare is for, by its home id
   uint32_t written_version = 0;   ///< of the session's writes that it is known to have
-  Bytes answer;                   ///< to Errand::written, catch_up
+  Bytes answer;                   ///< to an errand from Errand::prepare on
   Bytes scramble;                 ///< of its greeting, during the login
   Bytes received;                 ///< a packet that has to be seen whole and is not
   static auto fields(auto& m) {
@@ -74,12 +74,13 @@ struct Statement {
   std::string text;        ///< empty: too long to be prepared anywhere else
   Bytes types;             ///< of the parameters, as the client sent them last
   bool reader_has_types = false;
+  bool home_lacks_types = false;  ///< it is not the one that the client told them
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.id), tag<2>(m.reader_id), tag<3>(m.parameters), tag<4>(m.reads),
                       tag<5>(m.long_data), tag<6>(m.text), tag<7>(m.types),
                       tag<8>(m.reader_has_types), tag<9>(m.program), tag<10>(m.home_id),
                       tag<11>(m.uses_tables), tag<12>(m.settings_version),
-                      tag<13>(m.database_version));
+                      tag<13>(m.database_version), tag<14>(m.home_lacks_types));
   }
 };
 
