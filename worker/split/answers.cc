@@ -135,11 +135,11 @@ mysql::Command command_of(Errand errand) {
   return mysql::Command::query;
 }
 
-/// The answer to Errand::prepare.
-void note_prepared_there(Split& split, Side side, uint32_t which, ByteSpan bytes) {
-  const auto prepared = parse_prepared(bytes);
+/// The answer to Errand::prepare; false if it is none.
+bool note_prepared_there(Split& split, Side side, uint32_t which, ByteSpan answer) {
+  const auto prepared = parse_prepared(answer);
   const auto statement = std::ranges::find(split.statements, which, &Statement::id);
-  if (!prepared || statement == split.statements.end()) return;
+  if (!prepared || prepared->id == 0 || statement == split.statements.end()) return false;
   if (side == Side::server) {
     statement->home_id = prepared->id;
     statement->home_has_types = false;
@@ -147,6 +147,19 @@ void note_prepared_there(Split& split, Side side, uint32_t which, ByteSpan bytes
     statement->reader_id = prepared->id;
     statement->reader_has_types = false;
   }
+  return true;
+}
+
+/// Home can't prepare what an earlier home could: the command that needs it gets the error.
+void prepare_failed(SessionState& s, const Surroundings& w, ByteSpan answer, Actions& out) {
+  const auto packet = first_packet(answer);
+  const auto error = packet ? mysql::parse_error(packet->payload) : tl::unexpected(ParseError{});
+  if (!error) return;
+  s.split->waiting = false;
+  refuse_next(s, w,
+              {error->number, std::string(error->state.empty() ? "HY000" : error->state),
+               std::string(error->message)},
+              out);
 }
 
 /// The one value in an answer of one row: its last packet but one.
@@ -160,22 +173,28 @@ std::string value_in(ByteSpan answer) {
 }
 
 /// The answer to an errand is over. False if the connection is of no use any more.
-bool errand_done(SessionState& s, Side side, Actions& out) {
+bool errand_done(SessionState& s, const Surroundings& w, Side side, Actions& out) {
   auto& from = link(s, side);
   const auto errand = from.errands.front();
   from.errands.erase(from.errands.begin());
-  if (errand == Errand::written && from.own.error == 0)
-    note_write(*s.split, value_in(std::exchange(from.answer, {})));
+  const auto answer = std::exchange(from.answer, {});
+  if (errand == Errand::written && from.own.error == 0) note_write(*s.split, value_in(answer));
   if (errand == Errand::catch_up) {
     auto& split = *s.split;
-    if (from.own.error != 0 || value_in(std::exchange(from.answer, {})) != "0") {
+    if (from.own.error != 0 || value_in(answer) != "0") {
       --from.written_version;  // not yet
       split.only_home = true;
       split.why_home = stats::Route::behind;
     }
     return true;
   }
+  if (errand == Errand::prepare && from.own.error == 0)
+    return note_prepared_there(*s.split, side, from.preparing, answer);
   if (from.own.error == 0) return true;
+  if (errand == Errand::prepare && side == Side::server) {
+    prepare_failed(s, w, answer, out);
+    return true;
+  }
   if (errand == Errand::prepare) {  // home will say why
     for (auto& statement : s.split->statements)
       if (statement.id == from.preparing) statement.reads = false;
@@ -190,20 +209,32 @@ bool errand_done(SessionState& s, Side side, Actions& out) {
   return true;
 }
 
-/// Bytes of the answer to an errand, from the front of `bytes`. Returns how many were taken.
-std::size_t errand_bytes(SessionState& s, const Surroundings& w, Side side, ByteSpan bytes,
-                         Actions& out) {
+/// What was taken of the bytes of an answer.
+struct Taken {
+  std::size_t size = 0;  ///< 0: a packet that is not whole
+  bool over = false;     ///< the answer
+};
+
+/// Whether an errand can't be answered like this: sluice sends no files, and keeps no more than a
+/// value.
+bool is_no_answer(const Link& from) {
+  constexpr std::size_t kMaxAnswer = 128 * 1024;
+  return from.own.expect == mysql::Expect::endless || from.own.expect == mysql::Expect::file ||
+         from.answer.size() > kMaxAnswer;
+}
+
+/// Bytes of the answer to an errand, from the front of `bytes`.
+Taken errand_bytes(SessionState& s, const Surroundings& w, Side side, ByteSpan bytes,
+                   Actions& out) {
   auto& from = link(s, side);
   const auto errand = from.errands.front();
   if (from.own.expect == mysql::Expect::nothing) {
     from.own.capabilities = s.conversation.capabilities;
     from.own.sent(command_of(errand));
   }
-  if (errand == Errand::prepare && from.own.expect == mysql::Expect::first)
-    note_prepared_there(*s.split, side, from.preparing, bytes);
   const auto walk = from.own.walk(bytes);
   auto taken = walk.taken;
-  if (errand == Errand::catch_up || errand == Errand::written)
+  if (errand >= Errand::prepare)
     from.answer.insert(from.answer.end(), bytes.begin(),
                        bytes.begin() + static_cast<std::ptrdiff_t>(taken));
   if (walk.why == Walk::Why::session_state) {
@@ -212,14 +243,18 @@ std::size_t errand_bytes(SessionState& s, const Surroundings& w, Side side, Byte
     from.own.from_server(bytes.subspan(taken, packet));
     taken += packet;
   }
-  if (from.own.expect != mysql::Expect::nothing) return taken;
-  if (!errand_done(s, side, out)) {
+  if (is_no_answer(from)) {
+    on_leg_failed(s, w, side, "it gave no answer to what sluice asked", out);
+    return {bytes.size(), true};
+  }
+  if (from.own.expect != mysql::Expect::nothing) return {taken};
+  if (!errand_done(s, w, side, out)) {
     on_leg_failed(s, w, side, "it can't be brought to the session's settings", out);
-    return bytes.size();
+    return {bytes.size(), true};
   }
   if (errand >= Errand::prepare) s.split->waiting = false;
   if (!s.split->waiting) go_on(s, w, out);
-  return taken;
+  return {taken, true};
 }
 
 /// A server that has nothing to answer speaks: it is about to close the connection.
@@ -227,9 +262,9 @@ void out_of_turn(SessionState& s, const Surroundings& w, Side side, Actions& out
   on_leg_failed(s, w, side, "it spoke out of turn", out);
 }
 
-/// Bytes of the answer that the client waits for; returns how many were taken.
-std::size_t answer_bytes(SessionState& s, const Surroundings& w, Side side, ByteSpan bytes,
-                         Actions& out) {
+/// Bytes of the answer that the client waits for.
+Taken answer_bytes(SessionState& s, const Surroundings& w, Side side, ByteSpan bytes,
+                   Actions& out) {
   auto& split = *s.split;
   const bool first = !split.delivered;
   if (first && s.conversation.command == static_cast<uint8_t>(mysql::Command::stmt_prepare))
@@ -239,12 +274,12 @@ std::size_t answer_bytes(SessionState& s, const Surroundings& w, Side side, Byte
   if (answered && side == Side::reader && first && s.conversation.error != 0 &&
       !stands(s.conversation.error)) {
     again_at_home(s, w, out);
-    return bytes.size();
+    return {walk.taken, true};
   }
   deliver(s, bytes.first(walk.taken), out);
   if (walk.why != Walk::Why::session_state) {
     if (answered) command_answered(s, w, out);
-    return walk.taken;
+    return {walk.taken, answered};
   }
   const auto rest = bytes.subspan(walk.taken);
   const auto packet = rest.first(first_packet(rest)->size);
@@ -254,8 +289,15 @@ std::size_t answer_bytes(SessionState& s, const Surroundings& w, Side side, Byte
   }
   s.conversation.from_server(packet);
   deliver(s, out.keep(for_client(split, packet)), out);
-  if (s.conversation.expect == mysql::Expect::nothing) command_answered(s, w, out);
-  return walk.taken + packet.size();
+  const bool over = s.conversation.expect == mysql::Expect::nothing;
+  if (over) command_answered(s, w, out);
+  return {walk.taken + packet.size(), over};
+}
+
+/// How many answers a server owes.
+std::size_t due(const SessionState& s, const Link& from, Side side) {
+  const bool asked = s.split->at == side && s.conversation.expect != mysql::Expect::nothing;
+  return from.errands.size() + (asked ? 1 : 0);
 }
 
 }  // namespace
@@ -263,25 +305,29 @@ std::size_t answer_bytes(SessionState& s, const Surroundings& w, Side side, Byte
 void from_server(SessionState& s, const Surroundings& w, Side side, ByteSpan bytes, Actions& out) {
   auto& from = link(s, side);
   if (from.step != Step::ready) return login_bytes(s, w, side, bytes, out);
+  if (s.phase == Phase::proving) {  // behind the OK of a login: nothing has been asked yet
+    s.end = std::make_unique<End>(End{mysql::kServerShutdown, "08S01",
+                                      fmt::format("sluice: {} spoke out of turn", s.home.server)});
+    return;
+  }
   if (!from.received.empty()) {
     from.received.insert(from.received.end(), bytes.begin(), bytes.end());
     bytes = out.keep(std::exchange(from.received, {}));
   }
+  // What is sent from here on can't have been answered by these bytes.
+  auto answers = due(s, from, side);
   while (!bytes.empty()) {
     if (s.phase != Phase::relaying && s.phase != Phase::ending) return;
     if (link(s, side).step != Step::ready) return;  // it was closed under way
-    std::size_t taken = 0;
-    if (!from.errands.empty())
-      taken = errand_bytes(s, w, side, bytes, out);
-    else if (s.split->at == side && s.conversation.expect != mysql::Expect::nothing)
-      taken = answer_bytes(s, w, side, bytes, out);
-    else
-      return out_of_turn(s, w, side, out);
-    if (taken == 0) {  // a packet that is not whole
+    if (answers == 0) return out_of_turn(s, w, side, out);
+    const auto taken = from.errands.empty() ? answer_bytes(s, w, side, bytes, out)
+                                            : errand_bytes(s, w, side, bytes, out);
+    if (taken.size == 0) {
       from.received.assign(bytes.begin(), bytes.end());
       return;
     }
-    bytes = bytes.subspan(taken);
+    if (taken.over) --answers;
+    bytes = bytes.subspan(taken.size);
   }
 }
 

@@ -20,6 +20,11 @@ uint8_t byte_at(ByteSpan bytes, std::size_t i) {
   return static_cast<uint8_t>(bytes[i]);
 }
 
+/// A packet without a byte is a command to servers: one that they don't know.
+Command kind_of(ByteSpan command) {
+  return static_cast<Command>(command.size() > kHeaderSize ? byte_at(command, kHeaderSize) : 0);
+}
+
 std::size_t payload_length(ByteSpan header) {
   return byte_at(header, 0) | byte_at(header, 1) << 8 | byte_at(header, 2) << 16;
 }
@@ -57,6 +62,12 @@ constexpr std::size_t kIdAt = kHeaderSize + 1;
 
 void put(Bytes& packet, std::size_t at, uint32_t value, std::size_t width) {
   for (std::size_t i = 0; i < width; ++i) packet[at + i] = static_cast<std::byte>(value >> (8 * i));
+}
+
+/// Clients take what comes after one that is not for the answer to the next one.
+bool is_answered(Command kind) {
+  return kind != Command::quit && kind != Command::stmt_close &&
+         kind != Command::stmt_send_long_data;
 }
 
 /// The command with the id by which a server knows the statement.
@@ -115,7 +126,7 @@ bool run_at_home(SessionState& s, const Surroundings& w, ByteSpan command, Actio
     await_home(s, w, out);
     return false;
   }
-  const auto kind = static_cast<Command>(byte_at(command, kHeaderSize));
+  const auto kind = kind_of(command);
   auto* statement = names_statement(kind) ? statement_of(split, command) : nullptr;
   if (statement != nullptr && statement->home_id == 0) {
     prepare_on(s, Side::server, *statement, out);
@@ -290,7 +301,8 @@ bool run(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out)
   split.statement = split.selects = split.uses_up = split.uses_tables = false;
   if (!split.only_home) split.why_home = stats::Route::command;
   split.proved_read = true;  // no statement, or one that says otherwise
-  const auto kind = static_cast<Command>(byte_at(command, kHeaderSize));
+  split.command.clear();
+  const auto kind = kind_of(command);
   const bool whole = command.size() == kHeaderSize + payload_length(command);
   // How statements are to be read is not known before the first errands are answered.
   const bool statement =
@@ -333,17 +345,22 @@ std::size_t run_commands(SessionState& s, const Surroundings& w, ByteSpan bytes,
   std::size_t taken = 0;
   while (s.conversation.at_boundary() && !split.waiting && s.phase == Phase::relaying) {
     const auto rest = bytes.subspan(taken);
-    if (rest.size() <= kHeaderSize) break;
+    if (rest.size() < kHeaderSize) break;
     const auto whole = kHeaderSize + payload_length(rest);
-    if (rest.size() < whole && whole <= kMaxLookedAt) break;  // the rest will come
-    if (byte_at(rest, kHeaderSize) == static_cast<uint8_t>(Command::change_user)) {
+    const bool begun = rest.size() > kHeaderSize && whole > kMaxLookedAt;
+    if (rest.size() < whole && !begun) break;  // the rest will come
+    const auto command = rest.first(std::min(whole, rest.size()));
+    if (kind_of(command) == Command::change_user) {
+      if (split.home_link.step != Step::ready) {
+        await_home(s, w, out);
+        break;
+      }
       if (!split.home_link.errands.empty()) break;
       drop_leg(s, Side::reader, out);
       s.held.assign(rest.begin(), rest.end());
       change_user(s, w, out);
       return bytes.size();
     }
-    const auto command = rest.first(std::min(whole, rest.size()));
     if (!run(s, w, command, out)) break;
     taken += command.size();
   }
@@ -400,6 +417,7 @@ void again_at_home(SessionState& s, const Surroundings& w, Actions& out) {
   Bytes front = std::exchange(split.command, {});
   front.insert(front.end(), s.held.begin(), s.held.end());
   s.held = std::move(front);
+  if (s.phase == Phase::ending) return end_now(s, w, out);
   go_on(s, w, out);
 }
 
@@ -409,12 +427,15 @@ void refuse_next(SessionState& s, const Surroundings& w, const End& end, Actions
     s.end = std::make_unique<End>(end);
     return end_now(s, w, out);
   }
+  const auto kind = kind_of(ByteSpan(s.held).first(packet->size));
   s.held.erase(s.held.begin(), s.held.begin() + static_cast<std::ptrdiff_t>(packet->size));
   ++s.conversation.commands;
-  Bytes answer;
-  mysql::append_packet(answer, 1, mysql::encode_error(end.number, end.sql_state, end.message));
-  s.bytes_out += answer.size();
-  out.send_made(Side::client, std::move(answer));
+  if (is_answered(kind)) {
+    Bytes answer;
+    mysql::append_packet(answer, 1, mysql::encode_error(end.number, end.sql_state, end.message));
+    s.bytes_out += answer.size();
+    out.send_made(Side::client, std::move(answer));
+  }
   go_on(s, w, out);
 }
 

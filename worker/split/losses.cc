@@ -25,7 +25,7 @@ std::string why_tied(const Split& split) {
   if (split.tables_locked) return "it has locked tables";
   if (!split.pinned.empty()) return split.pinned;
   const auto can_be_prepared = [&](const Statement& one) {
-    return !one.text.empty() && one.settings_version == split.settings_version &&
+    return !one.text.empty() && !one.long_data && one.settings_version == split.settings_version &&
            one.database_version == split.database_version;
   };
   if (!std::ranges::all_of(split.statements, can_be_prepared))
@@ -79,10 +79,13 @@ void home_lost(SessionState& s, const Surroundings& w, const std::string& why, A
                            "please connect again",
                            server, why, tied.empty() ? "a command was cut" : tied),
                out);
+  const auto waits = [](Errand errand) { return errand >= Errand::prepare; };
+  if (std::ranges::any_of(split.home_link.errands, waits)) split.waiting = false;
   drop_leg(s, Side::server, out);
   split.left.clear();
   if (asked) answer_lost(s, server, out);
   split.command.clear();
+  if (s.phase == Phase::ending) return end_now(s, w, out);
   go_on(s, w, out);
 }
 

@@ -41,7 +41,7 @@ struct Link {
   uint32_t database_version = 0;  ///< the same for the database
   uint32_t preparing = 0;         ///< the statement that Errand::prepare is for, by its home id
   uint32_t written_version = 0;   ///< of the session's writes that it is known to have
-  Bytes answer;                   ///< to Errand::written, catch_up
+  Bytes answer;                   ///< to an errand from Errand::prepare on
   Bytes scramble;                 ///< of its greeting, during the login
   Bytes received;                 ///< a packet that has to be seen whole and is not
   static auto fields(auto& m) {

@@ -1,0 +1,253 @@
+// What the tests of the splitting engine share: a session of the router "read-write-split" whose
+// client, primary and replica are played by the test, packet by packet.
+#pragma once
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "common/base/clock.h"
+#include "common/mysql/packets.h"
+#include "tests/worker/session/world.h"
+#include "worker/session/engine.h"
+
+namespace sluice::worker::split_tests {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::StartsWith;
+
+using Payloads = std::vector<std::string>;
+
+inline constexpr uint16_t kPlain = mysql::kAutocommit;
+inline constexpr uint16_t kOpen = mysql::kAutocommit | mysql::kInTransaction;
+
+inline Bytes packet(uint8_t sequence, std::string_view payload) {
+  Bytes out;
+  mysql::append_packet(out, sequence, as_bytes(payload));
+  return out;
+}
+inline Bytes joined(std::initializer_list<Bytes> parts) {
+  Bytes out;
+  for (const auto& part : parts) out.insert(out.end(), part.begin(), part.end());
+  return out;
+}
+inline Bytes query(std::string_view text) {
+  return packet(0, "\3" + std::string(text));
+}
+inline Bytes command(mysql::Command kind, std::string_view rest = "") {
+  return packet(0, std::string(1, static_cast<char>(kind)) + std::string(rest));
+}
+inline std::string number(uint64_t value, int bytes) {
+  std::string out;
+  for (int i = 0; i < bytes; ++i) out.push_back(static_cast<char>(value >> (8 * i)));
+  return out;
+}
+/// A text with its length in front; short ones only.
+inline std::string sized(std::string_view text) {
+  return static_cast<char>(text.size()) + std::string(text);
+}
+inline std::string ok_payload(uint16_t status = kPlain, std::string_view news = "") {
+  std::string out("\0\0\0", 3);
+  out += number(status | (news.empty() ? 0 : mysql::kSessionStateChanged), 2) + number(0, 2);
+  if (!news.empty()) out += sized("") + sized(news);
+  return out;
+}
+inline Bytes ok(uint16_t status = kPlain, std::string_view news = "") {
+  return packet(1, ok_payload(status, news));
+}
+inline std::string variable(std::string_view name, std::string_view value) {
+  return '\0' + sized(sized(name) + sized(value));
+}
+inline Bytes error(uint16_t number, uint8_t sequence = 1) {
+  return packet(sequence, as_text(mysql::encode_error(number, "HY000", "no")));
+}
+/// A result of one column and one row.
+inline Bytes result(std::string_view value, uint16_t status = kPlain) {
+  return joined({packet(1, "\1"), packet(2, "\3def and more"), packet(3, sized(value)),
+                 packet(4, "\xFE" + std::string(2, '\0') + number(status, 2) + number(0, 2))});
+}
+/// COM_STMT_PREPARE's, without columns; the parameters' definitions follow.
+inline Bytes prepared(uint32_t id, uint16_t parameters = 0) {
+  auto out = packet(1, '\0' + number(id, 4) + number(0, 2) + number(parameters, 2) + number(0, 3));
+  for (uint8_t i = 0; i < parameters; ++i)
+    out = joined({out, packet(static_cast<uint8_t>(2 + i), "\3def and more")});
+  return out;
+}
+/// COM_STMT_EXECUTE; `rest` is all behind the iterations.
+inline Bytes execute(uint32_t id, std::string_view rest = "") {
+  return command(mysql::Command::stmt_execute,
+                 number(id, 4) + '\0' + number(1, 4) + std::string(rest));
+}
+/// Parameters of such: one TINYINT, with its type or without.
+inline std::string with_type(char value) {
+  return std::string("\0\1\1\0", 4) + value;
+}
+inline std::string without_type(char value) {
+  return std::string("\0\0", 2) + value;
+}
+
+/// How the bytes get to the engine.
+struct Manner {
+  std::size_t piece = SIZE_MAX;  ///< no more than this at a time
+  bool moves = false;            ///< before each the state is written and read back
+};
+
+class SplitTest : public testing::TestWithParam<Manner> {
+ protected:
+  World world;
+  SessionState s{.id = 1, .service = "shop", .client_ip = "127.0.0.1"};
+  std::vector<std::string> connects;
+  std::array<bool, 3> open{true, false, false};
+
+  SplitTest() { world.service.router = config::RouterKind::read_write_split; }
+
+  template <class Event>
+  void event(Event happens) {
+    Actions actions;
+    happens(actions);
+    for (const auto& a : actions.list()) {
+      auto& said = said_[static_cast<std::size_t>(a.side)];
+      auto& is_open = open[static_cast<std::size_t>(a.side)];
+      if (a.kind == Action::Kind::send && is_open)
+        said.insert(said.end(), a.bytes.begin(), a.bytes.end());
+      if (a.kind == Action::Kind::connect) connects.emplace_back(a.text), is_open = true;
+      if (a.kind == Action::Kind::close) is_open = false;
+    }
+  }
+  void move() {
+    const auto encoded = ipc::encode(s);
+    auto back = ipc::decode<SessionState>(encoded);
+    ASSERT_TRUE(back);
+    ASSERT_EQ(ipc::encode(*back), encoded);
+    s = std::move(*back);
+  }
+  void bytes(Side from, ByteSpan all) {
+    const auto [piece, moves] = GetParam();
+    while (!all.empty() && open[static_cast<std::size_t>(from)]) {
+      if (moves) move();
+      // As a worker's scratch buffer, they are gone after the event.
+      const auto size = std::min(piece, all.size());
+      const Bytes part(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(size));
+      all = all.subspan(size);
+      event([&](Actions& out) { on_bytes(s, world.surroundings(), from, part, out); });
+    }
+  }
+  void client(const Bytes& all) { bytes(Side::client, all); }
+  void home(const Bytes& all) { bytes(Side::server, all); }
+  void reader(const Bytes& all) { bytes(Side::reader, all); }
+  void lost(Side side) {
+    open[static_cast<std::size_t>(side)] = false;
+    event([&](Actions& out) { on_closed(s, world.surroundings(), side, out); });
+  }
+  void late() {
+    ASSERT_NE(s.deadline_ns, 0);
+    world.now_ns = std::max(world.now_ns, s.deadline_ns);
+    event([&](Actions& out) { on_deadline(s, world.surroundings(), out); });
+  }
+  void view() {
+    event([&](Actions& out) { on_view(s, world.surroundings(), out); });
+  }
+  void order() {
+    event([&](Actions& out) {
+      on_order_to_end(s, world.surroundings(), {1053, "08S01", "going"},
+                      world.now_ns + 1000 * kSecondNs, out);
+    });
+  }
+  /// All bytes that a side has got since it was asked last.
+  Bytes raw(Side side) { return std::exchange(said_[static_cast<std::size_t>(side)], {}); }
+  /// The same as payloads of packets.
+  Payloads said(Side side) {
+    const auto all = raw(side);
+    Payloads out;
+    ByteSpan rest(all);
+    while (!rest.empty()) {
+      const auto length = static_cast<std::size_t>(rest[0]) |
+                          static_cast<std::size_t>(rest[1]) << 8 |
+                          static_cast<std::size_t>(rest[2]) << 16;
+      out.emplace_back(as_text(rest.subspan(mysql::kHeaderSize, length)));
+      rest = rest.subspan(mysql::kHeaderSize + length);
+    }
+    return out;
+  }
+  /// The error that the client was sent last.
+  std::string last_error() {
+    const auto all = said(Side::client);
+    if (all.empty()) return "nothing";
+    const auto e = mysql::parse_error(as_bytes(all.back()));
+    return e ? std::to_string(e->number) + " " + std::string(e->message) : "no error";
+  }
+
+  static Bytes greeting() {
+    mysql::Greeting g;
+    g.version = "11.4.2-MariaDB";
+    g.capabilities = ~uint64_t{0} & ~uint64_t{mysql::kLongPassword | mysql::kSsl |
+                                              mysql::kOptionalResultsetMetadata};
+    g.plugin = "mysql_native_password";
+    return packet(0, as_text(mysql::encode_greeting(g)));
+  }
+  static Bytes answer(uint64_t extra) {
+    Bytes payload;
+    ByteWriter w(payload);
+    w.fixed<uint32_t>(static_cast<uint32_t>(mysql::kProtocol41 | mysql::kSecureConnection |
+                                            mysql::kDeprecateEof | extra));
+    w.fixed<uint32_t>(mysql::kMaxPayload);
+    w.byte(45);
+    w.zeros(23);
+    w.nul_text("app");
+    w.byte(0);
+    return packet(1, as_text(payload));
+  }
+  /// Up to where the client may send commands; what sluice wants to know is answered.
+  void log_in(uint64_t extra = 0) {
+    event([&](Actions& out) { on_accepted(s, world.surroundings(), out); });
+    home(greeting());
+    client(answer(extra));
+    home(packet(2, ok_payload()));
+    ASSERT_EQ(s.phase, Phase::relaying);
+    home(ok());
+    home(ok(kPlain, variable("sql_mode", "STRICT")));
+    connects.clear(), forget_said();
+  }
+  /// And the replica has its connection, and has answered a read.
+  void log_in_with_reader(uint64_t extra = 0) {
+    log_in(extra);
+    client(query("SELECT a FROM t"));
+    reader_logs_in();
+    reader(joined({ok(), ok()}));
+    reader(result("1"));
+    ASSERT_EQ(s.split->reads, 1u);
+    connects.clear(), forget_said();
+  }
+  void reader_logs_in() {
+    reader(greeting());
+    reader(packet(2, ok_payload()));
+  }
+  /// Another server is the primary from now on.
+  void primary_moves() {
+    world.server(0).role = cluster::Role::none;
+    world.server(1).role = cluster::Role::primary;
+  }
+  /// It is reached, and the session is restored there.
+  void new_home_logs_in() {
+    home(greeting());
+    home(packet(2, ok_payload()));
+    home(joined({ok(), ok()}));
+  }
+  void forget_said() {
+    for (const Side side : kSides) raw(side);
+  }
+
+ private:
+  std::array<Bytes, 3> said_;
+};
+
+/// In one piece or byte by byte, in one process or another one for each.
+inline const auto kManners =
+    testing::Values(Manner{}, Manner{1, false}, Manner{SIZE_MAX, true}, Manner{1, true});
+inline std::string name_of(const testing::TestParamInfo<Manner>& info) {
+  return std::string(info.param.piece == 1 ? "Bytewise" : "Whole") +
+         (info.param.moves ? "Moved" : "");
+}
+
+}  // namespace sluice::worker::split_tests

@@ -1,0 +1,509 @@
+// The splitting engine between peers that keep to the protocol, one that may be lost.
+#include "tests/worker/split/split_fixture.h"
+
+namespace sluice::worker {
+namespace {
+
+using namespace split_tests;
+using mysql::Command;
+
+INSTANTIATE_TEST_SUITE_P(All, SplitTest, kManners, name_of);
+
+const std::string kRead("\3SELECT a FROM t"), kWrite("\3INSERT INTO t VALUES (1)");
+
+// Where commands run.
+
+TEST_P(SplitTest, ReadsGoToTheReplicaAndWritesHome) {
+  log_in();
+  client(query("INSERT INTO t VALUES (1)"));
+  EXPECT_THAT(said(Side::server), ElementsAre(kWrite));
+  home(ok());
+  EXPECT_THAT(said(Side::client), ElementsAre(ok_payload()));
+  client(query("SELECT a FROM t"));
+  EXPECT_THAT(connects, ElementsAre("db2"));
+  EXPECT_THAT(said(Side::server), IsEmpty());
+  reader_logs_in();
+  const auto to_reader = said(Side::reader);
+  ASSERT_EQ(to_reader.size(), 4u);
+  EXPECT_THAT(to_reader[1], HasSubstr("TRANSACTION READ ONLY"));
+  EXPECT_EQ(to_reader[2], "\3SET @@session.sql_mode='STRICT'");
+  EXPECT_EQ(to_reader[3], kRead);
+  reader(joined({ok(), ok()}));
+  EXPECT_THAT(raw(Side::client), IsEmpty());  // these were not the client's
+  reader(result("7"));
+  EXPECT_EQ(raw(Side::client), result("7"));
+  client(query("SELECT a FROM t"));
+  EXPECT_THAT(said(Side::reader), ElementsAre(kRead));
+}
+
+TEST_P(SplitTest, OneCommandAtATime) {
+  log_in_with_reader();
+  client(joined(
+      {query("SELECT a FROM t"), query("INSERT INTO t VALUES (1)"), query("SELECT a FROM t")}));
+  EXPECT_THAT(said(Side::reader), ElementsAre(kRead));
+  EXPECT_THAT(said(Side::server), IsEmpty());
+  reader(result("1"));
+  EXPECT_THAT(said(Side::server), ElementsAre(kWrite));
+  EXPECT_THAT(said(Side::reader), IsEmpty());
+  home(ok());
+  EXPECT_THAT(said(Side::reader), ElementsAre(kRead));
+  reader(result("2"));
+  EXPECT_EQ(raw(Side::client), joined({result("1"), ok(), result("2")}));
+}
+
+TEST_P(SplitTest, TransactionsStayHome) {
+  log_in_with_reader();
+  client(query("BEGIN"));
+  home(ok(kOpen));
+  forget_said();
+  client(query("SELECT a FROM t"));
+  EXPECT_THAT(said(Side::server), ElementsAre(kRead));
+  EXPECT_THAT(said(Side::reader), IsEmpty());
+}
+
+TEST_P(SplitTest, AnEmptyPacketIsForHomeToRefuse) {
+  log_in_with_reader();
+  client(joined({packet(0, ""), query("SELECT a FROM t")}));
+  EXPECT_THAT(said(Side::server), ElementsAre(""));
+  EXPECT_THAT(said(Side::reader), IsEmpty());
+  home(error(1047));
+  EXPECT_THAT(last_error(), StartsWith("1047"));
+  EXPECT_THAT(said(Side::reader), ElementsAre(kRead));
+}
+
+TEST_P(SplitTest, WhatIsTooLongToBeLookedAtIsStreamedHome) {
+  if (GetParam().piece == 1 || GetParam().moves) return;  // 16 MiB
+  log_in_with_reader();
+  const std::string text = "\3SELECT '" + std::string(mysql::kMaxPayload - 9, 'x');
+  Bytes all;
+  mysql::append_packet(all, 0, {});
+  all[0] = all[1] = all[2] = std::byte{0xFF};
+  all.insert(all.end(), as_bytes(text).begin(), as_bytes(text).end());
+  const auto first = all.size();
+  all = joined({all, packet(1, "xx'"), query("SELECT a FROM t")});
+  const auto end = first + mysql::kHeaderSize + 3;
+  constexpr std::size_t kChunk = 60'000;
+  std::size_t held = 0;
+  for (std::size_t at = 0; at < all.size(); at += kChunk) {
+    client({all.begin() + static_cast<std::ptrdiff_t>(at),
+            all.begin() + static_cast<std::ptrdiff_t>(std::min(at + kChunk, all.size()))});
+    held = std::max(held, s.held.size());
+  }
+  EXPECT_LE(held, 64u);
+  all.resize(end);
+  EXPECT_TRUE(raw(Side::server) == all);
+  EXPECT_THAT(said(Side::reader), IsEmpty());
+  home(result("x"));
+  EXPECT_THAT(said(Side::reader), ElementsAre(kRead));
+}
+
+TEST_P(SplitTest, FilesGoHome) {
+  log_in_with_reader();
+  client(query("LOAD DATA LOCAL INFILE 'f' INTO TABLE t"));
+  home(packet(1,
+              "\xFB"
+              "f"));
+  EXPECT_THAT(said(Side::client), ElementsAre("\xFB"
+                                              "f"));
+  forget_said();
+  const auto file = joined({packet(2, "\3SELECT a FROM t"), packet(3, "")});
+  client(joined({file, query("SELECT a FROM t")}));
+  EXPECT_EQ(raw(Side::server), file);
+  EXPECT_THAT(said(Side::reader), IsEmpty());
+  home(packet(4, ok_payload()));
+  EXPECT_EQ(raw(Side::client), packet(4, ok_payload()));
+  EXPECT_THAT(said(Side::reader), ElementsAre(kRead));
+}
+
+// What the replica refuses, or does not live to answer.
+
+TEST_P(SplitTest, AnErrorOfTheReplicaIsRunAgainAtHome) {
+  log_in_with_reader();
+  client(joined({query("SELECT a FROM t"), query("SELECT b FROM t")}));
+  reader(error(1146));
+  EXPECT_THAT(said(Side::server), ElementsAre(kRead));
+  EXPECT_THAT(raw(Side::client), IsEmpty());
+  home(result("1"));
+  EXPECT_EQ(raw(Side::client), result("1"));
+  EXPECT_THAT(said(Side::reader), ElementsAre(kRead, "\3SELECT b FROM t"));
+}
+
+TEST_P(SplitTest, AStatementThatWasStoppedIsNotRunAgain) {
+  log_in_with_reader();
+  client(query("SELECT a FROM t"));
+  reader(error(1317));
+  EXPECT_THAT(said(Side::server), IsEmpty());
+  EXPECT_EQ(raw(Side::client), error(1317));
+}
+
+TEST_P(SplitTest, AReplicaLostBeforeItsAnswerIsMadeUpFor) {
+  log_in_with_reader();
+  client(query("SELECT a FROM t"));
+  lost(Side::reader);
+  EXPECT_THAT(said(Side::server), ElementsAre(kRead));
+  home(result("1"));
+  EXPECT_EQ(raw(Side::client), result("1"));
+  client(query("SELECT a FROM t"));  // and left alone for a while
+  EXPECT_THAT(said(Side::server), ElementsAre(kRead));
+  home(result("2"));
+  world.now_ns += 2 * kSecondNs;
+  client(query("SELECT a FROM t"));
+  EXPECT_THAT(connects, ElementsAre("db2"));
+}
+
+TEST_P(SplitTest, AReplicaLostWithinItsAnswerEndsTheSession) {
+  log_in_with_reader();
+  client(query("SELECT a FROM t"));
+  reader(packet(1, "\1"));
+  lost(Side::reader);
+  EXPECT_THAT(last_error(), HasSubstr("the replica was lost while its answer came"));
+  EXPECT_EQ(s.phase, Phase::closing);
+  EXPECT_THAT(said(Side::server), IsEmpty());
+}
+
+TEST_P(SplitTest, AReplicaThatCannotBeHadIsDoneWithout) {
+  log_in();
+  client(query("SELECT a FROM t"));
+  event([&](Actions& out) {
+    on_connect_failed(s, world.surroundings(), Side::reader, "refused", out);
+  });
+  EXPECT_THAT(said(Side::server), ElementsAre(kRead));
+  home(result("1"));
+  EXPECT_EQ(raw(Side::client), result("1"));
+}
+
+TEST_P(SplitTest, AnOrderToEndNeedsNoSecondAnswer) {
+  log_in_with_reader();
+  client(query("SELECT a FROM t"));
+  order();
+  EXPECT_EQ(s.phase, Phase::ending);
+  reader(error(1146));
+  EXPECT_EQ(s.phase, Phase::closing);
+  EXPECT_THAT(last_error(), StartsWith("1053"));
+}
+
+// The primary is lost.
+
+TEST_P(SplitTest, AnIdleSessionGoesOnWithTheNextPrimary) {
+  log_in_with_reader();
+  lost(Side::server);
+  EXPECT_THAT(raw(Side::client), IsEmpty());
+  client(query("SELECT a FROM t"));  // reads need none
+  reader(result("1"));
+  EXPECT_EQ(raw(Side::client), result("1"));
+  primary_moves();
+  client(query("INSERT INTO t VALUES (1)"));
+  EXPECT_THAT(connects, ElementsAre("db2"));
+  home(greeting());
+  home(packet(2, ok_payload()));
+  const auto to_home = said(Side::server);
+  ASSERT_EQ(to_home.size(), 3u);  // of the login; then what it had set; then its tracking
+  EXPECT_EQ(to_home[1], "\3SET @@session.sql_mode='STRICT'");
+  home(joined({ok(), ok()}));
+  EXPECT_THAT(said(Side::server), ElementsAre(kWrite));
+  home(ok());
+  EXPECT_EQ(raw(Side::client), ok());
+}
+
+TEST_P(SplitTest, ACommandUnderWayIsNeverSentAgain) {
+  log_in_with_reader();
+  client(joined({query("INSERT INTO t VALUES (1)"), query("SELECT a FROM t")}));
+  lost(Side::server);
+  EXPECT_THAT(last_error(), HasSubstr("whether the command took effect is not known"));
+  EXPECT_THAT(said(Side::reader), ElementsAre(kRead));
+  EXPECT_EQ(s.phase, Phase::relaying);
+}
+
+TEST_P(SplitTest, ATransactionEndsWithItsPrimary) {
+  log_in_with_reader();
+  client(query("BEGIN"));
+  home(ok(kOpen));
+  lost(Side::server);
+  EXPECT_THAT(last_error(), HasSubstr("it is in a transaction"));
+  EXPECT_EQ(s.phase, Phase::closing);
+}
+
+TEST_P(SplitTest, WaitsForAPrimaryOnlySoLong) {
+  log_in_with_reader();
+  lost(Side::server);
+  world.server(0).role = cluster::Role::none;
+  const auto end_ns = world.now_ns + int64_t{world.service.login_timeout_ms} * kMillisecondNs;
+  client(joined({query("INSERT INTO t VALUES (1)"), query("SELECT a FROM t")}));
+  EXPECT_THAT(said(Side::reader), IsEmpty());  // in their order
+  while (world.now_ns < end_ns) {
+    EXPECT_THAT(raw(Side::client), IsEmpty());
+    late();
+  }
+  EXPECT_THAT(last_error(), StartsWith("1429 sluice: "));
+  EXPECT_THAT(said(Side::reader), ElementsAre(kRead));
+  reader(result("1"));
+  EXPECT_EQ(raw(Side::client), result("1"));
+}
+
+TEST_P(SplitTest, WhatIsNeverAnsweredIsNotRefused) {
+  log_in_with_reader();
+  lost(Side::server);
+  world.server(0).role = cluster::Role::none;
+  client(joined({command(Command::stmt_send_long_data, number(9, 4) + number(0, 2) + "data"),
+                 query("SELECT a FROM t")}));
+  for (int i = 0; i < 1000 && s.deadline_ns != 0; ++i) late();
+  EXPECT_THAT(raw(Side::client), IsEmpty());
+  EXPECT_THAT(said(Side::reader), ElementsAre(kRead));
+}
+
+TEST_P(SplitTest, AChangeOfTheUserWaitsForAPrimary) {
+  log_in_with_reader();
+  lost(Side::server);
+  primary_moves();
+  const std::string change = "other" + std::string(2, '\0') + "shop" + std::string(3, '\0');
+  client(command(Command::change_user, change));
+  EXPECT_EQ(s.phase, Phase::relaying);
+  new_home_logs_in();
+  EXPECT_EQ(s.phase, Phase::proving);
+  EXPECT_THAT(said(Side::server).back(), StartsWith("\x11other"));
+}
+
+TEST_P(SplitTest, APrimaryLostWhileItIsAskedWhatWasWritten) {
+  log_in_with_reader();
+  client(query("CALL p()"));
+  home(result("1"));
+  forget_said();
+  client(query("SELECT a FROM t"));
+  ASSERT_THAT(said(Side::server), ElementsAre("\3SELECT @@session.last_gtid"));
+  lost(Side::server);
+  if (s.phase != Phase::relaying) return;  // it may be tied
+  EXPECT_THAT(said(Side::reader), ElementsAre(kRead));
+}
+
+// Settings.
+
+TEST_P(SplitTest, SettingsAreBroughtInTheOrderOfTheirLastChange) {
+  log_in_with_reader();
+  const auto set = [&](std::string_view name, std::string_view value) {
+    client(query("SET x"));
+    home(ok(kPlain, variable(name, value)));
+  };
+  set("sort_buffer_size", "4096");
+  set("time_zone", "UTC");
+  set("sort_buffer_size", "8192");
+  client(query("USE other"));
+  home(ok(kPlain, '\1' + sized(sized("other"))));
+  EXPECT_THAT(said(Side::reader), IsEmpty());
+  client(query("SELECT a FROM t"));
+  EXPECT_THAT(
+      said(Side::reader),
+      ElementsAre("\2other", "\3SET @@session.time_zone='UTC', @@session.sort_buffer_size=8192",
+                  kRead));
+  forget_said();
+  reader(joined({ok(), ok(), result("1")}));
+  EXPECT_EQ(raw(Side::client), result("1"));
+}
+
+TEST_P(SplitTest, AReplicaThatDoesNotTakeThemIsNotRead) {
+  log_in_with_reader();
+  client(query("SET x"));
+  home(ok(kPlain, variable("time_zone", "Mars")));
+  forget_said();
+  client(query("SELECT a FROM t"));
+  reader(error(1298));
+  EXPECT_FALSE(open[2]);
+  EXPECT_THAT(said(Side::server), ElementsAre(kRead));
+}
+
+TEST_P(SplitTest, ClientsGetTheNewsThatTheyAskedFor) {
+  const auto news = variable("sort_buffer_size", "1") + variable("time_zone", "UTC");
+  log_in(mysql::kSessionTrack);
+  client(query("SET x"));
+  home(ok(kPlain, news));
+  EXPECT_THAT(said(Side::client), ElementsAre(ok_payload(kPlain, variable("time_zone", "UTC"))));
+  client(query("SET x"));
+  home(ok(kPlain, variable("sort_buffer_size", "1")));
+  EXPECT_THAT(said(Side::client), ElementsAre(ok_payload()));
+}
+
+TEST_P(SplitTest, ClientsThatTrackNothingGetNoNews) {
+  log_in();
+  client(query("SET x"));
+  home(ok(kOpen, variable("time_zone", "UTC")));
+  EXPECT_THAT(said(Side::client), ElementsAre(ok_payload(kOpen)));
+}
+
+TEST_P(SplitTest, AChangeOfTheUserWaitsForOpenErrands) {
+  log_in();
+  client(command(Command::reset_connection));
+  home(ok());
+  EXPECT_EQ(said(Side::server).size(), 3u);
+  client(command(Command::change_user,
+                 "other" + std::string(2, '\0') + "shop" + std::string(3, '\0')));
+  EXPECT_EQ(s.phase, Phase::relaying);
+  EXPECT_THAT(said(Side::server), IsEmpty());
+  home(joined({ok(), ok()}));
+  EXPECT_EQ(s.phase, Phase::proving);
+  EXPECT_THAT(said(Side::server), ElementsAre(StartsWith("\x11other")));
+  home(packet(1, ok_payload()));
+  EXPECT_EQ(s.phase, Phase::relaying);
+  EXPECT_EQ(raw(Side::client), joined({ok(), ok()}));
+}
+
+// Prepared statements.
+
+TEST_P(SplitTest, StatementsArePreparedWhereTheyRun) {
+  log_in_with_reader();
+  client(command(Command::stmt_prepare, "SELECT a FROM t WHERE b = ?"));
+  home(prepared(5, 1));
+  EXPECT_EQ(raw(Side::client), prepared(5, 1));
+  forget_said();
+  client(execute(5, with_type('a')));
+  EXPECT_THAT(said(Side::reader), ElementsAre("\x16SELECT a FROM t WHERE b = ?"));
+  reader(prepared(77, 1));
+  EXPECT_EQ(raw(Side::reader), execute(77, with_type('a')));
+  EXPECT_THAT(raw(Side::client), IsEmpty());
+  reader(result("1"));
+  EXPECT_EQ(raw(Side::client), result("1"));
+  client(execute(5, without_type('b')));
+  EXPECT_EQ(raw(Side::reader), execute(77, without_type('b')));
+  reader(result("2"));
+  lost(Side::reader);  // the next one was not told the types
+  forget_said();
+  world.now_ns += 2 * kSecondNs;
+  client(execute(5, without_type('c')));
+  reader_logs_in();
+  reader(joined({ok(), ok(), prepared(1, 1)}));
+  forget_said();
+  reader({});
+  EXPECT_TRUE(s.split->statements[0].reader_has_types);
+  reader(result("3"));
+  EXPECT_EQ(raw(Side::client), result("3"));
+  client(command(Command::stmt_close, number(5, 4)));
+  EXPECT_EQ(raw(Side::server), command(Command::stmt_close, number(5, 4)));
+  EXPECT_EQ(raw(Side::reader), command(Command::stmt_close, number(1, 4)));
+}
+
+TEST_P(SplitTest, StatementsLiveOnWithTheNextPrimary) {
+  log_in_with_reader();
+  client(command(Command::stmt_prepare, "UPDATE t SET a = ?"));
+  home(prepared(5, 1));
+  client(execute(5, with_type('a')));
+  home(ok());
+  lost(Side::server);
+  primary_moves();
+  forget_said();
+  client(execute(5, without_type('b')));
+  new_home_logs_in();
+  EXPECT_THAT(said(Side::server).back(), "\x16UPDATE t SET a = ?");
+  home(prepared(1, 1));
+  EXPECT_EQ(raw(Side::server), execute(1, with_type('b')));
+  home(ok());
+  client(command(Command::stmt_prepare, "UPDATE t SET b = 1"));
+  home(prepared(5));  // taken
+  EXPECT_EQ(raw(Side::client), joined({ok(), prepared(6)}));
+  forget_said();
+  client(execute(6));
+  EXPECT_EQ(raw(Side::server), execute(5));
+  home(ok());
+  client(execute(5, without_type('c')));
+  EXPECT_EQ(raw(Side::server), execute(1, without_type('c')));
+}
+
+TEST_P(SplitTest, WhatTheNextPrimaryCannotPrepareIsRefused) {
+  log_in_with_reader();
+  client(command(Command::stmt_prepare, "UPDATE t SET a = 1"));
+  home(prepared(5));
+  lost(Side::server);
+  primary_moves();
+  forget_said();
+  client(joined({execute(5), query("SELECT a FROM t")}));
+  new_home_logs_in();
+  forget_said();
+  home(error(1146));
+  EXPECT_THAT(said(Side::server), IsEmpty());
+  EXPECT_THAT(last_error(), StartsWith("1146 "));
+  EXPECT_THAT(said(Side::reader), ElementsAre(kRead));
+}
+
+TEST_P(SplitTest, LongDataEndsWithItsPrimary) {
+  log_in_with_reader();
+  client(command(Command::stmt_prepare, "UPDATE t SET a = ?"));
+  home(prepared(5, 1));
+  client(command(Command::stmt_send_long_data, number(5, 4) + number(0, 2) + "data"));
+  lost(Side::server);
+  EXPECT_EQ(s.phase, Phase::closing);
+}
+
+TEST_P(SplitTest, ARefusedPreparationIsNotRunLater) {
+  log_in();
+  lost(Side::server);
+  world.server(0).role = cluster::Role::none;
+  client(command(Command::stmt_prepare, "UPDATE t SET a = 1"));
+  for (int i = 0; i < 1000 && s.deadline_ns != 0; ++i) late();
+  EXPECT_THAT(last_error(), StartsWith("1429 "));
+  world.server(0).role = cluster::Role::primary;
+  client(query("SELECT a FROM t"));
+  event([&](Actions& out) {
+    on_connect_failed(s, world.surroundings(), Side::reader, "refused", out);
+  });
+  new_home_logs_in();
+  EXPECT_EQ(said(Side::server).back(), kRead);
+}
+
+// Reads that follow writes.
+
+class CausalTest : public SplitTest {
+ protected:
+  /// A read that the replica is asked about first.
+  void read_behind_a_write() {
+    log_in_with_reader();
+    client(query("INSERT INTO t VALUES (1)"));
+    home(ok(kPlain, variable("last_gtid", "0-1-7")));
+    forget_said();
+    client(query("SELECT a FROM t"));
+    EXPECT_THAT(said(Side::reader), ElementsAre("\3SELECT MASTER_GTID_WAIT('0-1-7', 1.000)"));
+  }
+};
+INSTANTIATE_TEST_SUITE_P(All, CausalTest, kManners, name_of);
+
+TEST_P(CausalTest, WaitsForTheReplica) {
+  read_behind_a_write();
+  reader(result("0"));
+  EXPECT_THAT(said(Side::reader), ElementsAre(kRead));
+  reader(result("1"));
+  EXPECT_EQ(raw(Side::client), result("1"));
+  client(query("SELECT a FROM t"));  // it is known by now
+  EXPECT_THAT(said(Side::reader), ElementsAre(kRead));
+}
+
+TEST_P(CausalTest, ReadsAtHomeWhatTheReplicaHasNot) {
+  read_behind_a_write();
+  reader(result("-1"));
+  EXPECT_THAT(said(Side::reader), IsEmpty());
+  EXPECT_THAT(said(Side::server), ElementsAre(kRead));
+  home(result("1"));
+  EXPECT_EQ(raw(Side::client), result("1"));
+  client(query("SELECT a FROM t"));  // asked anew
+  EXPECT_THAT(said(Side::reader), ElementsAre(StartsWith("\3SELECT MASTER_GTID_WAIT")));
+}
+
+TEST_P(CausalTest, ReadsAtHomeWhenTheReplicaCannotTell) {
+  read_behind_a_write();
+  reader(error(1305));
+  EXPECT_THAT(said(Side::server), ElementsAre(kRead));
+  EXPECT_TRUE(open[2]);
+}
+
+TEST_P(CausalTest, AsksWhatAProgramHasWritten) {
+  log_in_with_reader();
+  client(query("INSERT INTO t VALUES (1) RETURNING a"));
+  home(result("1"));
+  forget_said();
+  client(query("SELECT a FROM t"));
+  EXPECT_THAT(said(Side::server), ElementsAre("\3SELECT @@session.last_gtid"));
+  EXPECT_THAT(said(Side::reader), IsEmpty());
+  home(result("0-1-8"));
+  EXPECT_THAT(said(Side::reader), ElementsAre("\3SELECT MASTER_GTID_WAIT('0-1-8', 1.000)"));
+  reader(result("0"));
+  EXPECT_THAT(said(Side::reader), ElementsAre(kRead));
+  EXPECT_THAT(raw(Side::client), IsEmpty());
+}
+
+}  // namespace
+}  // namespace sluice::worker
