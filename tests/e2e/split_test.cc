@@ -65,6 +65,11 @@ class Split : public testing::Test {
         if (server.at("role") == "replica") return true;
       return false;
     }));
+    // Its accounts have to be known as well.
+    EXPECT_TRUE(eventually(10s, [&] {
+      auto client = sluice_.connect("shop");
+      return who(client) == "replica";
+    }));
   }
   SluiceConfig shop() {
     SluiceConfig config;
