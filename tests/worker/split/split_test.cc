@@ -265,13 +265,12 @@ TEST_P(SplitTest, AChangeOfTheUserWaitsForAPrimary) {
 
 TEST_P(SplitTest, APrimaryLostWhileItIsAskedWhatWasWritten) {
   log_in_with_reader();
-  client(query("CALL p()"));
+  client(query("INSERT INTO t VALUES (1) RETURNING a"));
   home(result("1"));
   forget_said();
   client(query("SELECT a FROM t"));
   ASSERT_THAT(said(Side::server), ElementsAre("\3SELECT @@session.last_gtid"));
   lost(Side::server);
-  if (s.phase != Phase::relaying) return;  // it may be tied
   EXPECT_THAT(said(Side::reader), ElementsAre(kRead));
 }
 
