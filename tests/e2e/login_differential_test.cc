@@ -8,10 +8,9 @@
 /// shows it, with as few accounts as it takes.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
-
 #include <mysqld_error.h>
-#include <algorithm>
 
+#include <algorithm>
 #include <map>
 #include <random>
 #include <set>
