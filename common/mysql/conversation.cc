@@ -222,6 +222,7 @@ void Conversation::begin(uint8_t command_byte) {
   command = cursor ? static_cast<uint8_t>(Command::stmt_execute) : command_byte;
   server_sequence = 0;
   error = 0;
+  warnings = 0;
   rows = false;
   switch (static_cast<Command>(command)) {
     case Command::quit:

@@ -216,6 +216,14 @@ TEST_F(Split, PreparedReadsGoOnAtHome) {
   EXPECT_EQ(one.value(2), "two");
 }
 
+TEST_F(Split, WhoIsKilledIsGone) {
+  auto client = sluice_.connect("shop");
+  EXPECT_EQ(who(client), "replica");
+  pair_.primary.exec("KILL " + client.value("SELECT CONNECTION_ID()"));
+  EXPECT_FALSE(client.query("SELECT 1 FROM test.who FOR UPDATE"));
+  EXPECT_FALSE(client.query("SELECT 1 FROM test.who FOR UPDATE"));
+}
+
 TEST_F(Split, SessionsSurviveTheirPrimary) {
   auto client = sluice_.connect("shop");
   client.exec("CREATE TABLE test.t (a INT PRIMARY KEY, b VARCHAR(20))");

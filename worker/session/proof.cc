@@ -165,7 +165,7 @@ Legs legs_of(const SessionState& s, const Surroundings& w) {
 void start_proof(SessionState& s, const Surroundings& w, Actions& out) {
   s.phase = Phase::proving;
   auto& login = *s.login;
-  if (w.router.splits() && !login.change_user) s.split = split::prepared(s);
+  if (w.router.splits() && !login.change_user) s.split = split::prepared(s, w);
   const auto legs = legs_of(s, w);
   const auto begin = [&](const auto& answer) {
     // A client that names none speaks for the one that all know.

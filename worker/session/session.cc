@@ -172,9 +172,13 @@ void Session::read(Side side) {
       on_closed(state_, surroundings(), side, worker_.actions());
     return;
   }
-  if (std::exchange(leg(side).fresh, false) && side == Side::server) {
-    if (service_.needs_outgoing_address(state_))
-      on_connected(state_, local_ip(leg(Side::server).fd.get()));
+  if (std::exchange(leg(side).fresh, false) && service_.needs_outgoing_address(state_)) {
+    auto ip = local_ip(leg(side).fd.get());
+    if (state_.phase < Phase::relaying)
+      on_connected(state_, std::move(ip));
+    else if (ip != state_.outgoing_ip)  // the account was judged for that one
+      return on_connect_failed(state_, surroundings(), side, "it sees sluice at another address",
+                               worker_.actions());
   }
   auto& counters = *service_.counters;
   stats::add(side == Side::client ? counters.bytes_in : counters.bytes_out,

@@ -100,6 +100,7 @@ void command_answered(SessionState& s, const Surroundings& w, Actions& out) {
     // An answer with rows does not tell of the write that made them.
     if (s.conversation.rows && !split.proved_read) split.may_have_written = true;
     if (split.uses_up && s.conversation.error == 0) split.next_at_home = false;
+    if (s.conversation.error == mysql::kConnectionKilled) split.tied = "it was killed";
     split.status = s.conversation.status;
     if (split.program && split.changed) split.pinned = "a program has changed the session";
     // A variable was set, and none was told: that of what is told.
@@ -116,7 +117,8 @@ void command_answered(SessionState& s, const Surroundings& w, Actions& out) {
   if (std::exchange(split.collation_due, false) && split.home_link.step == Step::ready)
     run_errand(s, Side::server, Errand::track, mysql::Command::query,
                "SET @@session.collation_connection=@@session.collation_connection", out);
-  if (!split.left.empty()) leave_home(s, w, std::string(split.left), out);
+  if (!split.left.empty() && !leave_home(s, w, std::string(split.left), out))
+    return on_leg_failed(s, w, Side::server, std::string(split.left), out);
   if (!s.held.empty()) go_on(s, w, out);
 }
 
@@ -258,7 +260,11 @@ Taken errand_bytes(SessionState& s, const Surroundings& w, Side side, ByteSpan b
 }
 
 /// A server that has nothing to answer speaks: it is about to close the connection.
-void out_of_turn(SessionState& s, const Surroundings& w, Side side, Actions& out) {
+void out_of_turn(SessionState& s, const Surroundings& w, Side side, ByteSpan bytes, Actions& out) {
+  const auto packet = first_packet(bytes);
+  const auto error = packet ? mysql::parse_error(packet->payload) : tl::unexpected(ParseError{});
+  if (side == Side::server && error && error->number == mysql::kConnectionKilled)
+    s.split->tied = "it was killed";
   on_leg_failed(s, w, side, "it spoke out of turn", out);
 }
 
@@ -319,7 +325,7 @@ void from_server(SessionState& s, const Surroundings& w, Side side, ByteSpan byt
   while (!bytes.empty()) {
     if (s.phase != Phase::relaying && s.phase != Phase::ending) return;
     if (link(s, side).step != Step::ready) return;  // it was closed under way
-    if (answers == 0) return out_of_turn(s, w, side, out);
+    if (answers == 0) return out_of_turn(s, w, side, bytes, out);
     const auto taken = from.errands.empty() ? answer_bytes(s, w, side, bytes, out)
                                             : errand_bytes(s, w, side, bytes, out);
     if (taken.size == 0) {

@@ -62,6 +62,7 @@ void greeted(SessionState& s, const Surroundings& w, Side side, const PacketView
     return on_leg_failed(s, w, side, std::string(error->message), out);
   const auto greeting = mysql::parse_greeting(packet.payload);
   if (!greeting) return on_leg_failed(s, w, side, "malformed greeting", out);
+  if (side == Side::server && s.home.server == s.split->lost) return home_is_alive(s, w, out);
   const auto wanted = s.conversation.capabilities & kShaping;
   if ((greeting->capabilities & wanted) != wanted)
     return on_leg_failed(s, w, side, "it speaks another protocol than the session", out);
@@ -114,6 +115,13 @@ void proved(SessionState& s, const Surroundings& w, Side side, const PacketView&
   on_leg_failed(s, w, side, error ? std::string(error->message) : "it wants another proof", out);
 }
 
+/// Whether a server is told of clients as the one was that the login was judged for: with another
+/// address it could give another account.
+bool is_told_alike(const SessionState& s, const Surroundings& w, std::string_view name) {
+  const auto* server = w.server(name);
+  return server != nullptr && server->proxy_protocol == s.split->credentials.announced;
+}
+
 void call(SessionState& s, const Surroundings& w, Side side, std::string server, Actions& out) {
   auto& to = leg_of(s, side);
   to = {};
@@ -161,14 +169,14 @@ bool call_reader(SessionState& s, const Surroundings& w, Actions& out) {
   split.reader_after_ns = w.now_ns + kAgainNs;
   if (!can_log_in(s, w, out)) return false;
   const auto* chosen = w.router.reader(w.service, w.servers);
-  if (chosen == nullptr) return false;
+  if (chosen == nullptr || !is_told_alike(s, w, chosen->state->name)) return false;
   call(s, w, Side::reader, chosen->state->name, out);
   return true;
 }
 
 bool call_home(SessionState& s, const Surroundings& w, Actions& out) {
   const auto route = w.router.route(w.service, w.servers, {});
-  if (!route || !can_log_in(s, w, out)) return false;
+  if (!route || !is_told_alike(s, w, route->server) || !can_log_in(s, w, out)) return false;
   call(s, w, Side::server, route->server, out);
   return true;
 }

@@ -95,7 +95,10 @@ void on_leg_failed(SessionState& s, const Surroundings& w, Side side, std::strin
                    Actions& out) {
   if (side == Side::reader) return reader_failed(s, w, why, out);
   const auto step = s.split->home_link.step;
-  if (step == Step::ready) return home_lost(s, w, why, out);
+  if (step == Step::ready) {
+    s.split->lost = s.home.server;
+    return home_lost(s, w, why, out);
+  }
   if (step == Step::none) return;
   out.log(fmt::format("{}: {}", s.home.server, why));
   drop_leg(s, Side::server, out);
@@ -134,8 +137,16 @@ void home_late(SessionState& s, const Surroundings& w, Actions& out) {
               out);
 }
 
+void home_is_alive(SessionState& s, const Surroundings& w, Actions& out) {
+  s.end = std::make_unique<End>(End{
+      mysql::kConnectionKilled, "70100",
+      fmt::format("Connection was killed (sluice: {} has ended it, and is alive)", s.home.server)});
+  end_now(s, w, out);
+}
+
 void restore(SessionState& s, Actions& out) {
   auto& split = *s.split;
+  split.lost.clear();
   split.home_by_ns = 0;
   split.status = mysql::kAutocommit;
   if (const auto statement = settings_statement(split, 0); !statement.empty())

@@ -34,11 +34,13 @@ void ask_what_is(SessionState& s, Actions& out) {
 
 }  // namespace
 
-std::unique_ptr<Split> prepared(const SessionState& s) {
+std::unique_ptr<Split> prepared(const SessionState& s, const Surroundings& w) {
   const auto& login = *s.login;
   const auto answer = mysql::parse_handshake_response(login.answer);
   auto out = std::make_unique<Split>();
   out->credentials.answer = mysql::with_auth_response(login.answer, *answer, {});
+  const auto* server = w.server(s.home.server);
+  out->credentials.announced = server != nullptr && server->proxy_protocol;
   out->client_tracks = (answer->capabilities & mysql::kSessionTrack) != 0;
   out->database = login.database;
   out->mode.multi_statements = (answer->capabilities & mysql::kMultiStatements) != 0;

@@ -17,7 +17,7 @@
 namespace sluice::worker::split {
 
 /// The state of a session whose client has answered the greeting.
-std::unique_ptr<Split> prepared(const SessionState& s);
+std::unique_ptr<Split> prepared(const SessionState& s, const Surroundings& w);
 /// The login, or the change of the user, was accepted: the OK for the client, and what follows it.
 Bytes ok_for_client(const Split& split, ByteSpan payload);
 void begin(SessionState& s, Actions& out);

@@ -86,14 +86,15 @@ struct Statement {
 
 /// What it takes to log in to a further server as the client's account.
 struct Credentials {
-  Bytes answer;        ///< the client's answer to the greeting, without its proof
-  bool known = false;  ///< whether the proof can be made
+  Bytes answer;            ///< the client's answer to the greeting, without its proof
+  bool known = false;      ///< whether the proof can be made
+  bool announced = false;  ///< by a PROXY header, to the server that judged the login
   std::string user;
   Bytes scramble, response;  ///< that the client proved itself with; until the account is known
   Secret proof;              ///< SHA1 of the password; empty: the account has none
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.answer), tag<2>(m.known), tag<3>(m.proof), tag<4>(m.user),
-                      tag<5>(m.scramble), tag<6>(m.response));
+                      tag<5>(m.scramble), tag<6>(m.response), tag<7>(m.announced));
   }
 };
 
@@ -124,12 +125,13 @@ struct Split {
   uint32_t written_version = 0;
   std::vector<Setting> settings;  ///< in the order of their last change
   uint32_t settings_version = 0;
-  sql::Mode mode;               ///< how statements are to be read
-  std::string pinned;           ///< why everything runs at home from here on; empty: it does not
-  std::string tied;             ///< why it can't go on with another primary; empty: it can
-  std::string left;             ///< why it has to leave its primary after the present command
-  int64_t home_by_ns = 0;       ///< a command waits for a primary, and is refused then
-  int64_t reader_after_ns = 0;  ///< no replica is tried before: the last one failed
+  sql::Mode mode;      ///< how statements are to be read
+  std::string pinned;  ///< why everything runs at home from here on; empty: it does not
+  std::string tied;    ///< why it can't go on with another primary; empty: it can
+  std::string lost;    ///< its primary that closed the connection; alive, it has ended the session
+  std::string left;    ///< why it has to leave its primary after the present command
+  int64_t home_by_ns = 0;             ///< a command waits for a primary, and is refused then
+  int64_t reader_after_ns = 0;        ///< no replica is tried before: the last one failed
   std::vector<Statement> statements;  ///< by id
   bool program = false;               ///< the present command runs what was not looked into
   bool sets_session = false;          ///< it sets a system variable
@@ -155,7 +157,7 @@ struct Split {
         tag<34>(m.selects), tag<35>(m.uses_up), tag<36>(m.next_at_home), tag<37>(m.diagnostics_at),
         tag<38>(m.diagnostics), tag<39>(m.uses_tables), tag<40>(m.proved_read),
         tag<41>(m.may_have_written), tag<42>(m.auto_is_null), tag<43>(m.collation_due),
-        tag<45>(m.sets_session), tag<46>(m.told), tag<44>(m.why_home));
+        tag<45>(m.sets_session), tag<46>(m.told), tag<44>(m.why_home), tag<47>(m.lost));
   }
 };
 

@@ -55,6 +55,9 @@ void drop_leg(SessionState& s, Side side, Actions& out);
 void await_home(SessionState& s, const Surroundings& w, Actions& out);
 /// The wait for a primary: tried again, or given up.
 void home_late(SessionState& s, const Surroundings& w, Actions& out);
+/// A server that has closed the connection without being lost has ended the session: KILL, or a
+/// time limit of its own.
+void home_is_alive(SessionState& s, const Surroundings& w, Actions& out);
 /// A new primary is told what the session had set on the one before.
 void restore(SessionState& s, Actions& out);
 

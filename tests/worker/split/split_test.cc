@@ -436,13 +436,20 @@ TEST_P(SplitTest, ARefusedPreparationIsNotRunLater) {
   client(command(Command::stmt_prepare, "UPDATE t SET a = 1"));
   for (int i = 0; i < 1000 && s.deadline_ns != 0; ++i) late();
   EXPECT_THAT(last_error(), StartsWith("1429 "));
-  world.server(0).role = cluster::Role::primary;
+  primary_moves();
   client(query("SELECT a FROM t"));
-  event([&](Actions& out) {
-    on_connect_failed(s, world.surroundings(), Side::reader, "refused", out);
-  });
   new_home_logs_in();
   EXPECT_EQ(said(Side::server).back(), kRead);
+}
+
+/// It is not lost, so it has ended the session: by KILL, mostly.
+TEST_P(SplitTest, APrimaryThatClosesAndIsAliveHasEndedTheSession) {
+  log_in();
+  lost(Side::server);
+  client(query("UPDATE t SET a = 1"));
+  home(greeting());
+  EXPECT_THAT(last_error(), StartsWith("1927 "));
+  EXPECT_EQ(s.phase, Phase::closing);
 }
 
 // Reads that follow writes.
