@@ -130,7 +130,7 @@ void Validator::check_fallback(const Service& service, const std::string& path) 
   if (splits && service.target != Target::primary)
     error(join(path, "target"), "router \"read-write-split\" writes to the primary",
           "leave it out: reads go to the replicas by themselves");
-  if (splits && service.fallback != Fallback::none)
+  if (splits && places_.has(join(path, "fallback")))
     error(join(path, "fallback"), "is of router \"connection\"",
           "leave it out: reads go to the primary when no replica can serve");
   if (splits || service.fallback == Fallback::none) return;
