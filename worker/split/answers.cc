@@ -302,8 +302,7 @@ Taken answer_bytes(SessionState& s, const Surroundings& w, Side side, ByteSpan b
 
 /// How many answers a server owes.
 std::size_t due(const SessionState& s, const Link& from, Side side) {
-  const bool asked = s.split->at == side && s.conversation.expect != mysql::Expect::nothing;
-  return from.errands.size() + (asked ? 1 : 0);
+  return from.errands.size() + (runs_on(s, side) ? 1 : 0);
 }
 
 }  // namespace

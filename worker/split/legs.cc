@@ -13,7 +13,6 @@ namespace sluice::worker::split {
 namespace {
 
 constexpr std::string_view kNative = "mysql_native_password";
-constexpr int64_t kAgainNs = kSecondNs;  // after a failure
 constexpr uint8_t kOk = 0x00, kSwitch = 0xFE;
 
 /// Capabilities that shape what either side sends after the login: both servers must have them.

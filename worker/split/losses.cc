@@ -9,12 +9,7 @@
 namespace sluice::worker::split {
 namespace {
 
-constexpr int64_t kAgainNs = kSecondNs;            // a replica that failed is left alone
 constexpr int64_t kLookNs = 200 * kMillisecondNs;  // between looks for a primary
-
-bool runs_on(const SessionState& s, Side side) {
-  return s.split->at == side && s.conversation.expect != mysql::Expect::nothing;
-}
 
 /// Why the session ends with its primary; empty if it can go on with another one.
 std::string why_tied(const Split& split) {
@@ -33,8 +28,8 @@ std::string why_tied(const Split& split) {
   return split.tied;
 }
 
-void end(SessionState& s, const Surroundings& w, std::string message, Actions& out) {
-  s.end = std::make_unique<End>(End{mysql::kServerShutdown, "08S01", std::move(message)});
+void end(SessionState& s, const Surroundings& w, End why, Actions& out) {
+  s.end = std::make_unique<End>(std::move(why));
   end_now(s, w, out);
 }
 
@@ -47,7 +42,10 @@ void reader_failed(SessionState& s, const Surroundings& w, const std::string& wh
   split.reader_after_ns = w.now_ns + kAgainNs;
   if (split.home_by_ns == 0 && s.phase == Phase::relaying) s.deadline_ns = 0;
   if (asked && split.delivered)
-    return end(s, w, "sluice: the replica was lost while its answer came: " + why, out);
+    return end(s, w,
+               {mysql::kServerShutdown, "08S01",
+                "sluice: the replica was lost while its answer came: " + why},
+               out);
   if (asked || (split.waiting && split.home_by_ns == 0)) again_at_home(s, w, out);
 }
 
@@ -75,9 +73,10 @@ void home_lost(SessionState& s, const Surroundings& w, const std::string& why, A
   if (!tied.empty() || (asked && !s.conversation.between_server_packets()) ||
       s.conversation.client_owes())
     return end(s, w,
-               fmt::format("sluice: this session was on {}: {}; it can't go on elsewhere: {}; "
-                           "please connect again",
-                           server, why, tied.empty() ? "a command was cut" : tied),
+               {mysql::kServerShutdown, "08S01",
+                fmt::format("sluice: this session was on {}: {}; it can't go on elsewhere: {}; "
+                            "please connect again",
+                            server, why, tied.empty() ? "a command was cut" : tied)},
                out);
   const auto waits = [](Errand errand) { return errand >= Errand::prepare; };
   if (std::ranges::any_of(split.home_link.errands, waits)) split.waiting = false;

@@ -81,10 +81,11 @@ void on_view(SessionState& s, const Surroundings& w, Actions& out) {
     split.reader_after_ns = 0;  // a replica may have come
     return;
   }
-  const bool busy = split.at == Side::reader && s.conversation.expect != mysql::Expect::nothing;
   const auto server = std::ranges::find_if(
       w.servers, [&](const ServerView& view) { return view.state->name == split.reader.server; });
-  if (busy || (server != w.servers.end() && server->state->role == cluster::Role::replica)) return;
+  if (runs_on(s, Side::reader) ||
+      (server != w.servers.end() && server->state->role == cluster::Role::replica))
+    return;
   on_leg_failed(s, w, Side::reader,
                 server == w.servers.end() ? "it is not configured any more" : server->state->reason,
                 out);

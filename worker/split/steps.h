@@ -10,6 +10,14 @@ inline Link& link(SessionState& s, Side side) {
   return side == Side::server ? s.split->home_link : s.split->reader_link;
 }
 
+/// Whether the client waits for an answer of this server.
+inline bool runs_on(const SessionState& s, Side side) {
+  return s.split->at == side && s.conversation.expect != mysql::Expect::nothing;
+}
+
+/// How long a replica that failed, or was not there, is left alone.
+inline constexpr int64_t kAgainNs = kSecondNs;
+
 // split.cc
 
 /// Has home tell what changes in the session.
