@@ -137,10 +137,10 @@ void home_late(SessionState& s, const Surroundings& w, Actions& out) {
 }
 
 void home_is_alive(SessionState& s, const Surroundings& w, Actions& out) {
-  s.end = std::make_unique<End>(End{
-      mysql::kConnectionKilled, "70100",
-      fmt::format("Connection was killed (sluice: {} has ended it, and is alive)", s.home.server)});
-  end_now(s, w, out);
+  end(s, w,
+      {mysql::kConnectionKilled, "70100",
+       fmt::format("Connection was killed (sluice: {} has ended it, and is alive)", s.home.server)},
+      out);
 }
 
 void restore(SessionState& s, Actions& out) {
