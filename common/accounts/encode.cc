@@ -88,13 +88,23 @@ uint8_t flags_of(const Row& row) {
                               (row.left_out ? kLeftOut : 0));
 }
 
-/// The host patterns of all rows that the server compares, each once.
-std::vector<std::string_view> distinct_hosts(const Contents& contents) {
-  std::vector<std::string_view> hosts;
+/// The host parts of all rows that the server compares, each once.
+struct Hosts {
+  std::vector<std::string_view> all;  ///< those that must be tried, then the plain ones in order
+  std::size_t patterns = 0;           ///< how many must be tried
+};
+
+Hosts distinct_hosts(const Contents& contents) {
+  Hosts hosts;
   for (const Row& row : contents.rows)
-    if (!row.is_role && !row.left_out) hosts.push_back(row.host);
-  std::ranges::sort(hosts);
-  hosts.erase(std::unique(hosts.begin(), hosts.end()), hosts.end());
+    if (!row.is_role && !row.left_out) hosts.all.push_back(row.host);
+  std::ranges::sort(hosts.all);
+  hosts.all.erase(std::unique(hosts.all.begin(), hosts.all.end()), hosts.all.end());
+  const auto plain = std::ranges::stable_partition(
+      hosts.all, [](std::string_view host) { return !is_plain(host); });
+  hosts.patterns = hosts.all.size() - plain.size();
+  std::ranges::stable_sort(
+      plain, [](std::string_view a, std::string_view b) { return compare_folded(a, b) < 0; });
   return hosts;
 }
 
@@ -107,7 +117,7 @@ std::vector<const GrantHost*> sorted_grant_hosts(const Contents& contents) {
   return sorted;
 }
 
-Counts count(const Contents& contents, std::size_t hosts) {
+Counts count(const Contents& contents, const Hosts& hosts) {
   std::size_t proofs = 0, extras = 0;
   for (const Row& row : contents.rows) {
     proofs += proofs_kept(row);
@@ -116,7 +126,8 @@ Counts count(const Contents& contents, std::size_t hosts) {
   return {.rows = static_cast<uint32_t>(contents.rows.size()),
           .proofs = static_cast<uint32_t>(proofs),
           .extras = static_cast<uint32_t>(extras),
-          .hosts = static_cast<uint32_t>(hosts),
+          .hosts = static_cast<uint32_t>(hosts.all.size()),
+          .patterns = static_cast<uint32_t>(hosts.patterns),
           .grant_hosts = static_cast<uint32_t>(contents.grant_hosts.size())};
 }
 
@@ -180,7 +191,7 @@ Bytes encode(const Contents& contents) {
   Header header{.flavour = static_cast<uint8_t>(contents.flavour),
                 .skip_name_resolve = static_cast<uint8_t>(contents.skip_name_resolve ? 1 : 0),
                 .loaded_s = contents.loaded_s,
-                .counts = count(contents, hosts.size())};
+                .counts = count(contents, hosts)};
   const Layout layout(header.counts);
 
   Bytes out;
@@ -188,7 +199,7 @@ Bytes encode(const Contents& contents) {
   append(out, header);
   Encoder encoder(out, contents, header.counts);
   encoder.rows(sorted(contents));
-  encoder.hosts(hosts);
+  encoder.hosts(hosts.all);
   encoder.grant_hosts(sorted_grant_hosts(contents));
   header.source = encoder.finish(contents.source);
   std::memcpy(out.data(), &header, sizeof header);

@@ -15,7 +15,7 @@
 namespace sluice::accounts {
 
 inline constexpr std::array<char, 8> kMagic = {'s', 'l', 'a', 'c', 'c', 't', 's', '\n'};
-inline constexpr uint32_t kVersion = 2;  // another layout gets another number
+inline constexpr uint32_t kVersion = 3;  // another layout gets another number
 
 struct Text {
   uint32_t offset = 0;  ///< from the start of the table
@@ -28,6 +28,7 @@ struct Counts {
   uint32_t proofs = 0;
   uint32_t extras = 0;
   uint32_t hosts = 0;
+  uint32_t patterns = 0;  ///< of the hosts, those that stand first: all but is_plain() ones
   uint32_t grant_hosts = 0;
 };
 
@@ -40,7 +41,6 @@ struct Header {
   uint64_t loaded_s = 0;
   Text source;  ///< the last text of the table
   Counts counts;
-  uint32_t unused_too = 0;
 };
 
 /// One row, in the order of Table::at().

@@ -1,5 +1,7 @@
 #include "common/accounts/host.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
 
@@ -194,6 +196,22 @@ bool host_matches(Flavour flavour, std::string_view host, const Peer& client) {
       return (*address & network->mask) == network->base;
   return host.empty() || (!client.name.empty() && like(host, client.name, Case::fold)) ||
          (!client.ip.empty() && like(host, client.ip, Case::exact));
+}
+
+bool is_plain(std::string_view host) {
+  if (host.empty() || host.find_first_of("%_\\/") != std::string_view::npos) return false;
+  const auto address = parse_ipv4(host);  // "10.01.2.3" is the number 10.1.2.3 to some servers
+  return !address || host == fmt::format("{}.{}.{}.{}", *address >> 24, *address >> 16 & 255,
+                                         *address >> 8 & 255, *address & 255);
+}
+
+int compare_folded(std::string_view a, std::string_view b) {
+  for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
+    const auto x = static_cast<unsigned char>(fold(a[i])),
+               y = static_cast<unsigned char>(fold(b[i]));
+    if (x != y) return x < y ? -1 : 1;
+  }
+  return a.size() == b.size() ? 0 : a.size() < b.size() ? -1 : 1;
 }
 
 uint64_t specificity(Flavour flavour, std::string_view host, std::string_view user) {

@@ -60,6 +60,13 @@ std::optional<Network> parse_network(Flavour flavour, std::string_view host);
 /// Source: MariaDB sql/sql_acl.cc compare_hostname(); MySQL ACL_HOST_AND_IP::compare_hostname().
 bool host_matches(Flavour flavour, std::string_view host, const Peer& client);
 
+/// Whether the host part covers only the clients whose name or address is the same text, letters
+/// folded: it can be looked up instead of being tried.
+bool is_plain(std::string_view host);
+
+/// -1, 0 or 1: the order of two texts whose letters are folded as the servers fold names.
+int compare_folded(std::string_view a, std::string_view b);
+
 /// A number that is greater the earlier the server tries the account among all whose user fits.
 /// Named accounts come before anonymous ones of the same host.
 /// Source: MariaDB sql/privilege.h get_magic_sort("hu"); MySQL sql/auth/sql_auth_cache.cc

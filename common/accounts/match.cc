@@ -14,13 +14,12 @@ std::string_view without_quotes(std::string_view user) {
   return user;
 }
 
-/// The first number below `size` whose user is not below `user`, where they are sorted by user.
-std::size_t first_of(std::string_view user, std::size_t size, auto user_at) {
-  std::size_t low = 0, high = size;
+/// The first number from `low` to below `high` for which `below` does not hold, where all for which
+/// it holds come first.
+std::size_t first_not(std::size_t low, std::size_t high, auto below) {
   while (low < high) {
     const std::size_t middle = low + (high - low) / 2;
-    const auto found = user_at(middle);
-    if (found && *found < user)
+    if (below(middle))
       low = middle + 1;
     else
       high = middle;
@@ -29,16 +28,16 @@ std::size_t first_of(std::string_view user, std::size_t size, auto user_at) {
 }
 
 std::size_t first_row_of(const Table& table, std::string_view user) {
-  return first_of(user, table.size(), [&](std::size_t i) -> std::optional<std::string_view> {
+  return first_not(0, table.size(), [&](std::size_t i) {
     const auto key = table.key(i);
-    return key ? std::optional(key->user) : std::nullopt;
+    return key && key->user < user;
   });
 }
 
 std::size_t first_grant_of(const Table& table, std::string_view user) {
-  return first_of(user, table.grant_hosts(), [&](std::size_t i) -> std::optional<std::string_view> {
+  return first_not(0, table.grant_hosts(), [&](std::size_t i) {
     const auto grant = table.grant_host(i);
-    return grant ? std::optional(grant->user) : std::nullopt;
+    return grant && grant->user < user;
   });
 }
 
@@ -48,6 +47,20 @@ bool covers(const Table& table, std::string_view host, const Peer& client) {
   const bool ignored =
       table.flavour() == Flavour::mariadb && table.skip_name_resolve() && needs_resolving(host);
   return !ignored && host_matches(table.flavour(), host, client);
+}
+
+/// Whether one of the plain hosts is `text`, and covers the client.
+bool covered_as(const Table& table, std::string_view text, const Peer& client) {
+  std::size_t i = first_not(table.patterns(), table.hosts(), [&](std::size_t at) {
+    const auto host = table.host(at);
+    return host && compare_folded(*host, text) < 0;
+  });
+  for (; i < table.hosts(); ++i) {  // more than one if they differ in the case of letters
+    const auto host = table.host(i);
+    if (!host || compare_folded(*host, text) != 0) return false;
+    if (covers(table, *host, client)) return true;
+  }
+  return false;
 }
 
 struct Match {
@@ -136,11 +149,11 @@ bool undecided(const Table& table, std::string_view user, const Peer& client) {
 
 bool host_allowed(const Table& table, const Peer& client) {
   const Peer seen = as_seen_by(table, client);
-  for (std::size_t i = 0; i < table.hosts(); ++i) {
+  for (std::size_t i = 0; i < table.patterns(); ++i) {
     const auto host = table.host(i);
     if (host && covers(table, *host, seen)) return true;
   }
-  return false;
+  return covered_as(table, seen.ip, seen) || covered_as(table, seen.name, seen);
 }
 
 bool names_matter(const Table& table, std::string_view user) {

@@ -31,7 +31,7 @@ std::optional<Account> find(const Table& table, std::string_view user, const Pee
 bool undecided(const Table& table, std::string_view user, const Peer& client);
 
 /// Whether any account covers the client's host. If not, the server answers 1130 (host not allowed)
-/// before it looks at the user. Walks over the distinct host patterns.
+/// before it looks at the user. Tries every pattern; plain hosts are looked up.
 /// Source: MariaDB sql/sql_acl.cc acl_check_host(); MySQL the same.
 bool host_allowed(const Table& table, const Peer& client);
 

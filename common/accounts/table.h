@@ -7,6 +7,7 @@
 // -> Table::open().
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <optional>
@@ -150,8 +151,10 @@ class Table {
   std::optional<Account> at(std::size_t i) const;
   std::optional<Key> key(std::size_t i) const;
 
-  /// The host patterns of all eligible rows, each once.
+  /// The host parts of all eligible rows, each once: first those that must be tried, then the plain
+  /// ones (host.h, is_plain()) in the order of compare_folded().
   std::size_t hosts() const { return counts_.hosts; }
+  std::size_t patterns() const { return std::min(counts_.patterns, counts_.hosts); }
   std::optional<std::string_view> host(std::size_t i) const;
 
   /// By user, the anonymous ones first.

@@ -106,6 +106,25 @@ TEST(Match, WhichHostsAreAllowedAtAll) {
   EXPECT_FALSE(host_allowed(table, {}));
 }
 
+TEST(Match, PlainHostsAreLookedUpWhateverTheirLetters) {
+  Contents contents;
+  for (const char* host : {"b.example.com", "A.example.com", "a.Example.com", "10.0.0.7", "Fe80::1",
+                           "fe80::2", "10.01.0.9", "10.9.0.0/255.255.0.0", "c\\_d"})
+    contents.rows.push_back({.user = "app", .host = host});
+  const auto bytes = encode(contents);
+  const auto table = Table::open(bytes).value();
+  EXPECT_EQ(table.hosts(), 9u);
+  EXPECT_EQ(table.patterns(), 3u);
+  for (const char* name : {"a.example.com", "B.EXAMPLE.com", "C_D"})
+    EXPECT_TRUE(host_allowed(table, {"192.0.2.1", name})) << name;
+  for (const char* ip : {"10.0.0.7", "fe80::2", "10.9.8.7"})
+    EXPECT_TRUE(host_allowed(table, {ip, ""})) << ip;
+  // MariaDB compares addresses as text, and to the letter.
+  for (const char* ip : {"10.0.0.8", "fe80::1", "10.1.0.9"})
+    EXPECT_FALSE(host_allowed(table, {ip, ""})) << ip;
+  EXPECT_FALSE(host_allowed(table, {"192.0.2.1", "aa.example.com"}));
+}
+
 // Names.
 
 Contents with_row(std::string user, std::string host) {

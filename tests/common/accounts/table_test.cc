@@ -195,7 +195,7 @@ TEST(Table, AnotherFormatIsNamed) {
   auto bytes = encode(sample());
   bytes[8] = std::byte{9};
   EXPECT_EQ(Table::open(bytes).error().message,
-            "the table of accounts has format 9, this program knows 2");
+            "the table of accounts has format 9, this program knows 3");
   EXPECT_EQ(Table::open({}).error().code, Errc::ipc_protocol);
 }
 
