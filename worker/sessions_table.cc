@@ -23,7 +23,7 @@ std::string tls_text(const std::unique_ptr<tls::Info>& tls) {
 
 /// What keeps the reads of a split session at its primary, or the session with it.
 std::string why_kept(const split::Split& split) {
-  return split.pinned.empty() ? split.tied : split.pinned;
+  return split.kept.pinned.empty() ? split.kept.tied : split.kept.pinned;
 }
 
 }  // namespace

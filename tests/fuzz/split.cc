@@ -238,7 +238,8 @@ class Fuzzed {
     for (const auto* link : {&state_.split->home_link, &state_.split->reader_link})
       must(link->received.size() <= 2 * kMaxLoginPacket && link->answer.size() <= 256 * 1024 &&
            link->errands.size() <= 8);
-    must(state_.split->settings.size() <= 64 && state_.split->command.size() <= 2 * (1 << 20));
+    must(state_.split->settings.list.size() <= 64 &&
+         state_.split->now.bytes.size() <= 2 * (1 << 20));
   }
   /// Somebody can always bring it further.
   void goes_on() {

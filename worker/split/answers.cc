@@ -20,7 +20,7 @@ bool stands(uint16_t error) {
 
 void deliver(SessionState& s, ByteSpan bytes, Actions& out) {
   if (bytes.empty()) return;
-  s.split->delivered = true;
+  s.split->now.delivered = true;
   s.bytes_out += bytes.size();
   out.send(Side::client, bytes);
 }
@@ -43,9 +43,9 @@ std::optional<Prepared> parse_prepared(ByteSpan bytes) {
   return Prepared{*id, *parameters};
 }
 
-/// The statement in `split.command` is prepared: what the client gets to know it by. Mostly home's
-/// own id; another one, if an earlier home has given that away. A text that was too long to be
-/// looked at is not there: the statement runs at home, and may do anything.
+/// The statement in `split.now.bytes` is prepared: what the client gets to know it by. Mostly
+/// home's own id; another one, if an earlier home has given that away. A text that was too long to
+/// be looked at is not there: the statement runs at home, and may do anything.
 uint32_t note_prepared(Split& split, const Prepared& prepared) {
   auto& all = split.statements;
   const auto known = std::ranges::lower_bound(all, prepared.id, {}, &Statement::id);
@@ -54,11 +54,11 @@ uint32_t note_prepared(Split& split, const Prepared& prepared) {
                       .home_id = prepared.id,
                       .parameters = prepared.parameters,
                       .program = true,
-                      .settings_version = split.settings_version,
-                      .database_version = split.database_version};
+                      .settings_version = split.settings.version,
+                      .database_version = split.settings.database_version};
   constexpr std::size_t kTextAt = mysql::kHeaderSize + 1;
-  if (split.command.size() > kTextAt) {
-    statement.text = as_text(ByteSpan(split.command).subspan(kTextAt));
+  if (split.now.bytes.size() > kTextAt) {
+    statement.text = as_text(ByteSpan(split.now.bytes).subspan(kTextAt));
     plan_prepared(split, statement.text, statement);
   }
   const auto id = statement.id;
@@ -83,30 +83,31 @@ ByteSpan prepared_answer(Split& split, ByteSpan bytes, Actions& out) {
 void note_diagnostics(SessionState& s) {
   auto& split = *s.split;
   const bool raised = s.conversation.error != 0 || s.conversation.warnings != 0;
-  if (!raised && !(split.statement && split.uses_tables)) return;
-  split.diagnostics_at = split.at;
-  split.diagnostics = raised;
+  if (!raised && !(split.now.statement && split.now.uses_tables)) return;
+  split.last.diagnostics_at = split.now.at;
+  split.last.diagnostics = raised;
 }
 
 void command_answered(SessionState& s, const Surroundings& w, Actions& out) {
   auto& split = *s.split;
   constexpr std::size_t kKept = 1024;  // of a buffer that the next command will want
-  split.command.clear();
-  if (split.command.capacity() > kKept) split.command = {};
-  if (split.statement) split.last_at = split.at;
-  if (split.selects && s.conversation.error == 0) split.select_at = split.at;
+  split.now.bytes.clear();
+  if (split.now.bytes.capacity() > kKept) split.now.bytes = {};
+  if (split.now.statement) split.last.statement_at = split.now.at;
+  if (split.now.selects && s.conversation.error == 0) split.last.select_at = split.now.at;
   note_diagnostics(s);
-  if (split.at == Side::server) {
+  if (split.now.at == Side::server) {
     // An answer with rows does not tell of the write that made them.
-    if (s.conversation.rows && !split.proved_read) split.may_have_written = true;
-    if (split.uses_up && s.conversation.error == 0) split.next_at_home = false;
-    if (s.conversation.error == mysql::kConnectionKilled) split.tied = "it was killed";
+    if (s.conversation.rows && !split.now.proved_read) split.writes.uncertain = true;
+    if (split.now.uses_up && s.conversation.error == 0) split.kept.next_at_home = false;
+    if (s.conversation.error == mysql::kConnectionKilled) split.kept.tied = "it was killed";
     split.status = s.conversation.status;
-    if (split.program && split.changed) split.pinned = "a program has changed the session";
+    if (split.now.program && split.now.changed)
+      split.kept.pinned = "a program has changed the session";
     // A variable was set, and none was told: that of what is told.
-    if (split.sets_session && split.changed && !split.told)
-      split.pinned = "it has set what its server tells of it";
-    split.program = split.sets_session = false;
+    if (split.now.sets_session && split.now.changed && !split.now.told)
+      split.kept.pinned = "it has set what its server tells of it";
+    split.now.program = split.now.sets_session = false;
     if (s.conversation.command == static_cast<uint8_t>(mysql::Command::reset_connection) &&
         s.conversation.error == 0)
       begin(s, out);
@@ -114,7 +115,7 @@ void command_answered(SessionState& s, const Surroundings& w, Actions& out) {
     ++split.reads;
   }
   if (s.phase == Phase::ending) return end_now(s, w, out);
-  if (std::exchange(split.collation_due, false) && split.home_link.step == Step::ready)
+  if (std::exchange(split.settings.collation_due, false) && split.home_link.step == Step::ready)
     run_errand(s, Side::server, Errand::track, mysql::Command::query,
                "SET @@session.collation_connection=@@session.collation_connection", out);
   if (!split.left.empty() && !leave_home(s, w, std::string(split.left), out))
@@ -185,8 +186,8 @@ bool errand_done(SessionState& s, const Surroundings& w, Side side, Actions& out
     auto& split = *s.split;
     if (from.own.error != 0 || value_in(answer) != "0") {
       --from.written_version;  // not yet
-      split.only_home = true;
-      split.why_home = stats::Route::behind;
+      split.now.only_home = true;
+      split.now.why_home = stats::Route::behind;
     }
     return true;
   }
@@ -205,8 +206,8 @@ bool errand_done(SessionState& s, const Surroundings& w, Side side, Actions& out
   if (errand == Errand::written) return true;
   if (errand != Errand::track) return false;
   if (side == Side::server) {
-    s.split->pinned = "the server does not tell what changes in a session";
-    out.log("no statement goes to a replica: " + s.split->pinned);
+    s.split->kept.pinned = "the server does not tell what changes in a session";
+    out.log("no statement goes to a replica: " + s.split->kept.pinned);
   }
   return true;
 }
@@ -264,7 +265,7 @@ void out_of_turn(SessionState& s, const Surroundings& w, Side side, ByteSpan byt
   const auto packet = first_packet(bytes);
   const auto error = packet ? mysql::parse_error(packet->payload) : tl::unexpected(ParseError{});
   if (side == Side::server && error && error->number == mysql::kConnectionKilled)
-    s.split->tied = "it was killed";
+    s.split->kept.tied = "it was killed";
   on_leg_failed(s, w, side, "it spoke out of turn", out);
 }
 
@@ -272,7 +273,7 @@ void out_of_turn(SessionState& s, const Surroundings& w, Side side, ByteSpan byt
 Taken answer_bytes(SessionState& s, const Surroundings& w, Side side, ByteSpan bytes,
                    Actions& out) {
   auto& split = *s.split;
-  const bool first = !split.delivered;
+  const bool first = !split.now.delivered;
   if (first && s.conversation.command == static_cast<uint8_t>(mysql::Command::stmt_prepare))
     bytes = prepared_answer(split, bytes, out);
   const auto walk = s.conversation.walk(bytes);
@@ -291,7 +292,8 @@ Taken answer_bytes(SessionState& s, const Surroundings& w, Side side, ByteSpan b
   const auto packet = rest.first(first_packet(rest)->size);
   if (side == Side::server) {
     note_changes(split, packet);
-    if (split.own_tracking_off) split.pinned = "it has set what its server tells of it";
+    if (split.settings.tracked_by_client)
+      split.kept.pinned = "it has set what its server tells of it";
   }
   s.conversation.from_server(packet);
   deliver(s, out.keep(for_client(split, packet)), out);

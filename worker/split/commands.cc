@@ -38,10 +38,10 @@ void pass(SessionState& s, Side side, ByteSpan bytes, Actions& out) {
 void run_on(SessionState& s, Side side, ByteSpan command, Actions& out) {
   auto& split = *s.split;
   s.conversation.one_command(command);
-  split.at = side;
-  split.delivered = false;
-  split.only_home = false;
-  out.count(side == Side::reader ? stats::Route::replica : split.why_home);
+  split.now.at = side;
+  split.now.delivered = false;
+  split.now.only_home = false;
+  out.count(side == Side::reader ? stats::Route::replica : split.now.why_home);
   pass(s, side, command, out);
 }
 
@@ -156,13 +156,13 @@ Ready reader_ready(SessionState& s, const Surroundings& w, Actions& out) {
 void bring_up_to_date(SessionState& s, Actions& out) {
   auto& split = *s.split;
   auto& reader = split.reader_link;
-  if (reader.database_version != split.database_version) {
-    reader.database_version = split.database_version;
-    run_errand(s, Side::reader, Errand::database, Command::init_db, split.database, out);
+  if (reader.database_version != split.settings.database_version) {
+    reader.database_version = split.settings.database_version;
+    run_errand(s, Side::reader, Errand::database, Command::init_db, split.settings.database, out);
   }
-  if (reader.settings_version != split.settings_version) {
+  if (reader.settings_version != split.settings.version) {
     const auto statement = settings_statement(split, reader.settings_version);
-    reader.settings_version = split.settings_version;
+    reader.settings_version = split.settings.version;
     if (!statement.empty())
       run_errand(s, Side::reader, Errand::settings, Command::query, statement, out);
   }
@@ -174,23 +174,24 @@ bool caught_up(SessionState& s, const Surroundings& w, Actions& out) {
   auto& split = *s.split;
   auto& reader = split.reader_link;
   if (w.service.causal_reads == config::CausalReads::off) return true;
-  if (split.may_have_written && split.home_link.step == Step::ready) {
-    split.may_have_written = false;
-    const bool mysql = split.mode.flavour == sql::Flavour::Mysql;
+  if (split.writes.uncertain && split.home_link.step == Step::ready) {
+    split.writes.uncertain = false;
+    const bool mysql = split.settings.mode.flavour == sql::Flavour::Mysql;
     run_errand(s, Side::server, Errand::written, Command::query,
                mysql ? "SELECT @@global.gtid_executed" : "SELECT @@session.last_gtid", out);
     split.waiting = true;
     return false;
   }
-  if (reader.written_version == split.written_version) return true;
-  reader.written_version = split.written_version;
-  run_errand(s, Side::reader, Errand::catch_up, Command::query,
-             fmt::format("SELECT {}('{}', {}.{:03})",
-                         split.mode.flavour == sql::Flavour::Mysql ? "WAIT_FOR_EXECUTED_GTID_SET"
-                                                                   : "MASTER_GTID_WAIT",
-                         split.written, w.service.causal_reads_timeout_ms / 1000,
-                         w.service.causal_reads_timeout_ms % 1000),
-             out);
+  if (reader.written_version == split.writes.version) return true;
+  reader.written_version = split.writes.version;
+  run_errand(
+      s, Side::reader, Errand::catch_up, Command::query,
+      fmt::format("SELECT {}('{}', {}.{:03})",
+                  split.settings.mode.flavour == sql::Flavour::Mysql ? "WAIT_FOR_EXECUTED_GTID_SET"
+                                                                     : "MASTER_GTID_WAIT",
+                  split.writes.gtid, w.service.causal_reads_timeout_ms / 1000,
+                  w.service.causal_reads_timeout_ms % 1000),
+      out);
   split.waiting = true;
   return false;
 }
@@ -199,7 +200,7 @@ bool caught_up(SessionState& s, const Surroundings& w, Actions& out) {
 bool run_read(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out) {
   switch (reader_ready(s, w, out)) {
     case Ready::no:
-      s.split->why_home = stats::Route::no_replica;
+      s.split->now.why_home = stats::Route::no_replica;
       return run_at_home(s, w, command, out);
     case Ready::soon:
       s.split->waiting = true;
@@ -209,7 +210,7 @@ bool run_read(SessionState& s, const Surroundings& w, ByteSpan command, Actions&
   }
   bring_up_to_date(s, out);
   if (!caught_up(s, w, out)) return false;
-  s.split->command.assign(command.begin(), command.end());
+  s.split->now.bytes.assign(command.begin(), command.end());
   run_on(s, Side::reader, command, out);
   return true;
 }
@@ -217,49 +218,49 @@ bool run_read(SessionState& s, const Surroundings& w, ByteSpan command, Actions&
 bool run_query(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out) {
   auto& split = *s.split;
   const auto plan = plan_query(split, as_text(command.subspan(kHeaderSize + 1)));
-  if (plan.side != Side::reader || split.only_home) return run_at_home(s, w, command, out);
+  if (plan.side != Side::reader || split.now.only_home) return run_at_home(s, w, command, out);
   if (!plan.at_once) return run_read(s, w, command, out);
   // An answer of the reader's would tell a client within a transaction that it is in none.
   if (split.reader_link.step != Step::ready || !reads_anywhere(split))
     return run_at_home(s, w, command, out);
-  split.command.assign(command.begin(), command.end());
+  split.now.bytes.assign(command.begin(), command.end());
   run_on(s, Side::reader, command, out);
   return true;
 }
 
 /// Whether a server would read its text as home did when it was prepared.
 bool is_as_prepared(const Split& split, const Statement& statement) {
-  return statement.settings_version == split.settings_version &&
-         statement.database_version == split.database_version;
+  return statement.settings_version == split.settings.version &&
+         statement.database_version == split.settings.database_version;
 }
 
 bool run_execute(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out) {
   constexpr std::size_t kFlagsAt = kHeaderSize + 1 + 4;
   auto& split = *s.split;
-  split.statement = split.selects = true;
+  split.now.statement = split.now.selects = true;
   auto* statement = statement_of(split, command);
-  split.uses_tables = statement == nullptr || statement->uses_tables;
+  split.now.uses_tables = statement == nullptr || statement->uses_tables;
   const bool cursor = command.size() <= kFlagsAt || byte_at(command, kFlagsAt) != 0;
   const bool may_read = statement != nullptr && statement->reads && !statement->long_data &&
-                        !cursor && !split.only_home && reads_anywhere(split) &&
+                        !cursor && !split.now.only_home && reads_anywhere(split) &&
                         (statement->reader_id != 0 || is_as_prepared(split, *statement));
   const auto at_home = [&] {
-    if (statement != nullptr && !split.only_home && !statement->reads)
-      split.why_home = statement->why_home;
-    split.program = statement == nullptr || statement->program;
-    split.changed = false;
-    split.uses_up = split.program;
-    split.proved_read = statement != nullptr && statement->reads;
+    if (statement != nullptr && !split.now.only_home && !statement->reads)
+      split.now.why_home = statement->why_home;
+    split.now.program = statement == nullptr || statement->program;
+    split.now.changed = false;
+    split.now.uses_up = split.now.program;
+    split.now.proved_read = statement != nullptr && statement->reads;
     return run_at_home(s, w, command, out);
   };
   if (!may_read) {
-    if (statement != nullptr && statement->reads && !split.only_home)
-      split.why_home = why_kept(split);
+    if (statement != nullptr && statement->reads && !split.now.only_home)
+      split.now.why_home = why_kept(split);
     return at_home();
   }
   switch (reader_ready(s, w, out)) {
     case Ready::no:
-      split.why_home = stats::Route::no_replica;
+      split.now.why_home = stats::Route::no_replica;
       return at_home();
     case Ready::soon:
       split.waiting = true;
@@ -275,7 +276,7 @@ bool run_execute(SessionState& s, const Surroundings& w, ByteSpan command, Actio
   }
   const auto for_reader = execution_for(*statement, Side::reader, command, out);
   if (for_reader.empty()) return at_home();
-  split.command.assign(command.begin(), command.end());
+  split.now.bytes.assign(command.begin(), command.end());
   run_on(s, Side::reader, for_reader, out);
   return true;
 }
@@ -298,10 +299,10 @@ bool close_statement(SessionState& s, const Surroundings& w, ByteSpan command, A
 /// Runs one command; false if it has to wait.
 bool run(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out) {
   auto& split = *s.split;
-  split.statement = split.selects = split.uses_up = split.uses_tables = false;
-  if (!split.only_home) split.why_home = stats::Route::command;
-  split.proved_read = true;  // no statement, or one that says otherwise
-  split.command.clear();
+  split.now.statement = split.now.selects = split.now.uses_up = split.now.uses_tables = false;
+  if (!split.now.only_home) split.now.why_home = stats::Route::command;
+  split.now.proved_read = true;  // no statement, or one that says otherwise
+  split.now.bytes.clear();
   const auto kind = kind_of(command);
   const bool whole = command.size() == kHeaderSize + payload_length(command);
   // How statements are to be read is not known before the first errands are answered.
@@ -314,7 +315,7 @@ bool run(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out)
       case Command::query:
         return run_query(s, w, command, out);
       case Command::stmt_prepare:
-        split.command.assign(command.begin(), command.end());  // note_prepared() looks at it
+        split.now.bytes.assign(command.begin(), command.end());  // note_prepared() looks at it
         break;
       case Command::stmt_execute:
         return run_execute(s, w, command, out);
@@ -324,7 +325,7 @@ bool run(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out)
         if (auto* statement = statement_of(split, command)) statement->long_data = false;
         break;
       case Command::set_option:  // 0: the text of a command may have several statements
-        split.mode.multi_statements =
+        split.settings.mode.multi_statements =
             command.size() > kHeaderSize + 1 && byte_at(command, kHeaderSize + 1) == 0;
         break;
       case Command::reset_connection:
@@ -384,7 +385,7 @@ void from_client(SessionState& s, const Surroundings& w, ByteSpan bytes, Actions
   auto& split = *s.split;
   if (s.conversation.client_owes()) {  // the rest of a long command, or a file
     const auto n = s.conversation.one_command(bytes);
-    pass(s, split.at, bytes.first(n), out);
+    pass(s, split.now.at, bytes.first(n), out);
     bytes = bytes.subspan(n);
   }
   if (!s.held.empty()) {
@@ -409,12 +410,12 @@ void go_on(SessionState& s, const Surroundings& w, Actions& out) {
 
 void again_at_home(SessionState& s, const Surroundings& w, Actions& out) {
   auto& split = *s.split;
-  split.only_home = true;
-  split.why_home = stats::Route::refused;
+  split.now.only_home = true;
+  split.now.why_home = stats::Route::refused;
   split.waiting = false;
-  if (!split.command.empty()) s.conversation.take_back();
-  s.bytes_in -= split.command.size();
-  Bytes front = std::exchange(split.command, {});
+  if (!split.now.bytes.empty()) s.conversation.take_back();
+  s.bytes_in -= split.now.bytes.size();
+  Bytes front = std::exchange(split.now.bytes, {});
   front.insert(front.end(), s.held.begin(), s.held.end());
   s.held = std::move(front);
   if (s.phase == Phase::ending) return end_now(s, w, out);

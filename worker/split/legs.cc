@@ -158,13 +158,13 @@ bool can_log_in(SessionState& s, const Surroundings& w, Actions& out) {
 bool may_choose(const SessionState& s, int64_t now_ns) {
   const auto& split = *s.split;
   if (split.home_link.step == Step::none) return true;
-  return split.reader_link.step == Step::none && split.pinned.empty() &&
+  return split.reader_link.step == Step::none && split.kept.pinned.empty() &&
          split.reader_after_ns <= now_ns;
 }
 
 bool call_reader(SessionState& s, const Surroundings& w, Actions& out) {
   auto& split = *s.split;
-  if (!split.pinned.empty() || split.reader_after_ns > w.now_ns) return false;
+  if (!split.kept.pinned.empty() || split.reader_after_ns > w.now_ns) return false;
   split.reader_after_ns = w.now_ns + kAgainNs;
   if (!can_log_in(s, w, out)) return false;
   const auto* chosen = w.router.reader(w.service, w.servers);

@@ -17,15 +17,15 @@ std::string why_tied(const Split& split) {
     return "its password is not known to sluice";
   if (split.status & mysql::kInTransaction) return "it is in a transaction";
   if (!(split.status & mysql::kAutocommit)) return "its autocommit is off";
-  if (split.tables_locked) return "it has locked tables";
-  if (!split.pinned.empty()) return split.pinned;
+  if (split.kept.tables_locked) return "it has locked tables";
+  if (!split.kept.pinned.empty()) return split.kept.pinned;
   const auto can_be_prepared = [&](const Statement& one) {
-    return !one.text.empty() && !one.long_data && one.settings_version == split.settings_version &&
-           one.database_version == split.database_version;
+    return !one.text.empty() && !one.long_data && one.settings_version == split.settings.version &&
+           one.database_version == split.settings.database_version;
   };
   if (!std::ranges::all_of(split.statements, can_be_prepared))
     return "a statement that it has prepared can't be prepared in the same way";
-  return split.tied;
+  return split.kept.tied;
 }
 
 void end(SessionState& s, const Surroundings& w, End why, Actions& out) {
@@ -41,7 +41,7 @@ void reader_failed(SessionState& s, const Surroundings& w, const std::string& wh
   drop_leg(s, Side::reader, out);
   split.reader_after_ns = w.now_ns + kAgainNs;
   if (split.home_by_ns == 0 && s.phase == Phase::relaying) s.deadline_ns = 0;
-  if (asked && split.delivered)
+  if (asked && split.now.delivered)
     return end(s, w,
                {mysql::kServerShutdown, "08S01",
                 "sluice: the replica was lost while its answer came: " + why},
@@ -83,7 +83,7 @@ void home_lost(SessionState& s, const Surroundings& w, const std::string& why, A
   drop_leg(s, Side::server, out);
   split.left.clear();
   if (asked) answer_lost(s, server, out);
-  split.command.clear();
+  split.now.bytes.clear();
   if (s.phase == Phase::ending) return end_now(s, w, out);
   go_on(s, w, out);
 }
@@ -150,8 +150,9 @@ void restore(SessionState& s, Actions& out) {
   split.status = mysql::kAutocommit;
   if (const auto statement = settings_statement(split, 0); !statement.empty())
     run_errand(s, Side::server, Errand::settings, mysql::Command::query, statement, out);
-  if (split.database != s.database)
-    run_errand(s, Side::server, Errand::database, mysql::Command::init_db, split.database, out);
+  if (split.settings.database != s.database)
+    run_errand(s, Side::server, Errand::database, mysql::Command::init_db, split.settings.database,
+               out);
   track(s, out);
 }
 

@@ -17,7 +17,8 @@ constexpr Effects kProgram = Effect::RunsProgram | Effect::CallsUnknownFunction 
 
 bool may_read(const Split& split, const sql::Statement& statement) {
   return statement.read() && statement.user_variables_read == 0 &&
-         !statement.effects.has(Effect::CountsFoundRows) && !sql::is_server_schema(split.database);
+         !statement.effects.has(Effect::CountsFoundRows) &&
+         !sql::is_server_schema(split.settings.database);
 }
 
 /// A read that belongs to the server of the statement before.
@@ -52,8 +53,9 @@ bool uses_tables(const sql::Statement& statement, std::string_view text) {
 }
 
 Side side_asked_about(const Split& split, std::string_view text) {
-  if (sql::mentions(text, split.mode, "FOUND_ROWS")) return split.select_at;
-  return sql::mentions(text, split.mode, "ROW_COUNT") ? split.last_at : split.diagnostics_at;
+  if (sql::mentions(text, split.settings.mode, "FOUND_ROWS")) return split.last.select_at;
+  return sql::mentions(text, split.settings.mode, "ROW_COUNT") ? split.last.statement_at
+                                                               : split.last.diagnostics_at;
 }
 
 bool uses_up_transaction(const sql::Statement& statement) {
@@ -119,24 +121,25 @@ stats::Route route_of(sql::Reason reason) {
 
 void take_up(Split& split, const sql::Statement& statement, std::string_view text) {
   const auto& effects = statement.effects;
-  split.statement = true;
-  split.uses_tables = split.diagnostics && uses_tables(statement, text);
-  split.selects = statement.verb == sql::Verb::Select || statement.verb == sql::Verb::With ||
-                  statement.verb == sql::Verb::Show || effects.any(kProgram);
-  split.uses_up = uses_up_transaction(statement);
-  split.program = effects.any(kProgram);
-  split.changed = split.told = false;
-  split.sets_session = effects.has(Effect::SetsSession);
-  if (effects.has(Effect::SetsNextTransaction)) split.next_at_home = true;
-  if (effects.has(Effect::CreatesTemporaryTable)) split.pinned = "it has made a temporary table";
-  if (effects.any(Effect::SetsRole | Effect::SetsUser)) split.pinned = "it has chosen a role";
+  split.now.statement = true;
+  split.now.uses_tables = split.last.diagnostics && uses_tables(statement, text);
+  split.now.selects = statement.verb == sql::Verb::Select || statement.verb == sql::Verb::With ||
+                      statement.verb == sql::Verb::Show || effects.any(kProgram);
+  split.now.uses_up = uses_up_transaction(statement);
+  split.now.program = effects.any(kProgram);
+  split.now.changed = split.now.told = false;
+  split.now.sets_session = effects.has(Effect::SetsSession);
+  if (effects.has(Effect::SetsNextTransaction)) split.kept.next_at_home = true;
+  if (effects.has(Effect::CreatesTemporaryTable))
+    split.kept.pinned = "it has made a temporary table";
+  if (effects.any(Effect::SetsRole | Effect::SetsUser)) split.kept.pinned = "it has chosen a role";
   if (effects.any(Effect::SetsUserVariable | Effect::WritesUserVariable))
-    split.tied = "it has user variables";
-  if (effects.has(Effect::TakesNamedLock)) split.tied = "it has taken a named lock";
-  if (effects.has(Effect::OpensHandler)) split.tied = "it has opened a handler";
-  if (effects.has(Effect::Prepares)) split.tied = "it has prepared a statement by name";
-  if (effects.has(Effect::LocksTables)) split.tables_locked = true;
-  if (effects.has(Effect::UnlocksTables)) split.tables_locked = false;
+    split.kept.tied = "it has user variables";
+  if (effects.has(Effect::TakesNamedLock)) split.kept.tied = "it has taken a named lock";
+  if (effects.has(Effect::OpensHandler)) split.kept.tied = "it has opened a handler";
+  if (effects.has(Effect::Prepares)) split.kept.tied = "it has prepared a statement by name";
+  if (effects.has(Effect::LocksTables)) split.kept.tables_locked = true;
+  if (effects.has(Effect::UnlocksTables)) split.kept.tables_locked = false;
 }
 
 }  // namespace
@@ -144,8 +147,8 @@ void take_up(Split& split, const sql::Statement& statement, std::string_view tex
 bool reads_anywhere(const Split& split) {
   constexpr auto kPlain = mysql::kAutocommit;
   return (split.status & (mysql::kAutocommit | mysql::kInTransaction)) == kPlain &&
-         split.pinned.empty() && !split.tables_locked && !split.isolated && !split.auto_is_null &&
-         !split.next_at_home;
+         split.kept.pinned.empty() && !split.kept.tables_locked && !split.kept.isolated &&
+         !split.kept.auto_is_null && !split.kept.next_at_home;
 }
 
 stats::Route why_kept(const Split& split) {
@@ -155,20 +158,21 @@ stats::Route why_kept(const Split& split) {
 }
 
 Plan plan_query(Split& split, std::string_view text) {
-  const auto statement = sql::classify(text, split.mode);
+  const auto statement = sql::classify(text, split.settings.mode);
   take_up(split, statement, text);
   if (asks_about_last(statement)) return {side_asked_about(split, text), true};
   // Without tables it leaves the diagnostics of the statement before.
-  const bool keeps = split.diagnostics && split.diagnostics_at == Side::server;
-  split.proved_read = may_read(split, statement);
-  if (!split.only_home)
-    split.why_home = split.proved_read ? why_kept(split) : route_of(statement.reason);
-  const bool anywhere = split.proved_read && reads_anywhere(split) && (split.uses_tables || !keeps);
+  const bool keeps = split.last.diagnostics && split.last.diagnostics_at == Side::server;
+  split.now.proved_read = may_read(split, statement);
+  if (!split.now.only_home)
+    split.now.why_home = split.now.proved_read ? why_kept(split) : route_of(statement.reason);
+  const bool anywhere =
+      split.now.proved_read && reads_anywhere(split) && (split.now.uses_tables || !keeps);
   return {anywhere ? Side::reader : Side::server};
 }
 
 void plan_prepared(const Split& split, std::string_view text, Statement& statement) {
-  const auto said = sql::classify(text, split.mode);
+  const auto said = sql::classify(text, split.settings.mode);
   statement.reads = may_read(split, said) && said.effects.empty();
   statement.uses_tables = uses_tables(said, text);
   if (!statement.reads) statement.why_home = route_of(said.reason);

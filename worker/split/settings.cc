@@ -38,45 +38,45 @@ bool has_word(std::string_view list, std::string_view word) {
 /// What decides how statements are read, and where.
 void heed(Split& split, std::string_view name, std::string_view value) {
   if (name == "sql_mode") {
-    split.mode.ansi_quotes = has_word(value, "ANSI_QUOTES");
-    split.mode.no_backslash_escapes = has_word(value, "NO_BACKSLASH_ESCAPES");
-    split.mode.ignore_space = has_word(value, "IGNORE_SPACE");
+    split.settings.mode.ansi_quotes = has_word(value, "ANSI_QUOTES");
+    split.settings.mode.no_backslash_escapes = has_word(value, "NO_BACKSLASH_ESCAPES");
+    split.settings.mode.ignore_space = has_word(value, "IGNORE_SPACE");
   } else if (name == "character_set_client") {
-    split.mode.charset = sql::charset_of(value);
+    split.settings.mode.charset = sql::charset_of(value);
   } else if (name == "tx_isolation" || name == "transaction_isolation") {
-    split.isolated = value == "SERIALIZABLE" || value == "READ-UNCOMMITTED";
+    split.kept.isolated = value == "SERIALIZABLE" || value == "READ-UNCOMMITTED";
   } else if (name == "sql_auto_is_null") {
-    split.auto_is_null = value == "ON" || value == "1";
+    split.kept.auto_is_null = value == "ON" || value == "1";
   } else if (name == "timestamp") {  // whether it stands still or goes on is not told
-    split.pinned = "it has set the time";
+    split.kept.pinned = "it has set the time";
   } else if (name == "rand_seed1" || name == "rand_seed2") {
-    split.pinned = "it has set the seed of RAND()";
+    split.kept.pinned = "it has set the seed of RAND()";
   } else if (name == "character_set_connection") {  // with another collation, which is not told
-    split.collation_due = true;
+    split.settings.collation_due = true;
   }
 }
 
 void note_variable(Split& split, std::string_view name, std::string_view value) {
-  split.told = true;
+  split.now.told = true;
   constexpr std::size_t kMaxSettings = 64, kMaxValue = 4096;
   if (name.starts_with("session_track_")) {
-    split.own_tracking_off |= split.home_link.errands.empty();
+    split.settings.tracked_by_client |= split.home_link.errands.empty();
     return;
   }
   if (name == "last_gtid") return note_write(split, value);
   heed(split, name, value);
   if (!is_carried(name)) return;
-  auto& all = split.settings;
+  auto& all = split.settings.list;
   const auto known = std::ranges::find(all, name, &Setting::name);
   if (known != all.end() && known->value == value) return;
   if (known != all.end()) all.erase(known);
-  ++split.settings_version;
+  ++split.settings.version;
   if (all.size() == kMaxSettings || value.size() > kMaxValue ||
       value.find_first_of("'\\") != std::string_view::npos) {
-    split.pinned = "it has set more than can be carried to a replica";
+    split.kept.pinned = "it has set more than can be carried to a replica";
     return;
   }
-  all.push_back({std::string(name), std::string(value), split.settings_version});
+  all.push_back({std::string(name), std::string(value), split.settings.version});
 }
 
 /// The parts of an OK packet with news.
@@ -110,11 +110,11 @@ Parsed<> note_one(Split& split, uint8_t kind, ByteSpan data) {
       }
       return {};
     case kSchema:
-      split.database = SLUICE_TRY(in.lenenc_text("schema"));
-      ++split.database_version;
+      split.settings.database = SLUICE_TRY(in.lenenc_text("schema"));
+      ++split.settings.database_version;
       return {};
     case kChanged:
-      split.changed = true;
+      split.now.changed = true;
       return {};
     case kGtids: {  // one way of encoding them so far: as text
       SLUICE_TRY(in.fixed<uint8_t>("encoding"));
@@ -159,9 +159,9 @@ bool is_number(std::string_view value) {
 
 void note_write(Split& split, std::string_view gtid) {
   if (gtid.empty() || gtid.find_first_of("'\\") != std::string_view::npos) return;
-  if (split.written == gtid) return;
-  split.written = gtid;
-  ++split.written_version;
+  if (split.writes.gtid == gtid) return;
+  split.writes.gtid = gtid;
+  ++split.writes.version;
 }
 
 void note_changes(Split& split, ByteSpan packet) {
@@ -172,7 +172,7 @@ void note_changes(Split& split, ByteSpan packet) {
       const auto kind = in.fixed<uint8_t>("kind");
       const auto data = kind ? in.lenenc_text("data") : tl::unexpected(kind.error());
       if (data && note_one(split, *kind, as_bytes(*data))) continue;
-      split.pinned = "what the server tells of the session is malformed";
+      split.kept.pinned = "what the server tells of the session is malformed";
       return;
     }
   }
@@ -180,8 +180,8 @@ void note_changes(Split& split, ByteSpan packet) {
 
 Bytes for_client(const Split& split, ByteSpan packet) {
   const auto told = parse_told(packet);
-  if (!told || split.own_tracking_off) return {packet.begin(), packet.end()};
-  const Bytes news = split.client_tracks ? wanted_news(told->news) : Bytes{};
+  if (!told || split.settings.tracked_by_client) return {packet.begin(), packet.end()};
+  const Bytes news = split.settings.told_to_client ? wanted_news(told->news) : Bytes{};
   // A text that is empty is not there at all, unless news follow.
   const auto info_at = told->status_at + 4;
   const bool has_info = info_at < packet.size() && packet[info_at] != std::byte{0};
@@ -207,19 +207,20 @@ std::string settings_statement(const Split& split, uint32_t since) {
     else
       out += fmt::format("@@session.{}='{}'", setting.name, setting.value);
   };
-  for (const auto& setting : split.settings)
+  for (const auto& setting : split.settings.list)
     if (setting.version > since) add(setting);
   return out;
 }
 
 void forget_settings(Split& split) {
-  split.settings.clear();
+  split.settings.list.clear();
   split.statements.clear();
-  split.pinned.clear();
-  split.tied.clear();
-  split.tables_locked = split.program = split.changed = split.own_tracking_off = false;
-  split.isolated = split.auto_is_null = split.collation_due = false;
-  split.next_at_home = split.diagnostics = split.may_have_written = false;
+  split.kept.pinned.clear();
+  split.kept.tied.clear();
+  split.kept.tables_locked = split.now.program = split.now.changed =
+      split.settings.tracked_by_client = false;
+  split.kept.isolated = split.kept.auto_is_null = split.settings.collation_due = false;
+  split.kept.next_at_home = split.last.diagnostics = split.writes.uncertain = false;
 }
 
 }  // namespace sluice::worker::split

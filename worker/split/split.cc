@@ -13,7 +13,7 @@ void track(SessionState& s, Actions& out) {
              "SET @@session.session_track_system_variables='*', "
              "@@session.session_track_schema=1, @@session.session_track_state_change=1",
              out);
-  if (s.split->mode.flavour == sql::Flavour::Mysql)
+  if (s.split->settings.mode.flavour == sql::Flavour::Mysql)
     run_errand(s, Side::server, Errand::track, mysql::Command::query,
                "SET @@session.session_track_gtids=OWN_GTID", out);
 }
@@ -41,13 +41,14 @@ std::unique_ptr<Split> prepared(const SessionState& s, const Surroundings& w) {
   out->credentials.answer = mysql::with_auth_response(login.answer, *answer, {});
   const auto* server = w.server(s.home.server);
   out->credentials.announced = server != nullptr && server->proxy_protocol;
-  out->client_tracks = (answer->capabilities & mysql::kSessionTrack) != 0;
-  out->database = login.database;
-  out->mode.multi_statements = (answer->capabilities & mysql::kMultiStatements) != 0;
+  out->settings.told_to_client = (answer->capabilities & mysql::kSessionTrack) != 0;
+  out->settings.database = login.database;
+  out->settings.mode.multi_statements = (answer->capabilities & mysql::kMultiStatements) != 0;
   // MariaDB leaves the flag out of its greeting: there it says that 64 more of them follow.
-  out->mode.flavour = (login.server_capabilities & mysql::kLongPassword) ? sql::Flavour::Mysql
-                                                                         : sql::Flavour::Mariadb;
-  out->mode.charset = sql::charset_of_collation(answer->collation);
+  out->settings.mode.flavour = (login.server_capabilities & mysql::kLongPassword)
+                                   ? sql::Flavour::Mysql
+                                   : sql::Flavour::Mariadb;
+  out->settings.mode.charset = sql::charset_of_collation(answer->collation);
   return out;
 }
 
@@ -66,7 +67,7 @@ void begin(SessionState& s, Actions& out) {
   split.status = mysql::kAutocommit;
   if (s.login && s.login->change_user) {
     split.credentials = {};
-    split.database = s.login->database;
+    split.settings.database = s.login->database;
   } else if (s.login) {
     keep_proof(s);
   }

@@ -98,66 +98,105 @@ struct Credentials {
   }
 };
 
+/// The command that is under way, or was the last one.
+struct Present {
+  Side at = Side::server;  ///< who runs it
+  Bytes bytes;             ///< itself, while it may have to be run again elsewhere
+  bool delivered = false;  ///< the client has something of its answer
+  bool only_home = false;  ///< the next one is a command that the reader did not answer
+  stats::Route why_home = stats::Route::command;                 ///< why it runs there, if so
+  bool statement = false, selects = false, uses_tables = false;  ///< what it is
+  bool proved_read = false;   ///< it can't have written, though it answers with rows
+  bool uses_up = false;       ///< it uses up what SET TRANSACTION said of the next transaction
+  bool program = false;       ///< it runs what was not looked into
+  bool sets_session = false;  ///< it sets a system variable
+  bool told = false;          ///< and the server has told one
+  bool changed = false;       ///< and the server says that it changed something in the session
+  static auto fields(auto& m) {
+    return std::tuple(tag<1>(m.at), tag<2>(m.bytes), tag<3>(m.delivered), tag<4>(m.only_home),
+                      tag<5>(m.why_home), tag<6>(m.statement), tag<7>(m.selects),
+                      tag<8>(m.uses_tables), tag<9>(m.proved_read), tag<10>(m.uses_up),
+                      tag<11>(m.program), tag<12>(m.sets_session), tag<13>(m.told),
+                      tag<14>(m.changed));
+  }
+};
+
+/// Where the statements ran that later ones may ask about.
+struct Last {
+  Side statement_at = Side::server;    ///< ROW_COUNT() is there
+  Side select_at = Side::server;       ///< FOUND_ROWS()
+  Side diagnostics_at = Side::server;  ///< the session's warnings and errors
+  bool diagnostics = false;            ///< there are some
+  static auto fields(auto& m) {
+    return std::tuple(tag<1>(m.statement_at), tag<2>(m.select_at), tag<3>(m.diagnostics_at),
+                      tag<4>(m.diagnostics));
+  }
+};
+
+/// What every server of the session has to have before a statement runs there.
+struct Settings {
+  std::vector<Setting> list;  ///< in the order of their last change
+  uint32_t version = 0;
+  std::string database;
+  uint32_t database_version = 0;
+  sql::Mode mode;                  ///< how statements are to be read
+  bool collation_due = false;      ///< what it is by now has to be asked
+  bool told_to_client = false;     ///< the client itself asked for the tracking of its session
+  bool tracked_by_client = false;  ///< it has set what is tracked, and gets that
+  static auto fields(auto& m) {
+    return std::tuple(tag<1>(m.list), tag<2>(m.version), tag<3>(m.database),
+                      tag<4>(m.database_version), tag<5>(m.mode), tag<6>(m.collation_due),
+                      tag<7>(m.told_to_client), tag<8>(m.tracked_by_client));
+  }
+};
+
+/// What the session has written.
+struct Writes {
+  std::string gtid;  ///< of its last write; MySQL: of all of them
+  uint32_t version = 0;
+  bool uncertain = false;  ///< home has answered with rows, which tell of no write
+  static auto fields(auto& m) {
+    return std::tuple(tag<1>(m.gtid), tag<2>(m.version), tag<3>(m.uncertain));
+  }
+};
+
+/// What keeps its reads at home, or the session with it.
+struct Kept {
+  std::string pinned;         ///< why everything runs at home from here on; empty: it does not
+  std::string tied;           ///< why it can't go on with another primary; empty: it can
+  bool next_at_home = false;  ///< SET TRANSACTION waits there for the next transaction
+  bool tables_locked = false;
+  bool isolated = false;      ///< its reads lock, or see what is not committed
+  bool auto_is_null = false;  ///< "IS NULL" asks for the last insert id
+  static auto fields(auto& m) {
+    return std::tuple(tag<1>(m.pinned), tag<2>(m.tied), tag<3>(m.next_at_home),
+                      tag<4>(m.tables_locked), tag<5>(m.isolated), tag<6>(m.auto_is_null));
+  }
+};
+
 struct Split {
   ServerLeg reader;
   Link home_link, reader_link;
-  Side at = Side::server;              ///< who runs the present command, or ran the last one
-  Side last_at = Side::server;         ///< who ran the last statement: ROW_COUNT() is there
-  Side select_at = Side::server;       ///< who ran the last SELECT: FOUND_ROWS() is there
-  Side diagnostics_at = Side::server;  ///< whose warnings and errors are the session's
-  bool diagnostics = false;            ///< there are some
-  bool statement = false, selects = false, uses_tables = false;  ///< what the present command is
-  bool proved_read = false;  ///< it can't have written, though it answers with rows
-  bool uses_up = false;      ///< it uses up what SET TRANSACTION said of the next transaction
-  stats::Route why_home = stats::Route::command;  ///< why the present command runs at home, if so
-  bool next_at_home = false;                      ///< such a SET TRANSACTION waits at home
-  bool may_have_written = false;  ///< home has answered with rows, which tell of no write
-  Bytes command;                  ///< the present one, while it may have to be run again elsewhere
-  bool delivered = false;         ///< the client has something of the present answer
-  bool waiting = false;           ///< the next command waits for the reader's login
-  bool only_home = false;         ///< the next command is one that the reader did not answer
-  bool own_tracking_off = false;  ///< the client has set what is tracked, and gets that
-  bool client_tracks = false;     ///< the client itself asked for the tracking of its session
-  uint16_t status = 0;            ///< status flags of the home server's last answer
-  std::string database;
-  uint32_t database_version = 0;
-  std::string written;  ///< GTID of the session's last write; MySQL: all of its writes
-  uint32_t written_version = 0;
-  std::vector<Setting> settings;  ///< in the order of their last change
-  uint32_t settings_version = 0;
-  sql::Mode mode;      ///< how statements are to be read
-  std::string pinned;  ///< why everything runs at home from here on; empty: it does not
-  std::string tied;    ///< why it can't go on with another primary; empty: it can
-  std::string lost;    ///< its primary that closed the connection; alive, it has ended the session
-  std::string left;    ///< why it has to leave its primary after the present command
-  int64_t home_by_ns = 0;             ///< a command waits for a primary, and is refused then
-  int64_t reader_after_ns = 0;        ///< no replica is tried before: the last one failed
-  std::vector<Statement> statements;  ///< by id
-  bool program = false;               ///< the present command runs what was not looked into
-  bool sets_session = false;          ///< it sets a system variable
-  bool told = false;                  ///< and the server has told one
-  bool changed = false;  ///< and the server says that it changed something in the session
-  bool tables_locked = false;
-  bool isolated = false;       ///< its reads lock, or see what is not committed
-  bool auto_is_null = false;   ///< "IS NULL" asks for the last insert id
-  bool collation_due = false;  ///< what it is by now has to be asked
+  Present now;
+  Last last;
+  Settings settings;
+  Writes writes;
+  Kept kept;
   Credentials credentials;
-  uint64_t reads = 0;  ///< commands that a replica answered
+  std::vector<Statement> statements;  ///< by id
+  uint16_t status = 0;                ///< status flags of the home server's last answer
+  bool waiting = false;               ///< the next command waits for a server
+  std::string lost;  ///< its primary that closed the connection; alive, it has ended the session
+  std::string left;  ///< why it has to leave its primary after the present command
+  int64_t home_by_ns = 0;       ///< a command waits for a primary, and is refused then
+  int64_t reader_after_ns = 0;  ///< no replica is tried before: the last one failed
+  uint64_t reads = 0;           ///< commands that a replica answered
   static auto fields(auto& m) {
-    return std::tuple(
-        tag<1>(m.reader), tag<2>(m.home_link), tag<3>(m.reader_link), tag<4>(m.at),
-        tag<5>(m.command), tag<6>(m.delivered), tag<7>(m.waiting), tag<8>(m.only_home),
-        tag<9>(m.client_tracks), tag<10>(m.status), tag<11>(m.database),
-        tag<12>(m.database_version), tag<13>(m.settings), tag<14>(m.settings_version),
-        tag<15>(m.pinned), tag<16>(m.reader_after_ns), tag<17>(m.statements),
-        tag<18>(m.credentials), tag<19>(m.reads), tag<20>(m.program), tag<21>(m.changed),
-        tag<22>(m.tables_locked), tag<23>(m.mode), tag<24>(m.isolated), tag<25>(m.written),
-        tag<26>(m.written_version), tag<27>(m.tied), tag<28>(m.left), tag<29>(m.home_by_ns),
-        tag<30>(m.own_tracking_off), tag<31>(m.last_at), tag<32>(m.select_at), tag<33>(m.statement),
-        tag<34>(m.selects), tag<35>(m.uses_up), tag<36>(m.next_at_home), tag<37>(m.diagnostics_at),
-        tag<38>(m.diagnostics), tag<39>(m.uses_tables), tag<40>(m.proved_read),
-        tag<41>(m.may_have_written), tag<42>(m.auto_is_null), tag<43>(m.collation_due),
-        tag<45>(m.sets_session), tag<46>(m.told), tag<44>(m.why_home), tag<47>(m.lost));
+    return std::tuple(tag<1>(m.reader), tag<2>(m.home_link), tag<3>(m.reader_link), tag<4>(m.now),
+                      tag<5>(m.last), tag<6>(m.settings), tag<7>(m.writes), tag<8>(m.kept),
+                      tag<9>(m.credentials), tag<10>(m.statements), tag<11>(m.status),
+                      tag<12>(m.waiting), tag<13>(m.lost), tag<14>(m.left), tag<15>(m.home_by_ns),
+                      tag<16>(m.reader_after_ns), tag<17>(m.reads));
   }
 };
 

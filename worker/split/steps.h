@@ -12,7 +12,7 @@ inline Link& link(SessionState& s, Side side) {
 
 /// Whether the client waits for an answer of this server.
 inline bool runs_on(const SessionState& s, Side side) {
-  return s.split->at == side && s.conversation.expect != mysql::Expect::nothing;
+  return s.split->now.at == side && s.conversation.expect != mysql::Expect::nothing;
 }
 
 /// How long a replica that failed, or was not there, is left alone.

@@ -150,11 +150,11 @@ TEST_P(HostileTest, MalformedNewsKeepTheSessionAtHome) {
   for (const std::string_view news :
        {std::string_view("\0\x7Fx", 3), std::string_view("\1\4\xFF", 3),
         std::string_view("\3\2\0\x09", 4), std::string_view("\0", 1)}) {
-    s.split->pinned.clear();
+    s.split->kept.pinned.clear();
     client(query("SET x"));
     home(ok(kPlain, news));
     EXPECT_THAT(said(Side::client), ElementsAre(ok_payload()));
-    EXPECT_THAT(s.split->pinned, HasSubstr("malformed"));
+    EXPECT_THAT(s.split->kept.pinned, HasSubstr("malformed"));
   }
   forget_said();
   client(query("SELECT a FROM t"));
