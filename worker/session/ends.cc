@@ -4,6 +4,7 @@
 #include "common/mysql/packets.h"
 #include "worker/auth/identity.h"
 #include "worker/session/steps.h"
+#include "worker/split/split.h"
 
 namespace sluice::worker {
 namespace {
@@ -45,7 +46,9 @@ void leave_server(const SessionState& s, Actions& out) {
   const bool waits = s.phase >= Phase::greeted && s.phase <= Phase::judging;
   if (waits && s.login && !s.login->change_user) excuse_absent_client(out);
   out.close(Side::server);
-  if (s.split) out.close(Side::reader);
+  if (!s.split) return;
+  split::take_leave(s, Side::reader, out);
+  out.close(Side::reader);
 }
 
 }  // namespace

@@ -313,6 +313,18 @@ bool close_statement(SessionState& s, const Surroundings& w, ByteSpan command, A
   return true;
 }
 
+/// The client waits until its connection is closed: what its home does, if it has one.
+bool quit(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out) {
+  if (s.split->home_link.step != Step::ready) {
+    out.log("closed by the client");
+    begin_closing(s, w, out);
+    return true;
+  }
+  s.split->quits = true;
+  run_on(s, Side::server, command, out);
+  return true;
+}
+
 /// Runs one command; false if it has to wait.
 bool run(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out) {
   auto& split = *s.split;
@@ -323,6 +335,7 @@ bool run(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out)
   split.now.bytes.clear();
   const auto kind = kind_of(command);
   const bool whole = command.size() == kHeaderSize + payload_length(command);
+  if (kind == Command::quit) return quit(s, w, command, out);
   // How statements are to be read is not known before the first errands are answered.
   const bool statement =
       kind == Command::query || kind == Command::stmt_prepare || kind == Command::stmt_execute;

@@ -180,9 +180,19 @@ bool call_home(SessionState& s, const Surroundings& w, Actions& out) {
   return true;
 }
 
+void take_leave(const SessionState& s, Side side, Actions& out) {
+  const auto& from = side == Side::server ? s.split->home_link : s.split->reader_link;
+  if (from.step != Step::ready || !from.errands.empty() || runs_on(s, side)) return;
+  Bytes packet;
+  const auto quit = static_cast<std::byte>(mysql::Command::quit);
+  mysql::append_packet(packet, 0, ByteSpan(&quit, 1));
+  out.send_made(side, std::move(packet));
+}
+
 void drop_leg(SessionState& s, Side side, Actions& out) {
   auto& split = *s.split;
   if (link(s, side).step == Step::none) return;
+  take_leave(s, side, out);
   out.close(side);
   leg_of(s, side) = {};
   link(s, side) = {};

@@ -100,6 +100,10 @@ void home_lost(SessionState& s, const Surroundings& w, const std::string& why, A
 void on_leg_failed(SessionState& s, const Surroundings& w, Side side, std::string why,
                    Actions& out) {
   if (side == Side::reader) return reader_failed(s, w, why, out);
+  if (s.split->quits) {
+    out.log("closed by the client");
+    return begin_closing(s, w, out);
+  }
   const auto step = s.split->home_link.step;
   if (step == Step::ready) {
     s.split->lost = s.home.server;

@@ -35,6 +35,9 @@ void on_view(SessionState& s, const Surroundings& w, Actions& out);
 /// Its server may not be used any more, for `why`: whether the session goes on with another one.
 bool leave_home(SessionState& s, const Surroundings& w, const std::string& why, Actions& out);
 
+/// Tells a server that the connection ends, if it is in a state to hear it; else it would count and
+/// log an aborted one.
+void take_leave(const SessionState& s, Side side, Actions& out);
 /// Makes an answer to a greeting ask for news of the session.
 void ask_for_tracking(Bytes& answer);
 /// Whether one more of the client's commands can be taken.

@@ -216,6 +216,7 @@ struct Split {
   std::vector<Statement> statements;  ///< by id
   uint16_t status = 0;                ///< status flags of the home server's last answer
   bool waiting = false;               ///< the next command waits for a server
+  bool quits = false;                 ///< the client has said COM_QUIT; home closes
   std::string lost;  ///< its primary that closed the connection; alive, it has ended the session
   std::string left;  ///< why it has to leave its primary after the present command
   int64_t home_by_ns = 0;       ///< a command waits for a primary, and is refused then
@@ -226,7 +227,8 @@ struct Split {
                       tag<5>(m.last), tag<6>(m.settings), tag<7>(m.writes), tag<8>(m.kept),
                       tag<9>(m.credentials), tag<10>(m.statements), tag<11>(m.status),
                       tag<12>(m.waiting), tag<13>(m.lost), tag<14>(m.left), tag<15>(m.home_by_ns),
-                      tag<16>(m.reader_after_ns), tag<17>(m.reads), tag<18>(m.transaction));
+                      tag<16>(m.reader_after_ns), tag<17>(m.reads), tag<18>(m.transaction),
+                      tag<19>(m.quits));
   }
 };
 

@@ -274,6 +274,23 @@ TEST_P(SplitTest, APrimaryLostWhileItIsAskedWhatWasWritten) {
   EXPECT_THAT(said(Side::reader), ElementsAre(kRead));
 }
 
+TEST_P(SplitTest, AClientThatQuitsWaitsForTheEnd) {
+  log_in_with_reader();
+  client(command(Command::quit));
+  EXPECT_THAT(said(Side::server), ElementsAre("\1"));
+  lost(Side::server);
+  EXPECT_EQ(s.phase, Phase::closing);
+  EXPECT_THAT(said(Side::reader), ElementsAre("\1"));  // else it would count an aborted client
+  EXPECT_THAT(raw(Side::client), IsEmpty());
+}
+
+TEST_P(SplitTest, AClientThatQuitsNeedsNoPrimary) {
+  log_in();
+  lost(Side::server);
+  client(command(Command::quit));
+  EXPECT_EQ(s.phase, Phase::closing);
+}
+
 // Settings.
 
 TEST_P(SplitTest, SettingsAreBroughtInTheOrderOfTheirLastChange) {
