@@ -1,0 +1,51 @@
+// In the steady state a statement costs no allocation.
+#include <gtest/gtest.h>
+
+#include "tests/worker/split/allocations.h"
+#include "tests/worker/split/replay.h"
+
+namespace sluice::worker {
+namespace {
+
+using namespace split_tests;
+
+class Steady : public testing::TestWithParam<config::RouterKind> {
+ protected:
+  Replay replay{GetParam()};
+
+  void expect_none(const Exchange& exchange) {
+    SCOPED_TRACE(exchange.name);
+    constexpr int kTimes = 100;
+    for (int i = 0; i < kTimes; ++i) ASSERT_TRUE(replay.run(exchange));  // until buffers are grown
+    const auto before = test::allocations();
+    bool good = true;
+    for (int i = 0; i < kTimes; ++i) good &= replay.run(exchange);
+    EXPECT_EQ(test::allocations() - before, 0u);
+    EXPECT_TRUE(good);
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(Routers, Steady,
+                         testing::Values(config::RouterKind::connection,
+                                         config::RouterKind::read_write_split),
+                         [](const auto& info) {
+                           return std::string(info.index == 0 ? "Connection" : "ReadWriteSplit");
+                         });
+
+TEST(Allocations, AreCounted) {
+  const auto before = test::allocations();
+  const auto number = std::make_unique<int>(1);
+  EXPECT_EQ(test::allocations() - before, static_cast<unsigned>(*number));
+}
+
+TEST_P(Steady, PointSelects) {
+  for (const auto& exchange : replay.point_selects()) expect_none(exchange);
+}
+
+TEST_P(Steady, InATransaction) {
+  ASSERT_TRUE(replay.run(replay.begin()));
+  for (const auto& exchange : replay.at_home()) expect_none(exchange);
+}
+
+}  // namespace
+}  // namespace sluice::worker
