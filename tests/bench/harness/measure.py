@@ -121,9 +121,10 @@ def bulk(row_bytes):
     return measure
 
 
-def syscalls(clients, mode="point"):
+def syscalls(clients, mode="point", only=None):
+    """Calls for each statement, of all processes or of those with the name `only`."""
     def measure(load, contender, requests):
-        pids = pids_of(contender)
+        pids = [pid for name, pid in contender.processes() if only in (None, name)]
         if not pids:
             return {"all": {}}
         driver = load.start_gated(mode, contender.port, clients=clients, requests=requests,
