@@ -13,8 +13,8 @@
 namespace {
 
 using sluice::config::RouterKind;
-using sluice::worker::split_tests::Exchange;
 using sluice::worker::split_tests::Replay;
+using sluice::worker::split_tests::Turn;
 
 struct Cost {
   double nanoseconds = 1e18;  ///< of CPU; the best of several rounds, for the machine is shared
@@ -27,7 +27,7 @@ double cpu_ns() {
   return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
 }
 
-Cost measure(Replay& replay, const Exchange& exchange) {
+Cost measure(Replay& replay, const Turn& turn) {
   constexpr int kRounds = 20, kTimes = 10'000;
   Cost cost;
   uint64_t before = 0;
@@ -35,8 +35,8 @@ Cost measure(Replay& replay, const Exchange& exchange) {
     if (round == 1) before = sluice::test::allocations();
     const double start = cpu_ns();
     for (int i = 0; i < kTimes; ++i)
-      if (!replay.run(exchange)) {
-        fmt::print(stderr, "bench_split: \"{}\" went astray\n", exchange.name);
+      if (!replay.run(turn)) {
+        fmt::print(stderr, "bench_split: \"{}\" went astray\n", turn.name);
         std::exit(1);
       }
     cost.nanoseconds = std::min(cost.nanoseconds, (cpu_ns() - start) / kTimes);
@@ -55,9 +55,9 @@ int main() {
     Replay replay(router);
     fmt::print("{}\"{}\": {{", separator, name);
     separator = "";
-    for (const auto& exchange : replay.point_selects()) {
-      const auto cost = measure(replay, exchange);
-      fmt::print("{}\"{}\": {{\"ns\": {:.0f}, \"allocations\": {:.4f}}}", separator, exchange.name,
+    for (const auto& turn : replay.point_selects()) {
+      const auto cost = measure(replay, turn);
+      fmt::print("{}\"{}\": {{\"ns\": {:.0f}, \"allocations\": {:.4f}}}", separator, turn.name,
                  cost.nanoseconds, cost.allocations);
       separator = ", ";
     }

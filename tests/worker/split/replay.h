@@ -10,11 +10,13 @@
 
 namespace sluice::worker::split_tests {
 
-/// What a client asks, which server it is for, and what that one answers.
-struct Exchange {
+/// What a client asks, which server it is for, what that one answers, and how many bytes of that
+/// the client gets.
+struct Turn {
   std::string_view name;
   Side at;
   Bytes command, answer;
+  std::size_t delivered = answer.size();
 };
 
 /// As a worker has it: buffers are kept and used again, and nothing is allocated here.
@@ -25,16 +27,17 @@ class Replay {
   explicit Replay(config::RouterKind router);
 
   bool splits() const { return world_.service.router == config::RouterKind::read_write_split; }
-  /// Whether the right server alone got the command, and the client the answer as it was.
-  bool run(const Exchange& exchange);
+  /// Whether the right server alone got the command, and the client the answer.
+  bool run(const Turn& turn);
 
   /// A point select as text and prepared, the latter as most clients send it and as those that send
   /// the types of parameters each time.
-  std::array<Exchange, 3> point_selects() const;
-  /// What stays at the primary: the same within a transaction (begin() was run before), a write of
-  /// which the server tells nothing.
-  std::array<Exchange, 2> at_home() const;
-  Exchange begin() const;
+  std::array<Turn, 3> point_selects() const;
+  /// Of which the server tells what was written: that is not for the client.
+  Turn update() const;
+  /// The same within a transaction, that is after begin().
+  std::array<Turn, 2> in_transaction() const;
+  Turn begin() const;
 
  private:
   void bytes(Side from, ByteSpan all);

@@ -13,13 +13,13 @@ class Steady : public testing::TestWithParam<config::RouterKind> {
  protected:
   Replay replay{GetParam()};
 
-  void expect_none(const Exchange& exchange) {
-    SCOPED_TRACE(exchange.name);
+  void expect_none(const Turn& turn) {
+    SCOPED_TRACE(turn.name);
     constexpr int kTimes = 100;
-    for (int i = 0; i < kTimes; ++i) ASSERT_TRUE(replay.run(exchange));  // until buffers are grown
+    for (int i = 0; i < kTimes; ++i) ASSERT_TRUE(replay.run(turn));  // until buffers are grown
     const auto before = test::allocations();
     bool good = true;
-    for (int i = 0; i < kTimes; ++i) good &= replay.run(exchange);
+    for (int i = 0; i < kTimes; ++i) good &= replay.run(turn);
     EXPECT_EQ(test::allocations() - before, 0u);
     EXPECT_TRUE(good);
   }
@@ -39,12 +39,16 @@ TEST(Allocations, AreCounted) {
 }
 
 TEST_P(Steady, PointSelects) {
-  for (const auto& exchange : replay.point_selects()) expect_none(exchange);
+  for (const auto& turn : replay.point_selects()) expect_none(turn);
+}
+
+TEST_P(Steady, Updates) {
+  expect_none(replay.update());
 }
 
 TEST_P(Steady, InATransaction) {
   ASSERT_TRUE(replay.run(replay.begin()));
-  for (const auto& exchange : replay.at_home()) expect_none(exchange);
+  for (const auto& turn : replay.in_transaction()) expect_none(turn);
 }
 
 }  // namespace
