@@ -12,8 +12,6 @@ USER = "bench"
 PASSWORD = "bench-secret"
 WATCH_USER = "sluice"
 WATCH_PASSWORD = "watch-secret"
-REPLICATION_USER = "replica"
-REPLICATION_PASSWORD = "replica-secret"
 TABLE_ROWS = 10000
 
 
@@ -180,10 +178,7 @@ class Database:
             CREATE USER {WATCH_USER}@{host} IDENTIFIED VIA mysql_native_password
               USING PASSWORD('{WATCH_PASSWORD}');
             GRANT SELECT, SHOW DATABASES, REPLICATION CLIENT, SLAVE MONITOR, BINLOG MONITOR
-              ON *.* TO {WATCH_USER}@{host};
-            CREATE USER {REPLICATION_USER}@{host} IDENTIFIED VIA mysql_native_password
-              USING PASSWORD('{REPLICATION_PASSWORD}');
-            GRANT REPLICATION SLAVE ON *.* TO {REPLICATION_USER}@{host};""")
+              ON *.* TO {WATCH_USER}@{host};""")
 
     def status(self, name):
         """A counter of SHOW GLOBAL STATUS."""

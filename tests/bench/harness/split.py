@@ -10,13 +10,15 @@ import time
 
 from harness import measure
 from harness.figures import WORKER, number, table
-from harness.processes import (Database, Failed, Haproxy, PASSWORD, REPLICATION_PASSWORD,
-                               REPLICATION_USER, Sluice, TABLE_ROWS, USER, find_program, wait_until)
+from harness.processes import (Database, Failed, Haproxy, PASSWORD, Sluice, TABLE_ROWS, USER,
+                               find_program, wait_until)
 
 MODES = {"text": "point", "prepared": "execute"}
 CLIENTS = [8, 16]
 CALLS_CLIENTS = [1, 16]
 REPLICAS = 2
+REPLICATION_USER = "replica"
+REPLICATION_PASSWORD = "replica-secret"
 OLTP_THREADS = 8
 
 
@@ -26,6 +28,10 @@ class Cluster:
     def __init__(self, work):
         self.primary = Database(work, "primary", self.arguments(1))
         self.primary.fill()
+        self.primary.run(f"""
+            CREATE USER {REPLICATION_USER}@'127.0.0.1' IDENTIFIED VIA mysql_native_password
+              USING PASSWORD('{REPLICATION_PASSWORD}');
+            GRANT REPLICATION SLAVE ON *.* TO {REPLICATION_USER}@'127.0.0.1';""")
         self.replicas = []
         for i in range(REPLICAS):
             replica = Database(work, f"replica{i + 1}", self.arguments(2 + i) + ["--read-only=1"])
