@@ -1,6 +1,6 @@
 """The router read-write-split beside the router connection, over the same primary and two replicas:
-what it adds to a point select, whether replicas share the reads evenly, and what a transaction costs
-beside HAProxy."""
+what it adds to a point select, whether replicas share the reads evenly, and what a transaction
+costs beside HAProxy."""
 
 import json
 import os
