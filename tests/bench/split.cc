@@ -8,12 +8,12 @@
 #include <string_view>
 
 #include "tests/worker/split/allocations.h"
-#include "tests/worker/split/replay.h"
+#include "tests/worker/split/steady.h"
 
 namespace {
 
 using sluice::config::RouterKind;
-using sluice::worker::split_tests::Replay;
+using sluice::worker::split_tests::SteadySession;
 using sluice::worker::split_tests::Turn;
 
 struct Cost {
@@ -27,7 +27,7 @@ double cpu_ns() {
   return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
 }
 
-Cost measure(Replay& replay, const Turn& turn) {
+Cost measure(SteadySession& session, const Turn& turn) {
   constexpr int kRounds = 20, kTimes = 10'000;
   Cost cost;
   uint64_t before = 0;
@@ -35,7 +35,7 @@ Cost measure(Replay& replay, const Turn& turn) {
     if (round == 1) before = sluice::test::allocations();
     const double start = cpu_ns();
     for (int i = 0; i < kTimes; ++i)
-      if (!replay.run(turn)) {
+      if (!session.run(turn)) {
         fmt::print(stderr, "bench_split: \"{}\" went astray\n", turn.name);
         std::exit(1);
       }
@@ -52,11 +52,11 @@ int main() {
   std::string_view separator = "{";
   for (const auto& [router, name] : {std::pair(RouterKind::connection, "connection"),
                                      std::pair(RouterKind::read_write_split, "split")}) {
-    Replay replay(router);
+    SteadySession session(router);
     fmt::print("{}\"{}\": {{", separator, name);
     separator = "";
-    for (const auto& turn : replay.point_selects()) {
-      const auto cost = measure(replay, turn);
+    for (const auto& turn : session.point_selects()) {
+      const auto cost = measure(session, turn);
       fmt::print("{}\"{}\": {{\"ns\": {:.0f}, \"allocations\": {:.4f}}}", separator, turn.name,
                  cost.nanoseconds, cost.allocations);
       separator = ", ";

@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/worker/split/allocations.h"
-#include "tests/worker/split/replay.h"
+#include "tests/worker/split/steady.h"
 
 namespace sluice::worker {
 namespace {
@@ -11,15 +11,15 @@ using namespace split_tests;
 
 class Steady : public testing::TestWithParam<config::RouterKind> {
  protected:
-  Replay replay{GetParam()};
+  SteadySession session{GetParam()};
 
   void expect_none(const Turn& turn) {
     SCOPED_TRACE(turn.name);
     constexpr int kTimes = 100;
-    for (int i = 0; i < kTimes; ++i) ASSERT_TRUE(replay.run(turn));  // until buffers are grown
+    for (int i = 0; i < kTimes; ++i) ASSERT_TRUE(session.run(turn));  // until buffers are grown
     const auto before = test::allocations();
     bool good = true;
-    for (int i = 0; i < kTimes; ++i) good &= replay.run(turn);
+    for (int i = 0; i < kTimes; ++i) good &= session.run(turn);
     EXPECT_EQ(test::allocations() - before, 0u);
     EXPECT_TRUE(good);
   }
@@ -39,16 +39,16 @@ TEST(Allocations, AreCounted) {
 }
 
 TEST_P(Steady, PointSelects) {
-  for (const auto& turn : replay.point_selects()) expect_none(turn);
+  for (const auto& turn : session.point_selects()) expect_none(turn);
 }
 
 TEST_P(Steady, Updates) {
-  expect_none(replay.update());
+  expect_none(session.update());
 }
 
 TEST_P(Steady, InATransaction) {
-  ASSERT_TRUE(replay.run(replay.begin()));
-  for (const auto& turn : replay.in_transaction()) expect_none(turn);
+  ASSERT_TRUE(session.run(session.begin()));
+  for (const auto& turn : session.in_transaction()) expect_none(turn);
 }
 
 }  // namespace

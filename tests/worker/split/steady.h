@@ -20,11 +20,11 @@ struct Turn {
 };
 
 /// As a worker has it: buffers are kept and used again, and nothing is allocated here.
-class Replay {
+class SteadySession {
  public:
   /// Logged in, and with a statement prepared; with the router read-write-split on either server.
   /// Throws std::logic_error if that fails.
-  explicit Replay(config::RouterKind router);
+  explicit SteadySession(config::RouterKind router);
 
   bool splits() const { return world_.service.router == config::RouterKind::read_write_split; }
   /// Whether the right server alone got the command, and the client the answer.

@@ -1,4 +1,4 @@
-#include "tests/worker/split/replay.h"
+#include "tests/worker/split/steady.h"
 
 #include <stdexcept>
 
@@ -26,20 +26,20 @@ Bytes binary_result() {
 
 }  // namespace
 
-Replay::Replay(config::RouterKind router) {
+SteadySession::SteadySession(config::RouterKind router) {
   world_.service.router = router;
   log_in();
   prepare();
 }
 
-void Replay::bytes(Side from, ByteSpan all) {
+void SteadySession::bytes(Side from, ByteSpan all) {
   on_bytes(state_, world_.surroundings(), from, all, actions_);
   for (const auto& action : actions_.list())
     if (action.kind == Action::Kind::send) sent(action.side) += action.bytes.size();
   actions_.clear();
 }
 
-bool Replay::run(const Turn& turn) {
+bool SteadySession::run(const Turn& turn) {
   sent_ = {};
   bytes(Side::client, turn.command);
   const auto other = turn.at == Side::server ? Side::reader : Side::server;
@@ -48,7 +48,7 @@ bool Replay::run(const Turn& turn) {
   return went_there && sent(Side::client) == turn.delivered;
 }
 
-void Replay::log_in() {
+void SteadySession::log_in() {
   on_accepted(state_, world_.surroundings(), actions_);
   actions_.clear();
   bytes(Side::server, greeting());
@@ -65,7 +65,7 @@ void Replay::log_in() {
   if (state_.split->reads != 1) throw std::logic_error("the replica was not asked");
 }
 
-void Replay::prepare() {
+void SteadySession::prepare() {
   bytes(Side::client, command(mysql::Command::stmt_prepare, kPreparedText));
   bytes(Side::server, prepared(kHomeId, 1));
   if (!splits()) return;
@@ -76,25 +76,25 @@ void Replay::prepare() {
   if (sent(Side::client) == 0) throw std::logic_error("the replica did not prepare it");
 }
 
-std::array<Turn, 3> Replay::point_selects() const {
+std::array<Turn, 3> SteadySession::point_selects() const {
   return {
       Turn{"text", reads_at(), query(kText), result(value())},
       Turn{"prepared", reads_at(), execute(kHomeId, without_type(5)), binary_result()},
       Turn{"prepared, with types", reads_at(), execute(kHomeId, with_type(5)), binary_result()}};
 }
 
-Turn Replay::update() const {
+Turn SteadySession::update() const {
   Turn turn{"update", Side::server, query(kUpdate), ok(kPlain, variable("last_gtid", "0-1-5"))};
   if (splits()) turn.delivered = ok().size();
   return turn;
 }
 
-std::array<Turn, 2> Replay::in_transaction() const {
+std::array<Turn, 2> SteadySession::in_transaction() const {
   return {Turn{"text, in a transaction", Side::server, query(kText), result(value(), kOpen)},
           Turn{"update, in a transaction", Side::server, query(kUpdate), ok(kOpen)}};
 }
 
-Turn Replay::begin() const {
+Turn SteadySession::begin() const {
   return {"begin", Side::server, query("BEGIN"), ok(kOpen)};
 }
 
