@@ -19,7 +19,7 @@ namespace sluice::bench {
 namespace {
 
 constexpr char kUsage[] =
-    "usage: bench_load point|latency|login|bulk|idle --port PORT [options]\n"
+    "usage: bench_load point|execute|latency|login|bulk|idle --port PORT [options]\n"
     "  --user NAME --password PASSWORD --database NAME   default: bench, bench, sbtest\n"
     "  --clients N        connections at once (1)\n"
     "  --seconds S        measure for so long (5), or\n"
@@ -39,8 +39,8 @@ struct Mode {
 };
 
 constexpr std::array kModes{
-    Mode{"point", run_point}, Mode{"latency", run_latency}, Mode{"login", run_login},
-    Mode{"bulk", run_bulk},   Mode{"idle", run_idle},
+    Mode{"point", run_point}, Mode{"execute", run_execute}, Mode{"latency", run_latency},
+    Mode{"login", run_login}, Mode{"bulk", run_bulk},       Mode{"idle", run_idle},
 };
 
 [[noreturn]] void usage() {

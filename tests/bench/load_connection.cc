@@ -31,11 +31,34 @@ void Connection::send_query(std::string_view whole_packet) {
   send_all(whole_packet);
 }
 
-Connection::Progress Connection::receive(std::span<char> scratch) {
+void Connection::prepare(std::string_view statement, std::span<char> scratch) {
+  send_all(prepare_packet(statement));
+  std::string answer;
+  std::optional<uint32_t> id;
+  while (!id) {
+    const auto bytes = receive_some(scratch);
+    answer.append(bytes.data(), bytes.size());
+    id = prepared_id(answer);
+  }
+  statement_id_ = *id;
+  types_ = Types::sent;
+}
+
+void Connection::send_execute(int32_t parameter) {
+  reader_.begin();
+  phase_ = Phase::Result;
+  send_all(execute_packet(statement_id_, parameter, std::exchange(types_, Types::known)));
+}
+
+std::span<const char> Connection::receive_some(std::span<char> scratch) {
   const ssize_t got = recv(fd_, scratch.data(), scratch.size(), 0);
   if (got < 0) die("recv: %s", std::strerror(errno));
   if (got == 0) die("the other end closed the connection");
-  const std::span<const char> bytes = scratch.first(static_cast<std::size_t>(got));
+  return scratch.first(static_cast<std::size_t>(got));
+}
+
+Connection::Progress Connection::receive(std::span<char> scratch) {
+  const auto bytes = receive_some(scratch);
   bytes_received_ += bytes.size();
   switch (phase_) {
     case Phase::Greeting:

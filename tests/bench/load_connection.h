@@ -34,6 +34,10 @@ class Connection {
   void open(const Target& target);
   /// COM_QUERY as a whole packet (query_packet()).
   void send_query(std::string_view whole_packet);
+  /// Prepares a statement with one parameter, and waits for that.
+  void prepare(std::string_view statement, std::span<char> scratch);
+  /// COM_STMT_EXECUTE of that.
+  void send_execute(int32_t parameter);
   /// One recv of up to `scratch.size()` bytes, and what it led to.
   Progress receive(std::span<char> scratch);
   /// receive() until `wanted`.
@@ -50,6 +54,7 @@ class Connection {
   enum class Phase : uint8_t { Greeting, LoginReply, Ready, Result };
 
   void send_all(std::string_view bytes);
+  std::span<const char> receive_some(std::span<char> scratch);
   Progress on_login_bytes(std::span<const char> bytes);
   Progress on_login_packet(uint8_t sequence, std::string_view payload);
 
@@ -58,6 +63,8 @@ class Connection {
   const Target* target_ = nullptr;
   std::string incoming_;  ///< an incomplete packet of the login
   ResultReader reader_;
+  uint32_t statement_id_ = 0;
+  Types types_ = Types::sent;  ///< in the next execution
   uint64_t bytes_received_ = 0;
 };
 

@@ -23,18 +23,25 @@ using Progress = Connection::Progress;
 constexpr std::size_t kScratchSize = 256 * 1024;
 constexpr int kEventsPerWait = 64;
 
+/// How often each connection asks before anything is measured: what a proxy does for the first
+/// statements of a session (connect to a replica, prepare there) is done then.
+constexpr int kFirstStatements = 2;
+
 /// Statements of the point select, with ids from a fixed sequence: every run asks the same.
 class PointQueries {
  public:
   explicit PointQueries(int table_rows) : rows_(static_cast<uint64_t>(table_rows)) {}
 
-  const std::string& next() {
+  int next_id() {
     state_ ^= state_ << 13;  // xorshift64
     state_ ^= state_ >> 7;
     state_ ^= state_ << 17;
+    return static_cast<int>(state_ % rows_) + 1;
+  }
+
+  const std::string& next() {
     char text[64];
-    const int n = std::snprintf(text, sizeof text, "SELECT c FROM sbtest.t WHERE id=%d",
-                                static_cast<int>(state_ % rows_) + 1);
+    const int n = std::snprintf(text, sizeof text, "SELECT c FROM sbtest.t WHERE id=%d", next_id());
     packet_ = query_packet({text, static_cast<std::size_t>(n)});
     return packet_;
   }
@@ -169,16 +176,18 @@ void report(const Options& options, Outcome outcome, std::vector<int64_t> times)
   print_json(options, outcome);
 }
 
-/// `clients` connections that run statements of `next_query()` until the measuring is over. With a
-/// fixed number of requests exactly so many are sent: a tracer outside counts no others.
-template <class NextQuery>
-void run_statements(const Options& options, NextQuery next_query) {
+/// `clients` connections that run statements until the measuring is over: after `begin` of each,
+/// `ask` sends one. With a fixed number of requests exactly so many are sent behind the gate: a
+/// tracer outside counts no others.
+template <class Begin, class Ask>
+void run_statements(const Options& options, Begin begin, Ask ask) {
   std::vector<char> scratch(kScratchSize);
   std::deque<Connection> connections(static_cast<std::size_t>(options.clients));
   Poller<Connection> poller;
   for (Connection& connection : connections) {
     connection.open(options.target);
     connection.wait_for(Progress::LoggedIn, scratch);
+    begin(connection, scratch);
     poller.add(connection.fd(), connection);
   }
 
@@ -192,7 +201,7 @@ void run_statements(const Options& options, NextQuery next_query) {
     if (unsent == 0 || measurement.over()) return;
     --unsent;
     ++in_flight;
-    connection.send_query(next_query());
+    ask(connection);
   };
   for (Connection& connection : connections) send_next(connection);
   while (in_flight > 0) {
@@ -206,6 +215,18 @@ void run_statements(const Options& options, NextQuery next_query) {
   print_json(options, measurement.take());
   gate.hold();
   for (Connection& connection : connections) connection.quit();
+}
+
+/// Runs a few statements of `ask`, which is kept by reference.
+template <class Ask>
+auto first_statements(Ask& ask) {
+  return [&ask](Connection& connection, std::span<char> scratch) {
+    for (int i = 0; i < kFirstStatements; ++i) {
+      ask(connection);
+      connection.wait_for(Progress::ResultDone, scratch);
+    }
+    connection.take_bytes_received();
+  };
 }
 
 }  // namespace
@@ -225,12 +246,25 @@ void Gate::hold() const {
 
 void run_point(const Options& options) {
   PointQueries queries(options.table_rows);
-  return run_statements(options, [&]() -> const std::string& { return queries.next(); });
+  const auto ask = [&](Connection& connection) { connection.send_query(queries.next()); };
+  return run_statements(options, first_statements(ask), ask);
+}
+
+void run_execute(const Options& options) {
+  PointQueries queries(options.table_rows);
+  const auto ask = [&](Connection& connection) { connection.send_execute(queries.next_id()); };
+  const auto begin = [&](Connection& connection, std::span<char> scratch) {
+    connection.prepare("SELECT c FROM sbtest.t WHERE id=?", scratch);
+    first_statements(ask)(connection, scratch);
+  };
+  return run_statements(options, begin, ask);
 }
 
 void run_bulk(const Options& options) {
   const std::string query = bulk_query(options);
-  return run_statements(options, [&]() -> const std::string& { return query; });
+  return run_statements(
+      options, [](Connection&, std::span<char>) {},
+      [&](Connection& connection) { connection.send_query(query); });
 }
 
 /// No epoll here: one blocking send and one blocking recv for a statement.

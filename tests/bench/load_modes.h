@@ -52,6 +52,8 @@ class Gate {
 
 /// Point selects, spread over all ids, from `clients` connections.
 void run_point(const Options& options);
+/// The same as executions of a prepared statement.
+void run_execute(const Options& options);
 /// Point selects from one connection, each timed.
 void run_latency(const Options& options);
 /// Connect, log in, one point select, quit; over and over from `clients` at once, each timed.

@@ -112,6 +112,44 @@ std::string query_packet(std::string_view statement) {
   return packet(0, std::string("\x03").append(statement));
 }
 
+std::string prepare_packet(std::string_view statement) {
+  return packet(0, std::string("\x16").append(statement));
+}
+
+std::string execute_packet(uint32_t statement_id, int32_t parameter, Types types) {
+  constexpr char kTypeLong = 3;
+  std::string body("\x17");
+  append_fixed32(body, statement_id);
+  body.push_back(0);        // no cursor
+  append_fixed32(body, 1);  // iterations
+  body.push_back(0);        // no parameter is NULL
+  body.push_back(types == Types::sent ? 1 : 0);
+  if (types == Types::sent) body.append({kTypeLong, 0});
+  append_fixed32(body, static_cast<uint32_t>(parameter));
+  return packet(0, body);
+}
+
+std::optional<uint32_t> prepared_id(std::string_view bytes) {
+  constexpr std::size_t kOkSize = 12;
+  uint32_t id = 0;
+  unsigned left = 1;
+  for (bool first = true; left > 0; --left, first = false) {
+    if (bytes.size() < kHeaderSize) return std::nullopt;
+    const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(bytes[i]); };
+    const std::size_t length = byte(0) | static_cast<std::size_t>(byte(1)) << 8;
+    if (bytes.size() < kHeaderSize + length) return std::nullopt;
+    if (first) {
+      if (length < kOkSize || byte(kHeaderSize) != kOk) die("a statement could not be prepared");
+      for (unsigned i = 0; i < 4; ++i) id |= uint32_t{byte(kHeaderSize + 1 + i)} << (8 * i);
+      for (const std::size_t count_at : {5, 7})  // columns, parameters: an EOF packet ends either
+        if (const int count = byte(kHeaderSize + count_at); count > 0)
+          left += static_cast<unsigned>(count) + 1;
+    }
+    bytes.remove_prefix(kHeaderSize + length);
+  }
+  return id;
+}
+
 std::string quit_packet() {
   return packet(0, "\x01");
 }

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -37,15 +38,24 @@ std::string handshake_response(const Login& login, const Scramble& scramble);
 /// A packet with its header. `payload` is shorter than 16 MiB.
 std::string packet(uint8_t sequence, std::string_view payload);
 
-/// COM_QUERY and COM_QUIT as whole packets.
+/// COM_QUERY, COM_STMT_PREPARE and COM_QUIT as whole packets.
 std::string query_packet(std::string_view statement);
+std::string prepare_packet(std::string_view statement);
 std::string quit_packet();
+
+/// Whether clients have to say of what types the parameters are: once for each statement.
+enum class Types : uint8_t { sent, known };
+/// COM_STMT_EXECUTE of a statement with one parameter, an INT, as a whole packet.
+std::string execute_packet(uint32_t statement_id, int32_t parameter, Types types);
+
+/// The id in the answer to COM_STMT_PREPARE, once all of its packets are in `bytes`.
+std::optional<uint32_t> prepared_id(std::string_view bytes);
 
 /// "code message" of an ERR packet.
 std::string error_text(std::string_view payload);
 
-/// Finds the end of a response to COM_QUERY in bytes as they arrive, cut anywhere. Payload is
-/// skipped, not copied, so that large results cost the driver little.
+/// Finds the end of a response to COM_QUERY or COM_STMT_EXECUTE in bytes as they arrive, cut
+/// anywhere. Payload is skipped, not copied, so that large results cost the driver little.
 class ResultReader {
  public:
   void begin();

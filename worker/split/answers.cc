@@ -311,7 +311,9 @@ Taken answer_bytes(SessionState& s, const Surroundings& w, Side side, ByteSpan b
       split.kept.pinned = "it has set what its server tells of it";
   }
   s.conversation.from_server(packet);
-  deliver(s, out.keep(for_client(split, packet)), out);
+  Bytes& told = out.make();
+  for_client(split, packet, told);
+  deliver(s, told, out);
   const bool over = s.conversation.expect == mysql::Expect::nothing;
   if (over) command_answered(s, w, out);
   return {walk.taken + packet.size(), over};

@@ -178,22 +178,24 @@ void note_changes(Split& split, ByteSpan packet) {
   }
 }
 
-Bytes for_client(const Split& split, ByteSpan packet) {
+void for_client(const Split& split, ByteSpan packet, Bytes& out) {
   const auto told = parse_told(packet);
-  if (!told || split.settings.tracked_by_client) return {packet.begin(), packet.end()};
+  if (!told || split.settings.tracked_by_client) {
+    out.assign(packet.begin(), packet.end());
+    return;
+  }
   const Bytes news = split.settings.told_to_client ? wanted_news(told->news) : Bytes{};
   // A text that is empty is not there at all, unless news follow.
   const auto info_at = told->status_at + 4;
   const bool has_info = info_at < packet.size() && packet[info_at] != std::byte{0};
   const auto end = has_info || !news.empty() ? told->news_at : info_at;
-  Bytes out(packet.begin(), packet.begin() + static_cast<std::ptrdiff_t>(end));
+  out.assign(packet.begin(), packet.begin() + static_cast<std::ptrdiff_t>(end));
   if (news.empty())
     out[told->status_at + 1] &= static_cast<std::byte>(~(mysql::kSessionStateChanged >> 8));
   else
     ByteWriter(out).lenenc_bytes(news);
   const auto length = out.size() - mysql::kHeaderSize;
   for (std::size_t i = 0; i < 3; ++i) out[i] = static_cast<std::byte>(length >> (8 * i));
-  return out;
 }
 
 std::string settings_statement(const Split& split, uint32_t since) {

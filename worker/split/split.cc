@@ -53,9 +53,9 @@ std::unique_ptr<Split> prepared(const SessionState& s, const Surroundings& w) {
 }
 
 Bytes ok_for_client(const Split& split, ByteSpan payload) {
-  Bytes packet;
+  Bytes packet, out;
   mysql::append_packet(packet, 0, payload);
-  const auto out = for_client(split, packet);
+  for_client(split, packet, out);
   return {out.begin() + mysql::kHeaderSize, out.end()};
 }
 

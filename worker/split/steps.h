@@ -69,8 +69,8 @@ bool replayed_alike(Split& split);
 void note_write(Split& split, std::string_view gtid);
 /// Takes up what an OK packet with news of the session says.
 void note_changes(Split& split, ByteSpan packet);
-/// The same packet as the client would have got it from its server.
-Bytes for_client(const Split& split, ByteSpan packet);
+/// The same packet as the client would have got it from its server, into `out`, which is empty.
+void for_client(const Split& split, ByteSpan packet, Bytes& out);
 /// What brings a connection to the session's settings; empty if it has them.
 std::string settings_statement(const Split& split, uint32_t since);
 void forget_settings(Split& split);

@@ -27,16 +27,12 @@ class ManySluice(Sluice):
     def __init__(self, work, database, workers):
         super().__init__(work, database)
         self.workers = workers
-        self.program = find_program(work.build, "sluiced")
-        self.control = find_program(work.build, "sluicectl")
+        self.missing()
 
     def reload(self):
         """Has the accounts loaded again; the seconds until that was done."""
         start = time.monotonic()
-        done = subprocess.run([self.control, "--socket", self.work.path("control.sock"),
-                               "reload", "accounts"], capture_output=True, text=True)
-        if done.returncode != 0:
-            raise Failed("sluicectl reload accounts: " + done.stderr.strip())
+        self.ctl("reload", "accounts")
         return time.monotonic() - start
 
 

@@ -85,13 +85,16 @@ def pids_of(contender):
     return [pid for _, pid in contender.processes()]
 
 
-def point(load, contender, seconds):
-    # Twice as long as the others: user time is little and known by samples only.
-    report = load.run("point", contender.port, clients=16, seconds=2 * seconds, warmup=0.5,
-                      pids=pids_of(contender) or "")
-    result = cpu_figures(contender, report, report["requests"])
-    result["all"]["per_second"] = report["per_second"]
-    return result
+def statements(mode, clients):
+    """What a point select costs: as text ("point") or prepared ("execute")."""
+    def measure(load, contender, seconds):
+        # Twice as long as the others: user time is little and known by samples only.
+        report = load.run(mode, contender.port, clients=clients, seconds=2 * seconds, warmup=0.5,
+                          pids=pids_of(contender) or "")
+        result = cpu_figures(contender, report, report["requests"])
+        result["all"]["per_second"] = report["per_second"]
+        return result
+    return measure
 
 
 def latency(load, contender, seconds):
@@ -118,12 +121,13 @@ def bulk(row_bytes):
     return measure
 
 
-def syscalls(clients):
+def syscalls(clients, mode="point", only=None):
+    """Calls for each statement, of all processes or of those with the name `only`."""
     def measure(load, contender, requests):
-        pids = pids_of(contender)
+        pids = [pid for name, pid in contender.processes() if only in (None, name)]
         if not pids:
             return {"all": {}}
-        driver = load.start_gated("point", contender.port, clients=clients, requests=requests,
+        driver = load.start_gated(mode, contender.port, clients=clients, requests=requests,
                                   gate=True)
         summary = load.work.path("strace.out")
         tracer = load.work.start(

@@ -129,31 +129,25 @@ def wait_until(condition, what, process=None, seconds=60):
 
 
 class Database:
-    """A private MariaDB on the loopback address, with the accounts and rows of the benchmark."""
+    """A private MariaDB on the loopback address. Nothing is in it before fill()."""
 
-    def __init__(self, work):
+    def __init__(self, work, name="db", arguments=()):
         self.work = work
         self.port = free_port()
-        self.socket = work.path("db.sock")
+        self.socket = work.path(name + ".sock")
         owner = "root" if os.geteuid() == 0 else subprocess.getoutput("id -un")
-        data = work.path("data")
-        install = subprocess.run(
-            ["mariadb-install-db", "--no-defaults", f"--user={owner}", f"--datadir={data}",
-             "--auth-root-authentication-method=normal", "--skip-test-db"],
-            capture_output=True, text=True)
-        if install.returncode != 0:
-            raise Failed("mariadb-install-db: " + install.stderr[-500:])
+        data = work.path(name + ".data")
+        shutil.copytree(installed(work, owner), data)
         self.process = work.start(
             [shutil.which("mariadbd") or "/usr/sbin/mariadbd", "--no-defaults", f"--user={owner}",
              f"--datadir={data}", f"--socket={self.socket}", f"--port={self.port}",
-             f"--pid-file={work.path('db.pid')}", f"--tmpdir={work.directory}",
+             f"--pid-file={work.path(name + '.pid')}", f"--tmpdir={work.directory}",
              "--bind-address=127.0.0.1", "--skip-name-resolve", "--character-set-server=utf8mb4",
              "--innodb-buffer-pool-size=128M", "--innodb-flush-log-at-trx-commit=2",
              "--max-connections=6000", "--thread-cache-size=256", "--table-open-cache=4000",
-             "--open-files-limit=20000", "--back-log=4096", "--performance-schema=OFF"],
+             "--open-files-limit=20000", "--back-log=4096", "--performance-schema=OFF", *arguments],
             work.other_cpus, "mariadbd")
         wait_until(lambda: self.client("SELECT 1").returncode == 0, "mariadbd", self.process)
-        self.fill()
         work.versions["MariaDB"] = self.run("SELECT version()").strip()
 
     def client(self, sql):
@@ -168,6 +162,7 @@ class Database:
         return done.stdout
 
     def fill(self):
+        """The accounts and rows of the benchmark."""
         host = "'127.0.0.1'"
         self.run(f"""
             DELETE FROM mysql.global_priv WHERE User='';
@@ -185,14 +180,37 @@ class Database:
             GRANT SELECT, SHOW DATABASES, REPLICATION CLIENT, SLAVE MONITOR, BINLOG MONITOR
               ON *.* TO {WATCH_USER}@{host};""")
 
+    def status(self, name):
+        """A counter of SHOW GLOBAL STATUS."""
+        return int(self.run(f"SHOW GLOBAL STATUS LIKE '{name}'").split()[1])
+
+    def stop(self):
+        self.work.stop(self.process)
+
+
+def installed(work, owner):
+    """A data directory as mariadb-install-db leaves it, to be copied."""
+    data = work.path("installed.data")
+    if not os.path.isdir(data):
+        install = subprocess.run(
+            ["mariadb-install-db", "--no-defaults", f"--user={owner}", f"--datadir={data}",
+             "--auth-root-authentication-method=normal", "--skip-test-db"],
+            capture_output=True, text=True)
+        if install.returncode != 0:
+            raise Failed("mariadb-install-db: " + install.stderr[-500:])
+    return data
+
+
 class Contender:
-    """One way from the clients to the database. start() leaves `port` ready for logins."""
+    """One way from the clients to the database, or to it and its replicas. start() leaves `port`
+    ready for logins."""
 
     name = ""
 
-    def __init__(self, work, database):
+    def __init__(self, work, database, replicas=()):
         self.work = work
         self.database = database
+        self.databases = [database, *replicas]
         self.port = 0
         self.process = None
 
@@ -241,8 +259,8 @@ class Relay(Contender):
 
     name = "relay"
 
-    def __init__(self, work, database):
-        super().__init__(work, database)
+    def __init__(self, work, database, replicas=()):
+        super().__init__(work, database, replicas)
         self.program = work.binary("bench_relay", ["relay.cc"])
 
     def command(self):
@@ -285,13 +303,26 @@ class Sluice(Contender):
     """sluice with the `connection` router and one worker: master, worker and monitor."""
 
     name = "sluice"
+    router = "connection"
     workers = 1
 
     def missing(self):
         self.program = find_program(self.work.build, "sluiced")
+        self.control = find_program(self.work.build, "sluicectl")
         return None if self.program else f"no sluiced under {self.work.build}"
 
+    def ctl(self, *words):
+        """What sluicectl prints."""
+        done = subprocess.run([self.control, "--socket", self.work.path("control.sock"), *words],
+                              capture_output=True, text=True)
+        if done.returncode != 0:
+            raise Failed(f"sluicectl {' '.join(words)}: {done.stderr.strip()}")
+        return done.stdout
+
     def command(self):
+        servers = ", ".join(f'db{i} = "127.0.0.1:{database.port}"'
+                            for i, database in enumerate(self.databases, 1))
+        topology = "replication" if len(self.databases) > 1 else "single"
         password = self.work.path("watch.password")
         with open(os.open(password, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             file.write(WATCH_PASSWORD)
@@ -304,13 +335,13 @@ control_socket = "{self.work.path('control.sock')}"
 log = {{ target = "stderr", level = "warning" }}
 {identity}
 [cluster.bench]
-servers  = {{ db1 = "127.0.0.1:{self.database.port}" }}
-topology = "single"
+servers  = {{ {servers} }}
+topology = "{topology}"
 account  = {{ user = "{WATCH_USER}", password_file = "{password}" }}
 
 [service.bench]
 cluster = "bench"
-router  = "connection"
+router  = "{self.router}"
 listen  = ["127.0.0.1:{self.port}"]
 """)
         return [self.program, "--foreground", "--config", config]

@@ -3,48 +3,10 @@
 import statistics
 import subprocess
 
-WORKER = "sluice-worker"
+from harness import split
+from harness.figures import WORKER, number, table
+
 BULK_ROWS = {"bulk100": "rows of 100 bytes", "bulk4k": "rows of 4 KiB"}
-
-
-class Figures:
-    """All results: figures[measurement][contender] is a list of rounds."""
-
-    def __init__(self):
-        self.rounds = {}
-        self.accounts = None  # of harness/accounts.py
-
-    def add(self, measurement, contender, result):
-        self.rounds.setdefault(measurement, {}).setdefault(contender, []).append(result)
-
-    def median(self, measurement, contender, figure, process="all"):
-        values = [r[process][figure] for r in self.rounds.get(measurement, {}).get(contender, [])
-                  if figure in r.get(process, {})]
-        return statistics.median(values) if values else None
-
-    def spread(self, measurement, contender, figure):
-        """(largest - smallest) / median, in percent."""
-        values = [r["all"][figure] for r in self.rounds[measurement][contender]
-                  if figure in r["all"]]
-        middle = statistics.median(values) if values else 0
-        return 100 * (max(values) - min(values)) / middle if middle else None
-
-    def rows(self, measurement):
-        """(label, contender, process): each contender, and sluice's worker by itself."""
-        for contender, rounds in self.rounds.get(measurement, {}).items():
-            yield contender, contender, "all"
-            if WORKER in rounds[0]:
-                yield f"{contender}: worker alone", contender, WORKER
-
-
-def number(value, digits):
-    return "–" if value is None else f"{value:,.{digits}f}"
-
-
-def table(headings, rows):
-    lines = ["| " + " | ".join(headings) + " |",
-             "| --- |" + " ---: |" * (len(headings) - 1)]
-    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
 
 
 def cost_table(figures, measurement, rate, digits):
@@ -156,7 +118,7 @@ def verdicts(figures, top_level):
     for measurement, what in BULK_ROWS.items():
         rows.append((f"CPU for a MB of {what} ≤ HAProxy's (ms)",
                      f(measurement, "sluice", "cpu"), f(measurement, "haproxy", "cpu")))
-    return rows
+    return rows + split.verdicts(figures)
 
 
 def verdict_table(figures, top_level):
@@ -214,6 +176,7 @@ def render(figures, facts, levels):
                 cost_table(figures, measurement, "MB/s", 3), measurement)
     section("System calls for each statement", syscall_table(figures), "syscalls1", "syscalls16")
     section("Idle sessions", memory_table(figures, levels), "memory")
+    parts.extend(filter(None, [split.section(figures)]))
     if figures.accounts:
         parts.extend(["## 200,000 accounts", accounts_section(figures.accounts)])
     return "\n\n".join(parts) + "\n"
