@@ -256,8 +256,11 @@ Taken errand_bytes(SessionState& s, const Surroundings& w, Side side, ByteSpan b
   if (walk.why == Walk::Why::session_state) {
     const auto packet = first_packet(bytes.subspan(taken))->size;
     if (side == Side::server) note_changes(*s.split, bytes.subspan(taken, packet));
-    if (errand == Errand::replay)
-      note_answer(*s.split, for_client(*s.split, bytes.subspan(taken, packet)));
+    if (errand == Errand::replay) {
+      Bytes& told = out.make();
+      for_client(*s.split, bytes.subspan(taken, packet), told);
+      note_answer(*s.split, told);
+    }
     from.own.from_server(bytes.subspan(taken, packet));
     taken += packet;
   }
