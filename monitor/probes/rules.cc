@@ -41,9 +41,10 @@ std::optional<std::size_t> source_of(const Scene& scene, std::size_t self,
   return find_other(scene, self, [](const Subject& s) { return s.seen.server_id == 0; });
 }
 
-std::string error_text(uint32_t number, const std::string& text) {
+/// Without the statement that failed, which stands at the end: there may be a password in it.
+std::string error_text(uint32_t number, std::string_view text) {
   if (number == 0) return "";
-  return fmt::format(": error {} {}", number, text);
+  return fmt::format(": error {} {}", number, text.substr(0, text.find(" Query: '")));
 }
 
 /// Where a chain of sources ends, and how much it lags altogether.

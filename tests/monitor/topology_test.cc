@@ -291,6 +291,17 @@ TEST(Topology, Replication) {
        "db1",
        "P-",
        {"", "replication SQL thread stopped: error 1062 Duplicate entry"}},
+      {"SQL thread stopped at a statement with a password",
+       kRepl,
+       {up(1), up(2).ro().follows(1).sql_stopped(
+                   1524,
+                   "Error 'no plugin' on query. Default database: ''. Query: 'CREATE USER "
+                   "a IDENTIFIED VIA x USING PASSWORD(''secret'')'")},
+       "db1",
+       "P-",
+       {"",
+        "replication SQL thread stopped: error 1524 Error 'no plugin' on query. Default "
+        "database: ''."}},
       {"IO thread stopped",
        kRepl,
        {up(1), up(2).ro().follows(1).io(Running::no, 1236)},
