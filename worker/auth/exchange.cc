@@ -113,6 +113,12 @@ Bytes spoiled(ByteSpan proof) {
   return out;
 }
 
+/// What is not of the plugin's length becomes a wrong proof that is.
+Bytes fitting(std::string_view plugin, ByteSpan proof) {
+  const auto size = proof_size(plugin);
+  return size && !proof.empty() && proof.size() != *size ? Bytes(*size) : copy(proof);
+}
+
 /// Takes the password out of its NUL-terminated form.
 Secret password_of(ByteSpan payload) {
   if (!payload.empty() && payload.back() == std::byte{0})
@@ -272,13 +278,20 @@ TurnResult exchange_from_client(Exchange& x, const Legs& legs, ByteSpan payload)
   if (x.step == P::relayed || x.step == P::reply_due) {
     x.step = P::relayed;
     x.response = copy(payload);
-    return Turn{Side::server, x.doomed ? spoiled(payload) : copy(payload)};
+    auto said = fitting(x.plugin, payload);
+    return Turn{Side::server, x.doomed ? spoiled(said) : std::move(said)};
   }
   const auto word = word_of_client(x, legs, payload);
   const bool secret = word == Word::password || word == Word::encrypted;
   const bool spoil = x.doomed && secret && x.step != P::own_key_given;
   const Bytes said = spoil ? spoiled(payload) : copy(payload);
   return apply(x, legs, word, Side::client, said);
+}
+
+std::optional<std::size_t> proof_size(std::string_view plugin) {
+  if (plugin == "mysql_native_password") return mysql::kScrambleSize;
+  if (plugin == "client_ed25519") return 64;
+  return std::nullopt;
 }
 
 }  // namespace sluice::worker

@@ -54,4 +54,9 @@ TurnResult exchange_from_server(Exchange& x, const Legs& legs, ByteSpan payload)
 /// May be empty: a client without a password.
 TurnResult exchange_from_client(Exchange& x, const Legs& legs, ByteSpan payload);
 
+/// Length of every proof of a plugin; none if they differ, or the plugin isn't known. Another
+/// length is a fault of the protocol to the server, which it counts against the host it comes from
+/// (MariaDB sql/sql_acl.cc native_password_authenticate, CR_AUTH_HANDSHAKE).
+std::optional<std::size_t> proof_size(std::string_view plugin);
+
 }  // namespace sluice::worker

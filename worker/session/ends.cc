@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "common/mysql/packets.h"
+#include "worker/auth/exchange.h"
 #include "worker/auth/identity.h"
 #include "worker/session/steps.h"
 #include "worker/split/split.h"
@@ -36,15 +37,31 @@ void tell_client(SessionState& s, const End& end, Actions& out) {
 /// refused. A server that resolves names would count that against this host, and block it after
 /// `max_connect_errors` in a row; a login that it can refuse does not count (MariaDB
 /// sql/hostname.cc, Host_errors).
-void excuse_absent_client(Actions& out) {
+void excuse_absent_client(const Login& login, Actions& out) {
   Bytes packet;
-  mysql::append_packet(packet, 1, mysql::encode_handshake_response("client_left"));
+  mysql::append_packet(packet, static_cast<uint8_t>(login.server_sequence + 1),
+                       mysql::encode_handshake_response("client_left"));
+  out.send_made(Side::server, std::move(packet));
+}
+
+/// The same in the middle of the proof: a wrong one, in a form that the plugin takes for one.
+void excuse_missing_proof(const Login& login, Actions& out) {
+  Bytes packet;
+  mysql::append_packet(packet, static_cast<uint8_t>(login.server_sequence + 1),
+                       Bytes(proof_size(login.exchange.plugin).value_or(1)));
   out.send_made(Side::server, std::move(packet));
 }
 
 void leave_server(const SessionState& s, Actions& out) {
-  const bool waits = s.phase >= Phase::greeted && s.phase <= Phase::judging;
-  if (waits && s.login && !s.login->change_user) excuse_absent_client(out);
+  const bool waits =
+      (s.phase >= Phase::greeted && s.phase <= Phase::judging) || s.phase == Phase::proving;
+  if (waits && s.login && !s.login->change_user && s.home.unsent.empty()) {
+    const bool proving = s.phase == Phase::proving && s.login->answer.empty();
+    if (proving)
+      excuse_missing_proof(*s.login, out);
+    else
+      excuse_absent_client(*s.login, out);
+  }
   out.close(Side::server);
   if (!s.split) return;
   split::take_leave(s, Side::reader, out);

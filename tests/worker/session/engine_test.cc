@@ -171,6 +171,17 @@ TEST_F(EngineTest, AClientThatLeavesBeforeItAnswersIsExcused) {
   EXPECT_TRUE(closed_client && excused());
 }
 
+TEST_F(EngineTest, AClientThatLeavesInTheMiddleOfTheProofIsExcused) {
+  reach(Phase::proving);
+  server(packet(2, std::string("\xFE"
+                               "mysql_native_password\0",
+                               23) +
+                       std::string(20, 's') + '\0'));
+  closed(Side::client);
+  EXPECT_TRUE(closed_server);
+  EXPECT_EQ(to_server, packet(3, std::string(20, '\0')));  // of the length of a proof, and wrong
+}
+
 TEST_F(EngineTest, OkOfTheServerIsTheOkOfTheClient) {
   reach(Phase::proving);
   EXPECT_TRUE(to_client.empty());
@@ -187,7 +198,7 @@ TEST_F(EngineTest, TheProofTakesAsManyStepsAsTheServerWants) {
   const auto more = packet(2, std::string("\xFE") + "client_ed25519");
   server(more);
   EXPECT_EQ(to_client, more);
-  const auto proof = packet(3, "a proof");
+  const auto proof = packet(3, std::string(64, 'p'));
   client(proof);
   EXPECT_EQ(to_server, proof);
   server(packet(4, "\1more"));

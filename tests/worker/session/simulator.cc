@@ -406,7 +406,11 @@ void Simulator::check_sent(Side side, ByteSpan bytes) {
     return;
   }
   if (side == Side::client) return check_own_error(bytes);
-  const bool excuse = sent == 0 && state_.phase >= Phase::closing;
+  // A login that nobody ends is ended with a wrong one, or with a wrong proof.
+  const bool zeros = std::ranges::all_of(bytes.subspan(mysql::kHeaderSize),
+                                         [](std::byte b) { return b == std::byte{0}; });
+  const bool excuse =
+      state_.phase >= Phase::closing && state_.conversation.commands == 0 && (sent == 0 || zeros);
   if (!excuse) fail("the server gets bytes that the client did not send");
 }
 
