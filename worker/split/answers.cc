@@ -110,7 +110,7 @@ void command_answered(SessionState& s, const Surroundings& w, Actions& out) {
     split.now.program = split.now.sets_session = false;
     if (s.conversation.command == static_cast<uint8_t>(mysql::Command::reset_connection) &&
         s.conversation.error == 0)
-      begin(s, out);
+      begin(s, w, out);
   } else {
     ++split.reads;
   }
