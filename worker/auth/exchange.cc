@@ -51,11 +51,12 @@ enum class Word : uint8_t {
 };
 enum class Act : uint8_t {
   hand_on,
-  keep_and_ask_key,    ///< the password waits while the server's key is asked for
-  encrypt_for_server,  ///< with the key that came
-  give_own_key,        ///< to the client
-  decrypt_for_server,  ///< what the client encrypted with it
-  refuse_encrypted,    ///< with a key that is not ours
+  keep_and_ask_key,     ///< the password waits while the server's key is asked for
+  encrypt_for_server,   ///< with the key that came
+  give_own_key,         ///< to the client
+  decrypt_for_server,   ///< what the client encrypted with it
+  decrypt_and_ask_key,  ///< the same, and it waits while the server's key is asked for
+  refuse_encrypted,     ///< with a key that is not ours
 };
 struct Rule {
   ProofStep from;
@@ -75,6 +76,7 @@ constexpr Rule kRules[] = {
     {P::server_key_asked, Word::encrypted,      false, P::relayed,          Act::hand_on},
     {P::password_due,     Word::asks_key,       true,  P::own_key_given,    Act::give_own_key},
     {P::own_key_given,    Word::encrypted,      true,  P::relayed,          Act::decrypt_for_server},
+    {P::own_key_given,    Word::encrypted,      false, P::key_due,          Act::decrypt_and_ask_key},
     {P::password_due,     Word::encrypted,      false, P::relayed,          Act::hand_on},
     {P::password_due,     Word::encrypted,      true,  P::relayed,          Act::refuse_encrypted},
     {P::password_due,     Word::nothing,        false, P::relayed,          Act::hand_on},
@@ -191,12 +193,12 @@ bool wants_more(const Exchange& x, const Legs& legs, ByteSpan payload) {
 }
 
 /// Asks the server for its key, if it may be believed.
-TurnResult ask_key(Exchange& x, const Legs& legs, ByteSpan payload) {
+TurnResult ask_key(Exchange& x, const Legs& legs, Secret password) {
   if (!legs.believes_server_key)
     return refuse(
         "the server wants the password itself, which needs TLS to it ([cluster] tls), or "
         "public_key_retrieval = true");
-  x.password = password_of(payload);
+  x.password = std::move(password);
   keep(x, legs, x.password);
   const auto ask = family_of(x.plugin) == Family::sha256 ? kSha256AskKey : kSha2AskKey;
   return Turn{Side::server, {static_cast<std::byte>(ask)}};
@@ -240,7 +242,25 @@ TurnResult told_to_us(Exchange& x, const Legs& legs, ByteSpan payload) {
   return Turn{.to = Side::server, .payload = {}, .for_us = true};
 }
 
+TurnResult decrypt_and_ask_key(Exchange& x, const Legs& legs, ByteSpan payload) {
+  auto password = legs.own_key->decrypt_password(payload, scramble_of(x));
+  if (!password) return refuse("the encrypted password can't be read");
+  if (x.doomed) return ask_key(x, legs, password_of(spoiled(with_nul(*password))));
+  return ask_key(x, legs, std::move(*password));
+}
+
+/// Whether the client, who asks for a key, gets ours though it could have the server's: its
+/// password is wanted, and the operator has the server's key believed.
+bool lends_own_key(const Exchange& x, const Legs& legs, Word word) {
+  return word == Word::asks_key && x.step == P::password_due && !legs.server_secure() &&
+         legs.keeps_password && legs.believes_server_key && legs.own_key != nullptr;
+}
+
 TurnResult apply(Exchange& x, const Legs& legs, Word word, Side from, ByteSpan payload) {
+  if (lends_own_key(x, legs, word)) {
+    x.step = P::own_key_given;
+    return give_own_key(legs);
+  }
   const auto* rule = find_rule(x.step, word, legs.server_secure());
   if (rule == nullptr) return refuse("the proof is out of order");
   x.step = rule->to;
@@ -249,13 +269,15 @@ TurnResult apply(Exchange& x, const Legs& legs, Word word, Side from, ByteSpan p
       if (word == Word::password) keep(x, legs, password_of(payload));
       return Turn{other(from), copy(payload)};
     case Act::keep_and_ask_key:
-      return ask_key(x, legs, payload);
+      return ask_key(x, legs, password_of(payload));
     case Act::encrypt_for_server:
       return encrypt_for_server(x, payload);
     case Act::give_own_key:
       return give_own_key(legs);
     case Act::decrypt_for_server:
       return decrypt_for_server(x, legs, payload);
+    case Act::decrypt_and_ask_key:
+      return decrypt_and_ask_key(x, legs, payload);
     case Act::refuse_encrypted:
       break;
   }

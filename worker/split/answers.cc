@@ -252,7 +252,10 @@ Taken errand_bytes(SessionState& s, const Surroundings& w, Side side, ByteSpan b
   }
   if (from.own.expect != mysql::Expect::nothing) return {taken};
   if (!errand_done(s, w, side, out)) {
-    on_leg_failed(s, w, side, "it can't be brought to the session's settings", out);
+    on_leg_failed(
+        s, w, side,
+        fmt::format("it can't be brought to the session's settings: error {}", from.own.error),
+        out);
     return {bytes.size(), true};
   }
   if (errand >= Errand::prepare) s.split->waiting = false;

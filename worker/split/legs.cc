@@ -106,6 +106,10 @@ void ready(SessionState& s, const Surroundings& w, Side side, Actions& out) {
   go_on(s, w, out);
 }
 
+bool is_more_data(ByteSpan payload) {
+  return !payload.empty() && payload[0] == std::byte{0x01};
+}
+
 void proved(SessionState& s, const Surroundings& w, Side side, const PacketView& packet,
             Actions& out) {
   auto& to = link(s, side);
@@ -232,18 +236,28 @@ void drop_leg(SessionState& s, Side side, Actions& out) {
 void login_bytes(SessionState& s, const Surroundings& w, Side side, ByteSpan bytes, Actions& out) {
   auto& from = link(s, side);
   from.received.insert(from.received.end(), bytes.begin(), bytes.end());
-  const auto packet = first_packet(from.received);
-  if (!packet) {
-    if (from.received.size() > kMaxLoginPacket) on_leg_failed(s, w, side, "packet too large", out);
-    return;
-  }
-  if (packet->size != from.received.size())
-    return on_leg_failed(s, w, side, "bytes behind a packet of the login", out);
   const Bytes whole = std::exchange(from.received, {});
-  const auto view = *first_packet(whole);
-  if (from.step == Step::connecting) return greeted(s, w, side, view, out);
-  if (from.step == Step::proving) return proved(s, w, side, view, out);
-  on_leg_failed(s, w, side, "it spoke out of turn", out);
+  ByteSpan rest = whole;
+  // That a fast answer was right, and the OK, are two packets that need not come one by one.
+  while (!rest.empty()) {
+    const auto packet = first_packet(rest);
+    if (!packet) {
+      if (rest.size() > kMaxLoginPacket) return on_leg_failed(s, w, side, "packet too large", out);
+      from.received.assign(rest.begin(), rest.end());
+      return;
+    }
+    rest = rest.subspan(packet->size);
+    const bool more = from.step == Step::proving && is_more_data(packet->payload);
+    if (!rest.empty() && !more)
+      return on_leg_failed(s, w, side, "bytes behind a packet of the login", out);
+    if (from.step != Step::connecting && from.step != Step::proving)
+      return on_leg_failed(s, w, side, "it spoke out of turn", out);
+    if (from.step == Step::connecting)
+      greeted(s, w, side, *packet, out);
+    else
+      proved(s, w, side, *packet, out);
+    if (!more || from.step != Step::proving) return;
+  }
 }
 
 void on_secured(SessionState& s, const Surroundings& w, Side side, tls::Info info, Actions& out) {
