@@ -6,6 +6,7 @@
 
 #include <map>
 
+#include "tests/support/prepared.h"
 #include "tests/support/sluice.h"
 #include "tests/support/test_error.h"
 #include "tests/support/topologies.h"
@@ -60,10 +61,10 @@ class SplitMysql : public testing::Test {
     sluice_->config.services.at("plain").listen.push_back(socket_);
     sluice_->start();
     ASSERT_TRUE(eventually(60s, [&] {
-      int replicas = 0;
+      int replicas = 0, primaries = 0;
       for (const auto& server : sluice_->ctl_json({"list", "servers"}))
-        replicas += server.at("role") == "replica";
-      return replicas == 4;
+        replicas += server.at("role") == "replica", primaries += server.at("role") == "primary";
+      return replicas == 4 && primaries == 2;
     })) << sluice_->log();
   }
   void TearDown() override { sluice_.reset(); }
@@ -101,6 +102,94 @@ class SplitMysql : public testing::Test {
   std::unique_ptr<Sluice> sluice_;
   std::string socket_;
 };
+
+TEST_F(SplitMysql, SettingsAndPreparedStatementsReachTheReplicas) {
+  Client client(endpoint(Way::Socket));
+  client.exec("SET sql_mode = 'ANSI_QUOTES', time_zone = '+03:00', group_concat_max_len = 4");
+  client.exec("SET NAMES latin1");
+  client.exec("USE test");
+  client.exec("INSERT INTO t VALUES (1), (2), (3)");
+  EXPECT_TRUE(is_replica(client.value("SELECT name FROM who")));
+  EXPECT_EQ(client
+                .value("SELECT CONCAT(\"name\", @@time_zone, @@group_concat_max_len, "
+                       "CHARSET('x')) FROM who")
+                .substr(3),
+            "+03:004latin1");
+  Prepared read(client, "SELECT CONCAT(name, ?) FROM who");
+  Prepared write(client, "INSERT INTO t VALUES (?)");
+  Prepared sum(client, "SELECT CAST(SUM(a) + ? AS SIGNED) FROM t");
+  for (int i = 10; i < 15; ++i) {
+    EXPECT_TRUE(is_replica(read.value(i).substr(0, 3)));
+    write.value(0);
+    EXPECT_EQ(sum.value(i), std::to_string(6 + i));
+  }
+  EXPECT_EQ(why_kept(), "");
+}
+
+TEST_F(SplitMysql, TransactionsStayAndReadsSeeTheSessionsWrites) {
+  Client client(endpoint(Way::Socket));
+  client.exec("BEGIN");
+  EXPECT_EQ(who(client), "db1");
+  client.exec("COMMIT");
+  EXPECT_TRUE(is_replica(who(client)));
+  for (int i = 1; i <= 20; ++i) {
+    client.exec("INSERT INTO test.t VALUES (1)");
+    EXPECT_EQ(client.value("SELECT COUNT(*) FROM test.t"), std::to_string(i));
+  }
+  for (auto& replica : trio_->replicas) replica->exec("STOP REPLICA SQL_THREAD");
+  client.exec("INSERT INTO test.t VALUES (1)");
+  EXPECT_EQ(client.value("SELECT COUNT(*) FROM test.t"), "21") << "the primary is asked";
+  for (auto& replica : trio_->replicas) replica->exec("START REPLICA SQL_THREAD");
+  trio_->keep_in_step();
+}
+
+/// A stored function that writes is no read: the replica refuses it, and the primary runs it.
+TEST_F(SplitMysql, WhatTheReplicaRefusesRunsOnThePrimary) {
+  for (auto* server : trio_->servers())
+    server->exec("SET GLOBAL log_bin_trust_function_creators = 1");
+  trio_->primary.exec(
+      "CREATE FUNCTION test.f() RETURNS INT MODIFIES SQL DATA "
+      "BEGIN INSERT INTO test.t VALUES (7); RETURN 7; END");
+  trio_->keep_in_step();
+  Client client(endpoint(Way::Socket));
+  EXPECT_TRUE(is_replica(who(client)));
+  EXPECT_EQ(client.value("SELECT test.f() FROM test.who"), "7");
+  EXPECT_EQ(client.value("SELECT COUNT(*) FROM test.t"), "1");
+  EXPECT_EQ(trio_->primary.value("SELECT COUNT(*) FROM test.t"), "1");
+  trio_->primary.exec("DROP FUNCTION test.f");
+}
+
+/// The session goes on at home: what it proved itself with was for another user.
+TEST_F(SplitMysql, ChangeUserStaysAtHome) {
+  make_account("another", "x");
+  Client client(endpoint(Way::Socket));
+  EXPECT_TRUE(is_replica(who(client)));
+  ASSERT_TRUE(client.change_user("another", "x", "test"));
+  EXPECT_EQ(client.value("SELECT CONCAT(CURRENT_USER(), name) FROM who"), "another@%db1");
+  EXPECT_FALSE(client.change_user("another", "wrong", "test"));
+}
+
+/// The last one: it takes the primary away.
+TEST_F(SplitMysql, IdleSessionsSurviveTheirPrimary) {
+  trio_->primary.exec("INSERT INTO test.t VALUES (1), (2)");
+  make_account("unknown", "x");
+  warm("unknown", "x");
+  Client idle(endpoint(Way::Socket)), secured(endpoint(Way::Tls));
+  Client plain(endpoint(Way::Plain)), unknown(endpoint(Way::Plain, "unknown", "x"));
+  idle.exec("SET sql_mode = 'ANSI_QUOTES'");
+  Prepared prepared(idle, "UPDATE test.t SET a = 10 WHERE a = ?");
+  trio_->primary.kill9();
+  auto& next = *trio_->replicas[0];
+  next.exec(
+      "STOP REPLICA; RESET REPLICA ALL; SET GLOBAL super_read_only = 0, "
+      "GLOBAL read_only = 0");
+  prepared.value(1);
+  EXPECT_EQ(idle.value("SELECT \"a\" FROM test.t WHERE a > 2 FOR UPDATE"), "10");
+  EXPECT_EQ(secured.value("SELECT COUNT(*) FROM test.t FOR UPDATE"), "2");
+  EXPECT_EQ(plain.value("SELECT COUNT(*) FROM test.t FOR UPDATE"), "2");
+  EXPECT_NE(unknown.error("SELECT 1").text.find("its password is not known to sluice"),
+            std::string::npos);
+}
 
 class EveryWay : public SplitMysql, public testing::WithParamInterface<Way> {};
 std::string name_of(const testing::TestParamInfo<Way>& way) {
