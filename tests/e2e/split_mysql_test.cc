@@ -159,6 +159,27 @@ TEST_F(SplitMysql, WhatTheReplicaRefusesRunsOnThePrimary) {
   trio_->primary.exec("DROP FUNCTION test.f");
 }
 
+/// It speaks the servers' own plugin from the start, and would send attributes with its queries.
+TEST_F(SplitMysql, MysqlsOwnClient) {
+  warm("app", "app-secret");
+  const auto read = [&](std::vector<std::string> way, const std::string& user,
+                        const std::string& password) {
+    way.insert(way.end(), {"-u" + user, "-p" + password, "-N", "-e", "SELECT name FROM test.who"});
+    const auto result = MysqlServer::run_client(std::move(way));
+    return result.out.empty() ? result.err : result.out.substr(0, 3);
+  };
+  const auto port = [&](const char* service) {
+    return fmt::format("-P{}", sluice_->config.services.at(service).port());
+  };
+  EXPECT_TRUE(
+      is_replica(read({"-h127.0.0.1", port("tls"), "--ssl-mode=REQUIRED"}, "app", "app-secret")));
+  EXPECT_TRUE(is_replica(read({"-S", socket_}, "app", "app-secret")));
+  make_account("own", "x");
+  EXPECT_TRUE(is_replica(
+      read({"-h127.0.0.1", port("plain"), "--ssl-mode=DISABLED", "--get-server-public-key"}, "own",
+           "x")));
+}
+
 /// The session goes on at home: what it proved itself with was for another user.
 TEST_F(SplitMysql, ChangeUserStaysAtHome) {
   make_account("another", "x");
