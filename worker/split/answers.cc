@@ -237,15 +237,15 @@ Taken errand_bytes(SessionState& s, const Surroundings& w, Side side, ByteSpan b
   }
   const auto walk = from.own.walk(bytes);
   auto taken = walk.taken;
-  if (errand >= Errand::prepare)
-    from.answer.insert(from.answer.end(), bytes.begin(),
-                       bytes.begin() + static_cast<std::ptrdiff_t>(taken));
   if (walk.why == Walk::Why::session_state) {
     const auto packet = first_packet(bytes.subspan(taken))->size;
     if (side == Side::server) note_changes(*s.split, bytes.subspan(taken, packet));
     from.own.from_server(bytes.subspan(taken, packet));
     taken += packet;
   }
+  if (errand >= Errand::prepare)
+    from.answer.insert(from.answer.end(), bytes.begin(),
+                       bytes.begin() + static_cast<std::ptrdiff_t>(taken));
   if (is_no_answer(from)) {
     on_leg_failed(s, w, side, "it gave no answer to what sluice asked", out);
     return {bytes.size(), true};
