@@ -544,5 +544,19 @@ TEST_P(CausalTest, AsksWhatAProgramHasWritten) {
   EXPECT_THAT(raw(Side::client), IsEmpty());
 }
 
+/// MySQL says with every answer that it has counted a statement.
+TEST_P(CausalTest, AnAnswerOfOneValueMayEndWithNews) {
+  log_in_with_reader();
+  client(query("INSERT INTO t VALUES (1) RETURNING a"));
+  home(result("1"));
+  client(query("SELECT a FROM t"));
+  forget_said();
+  const auto news = variable("statement_id", "7");
+  home(joined({packet(1, "\1"), packet(2, "\3def and more"), packet(3, sized("0-1-8")),
+               packet(4, "\xFE" + ok_payload(kPlain, news).substr(1))}));
+  EXPECT_THAT(said(Side::reader), ElementsAre("\3SELECT MASTER_GTID_WAIT('0-1-8', 1.000)"));
+  EXPECT_THAT(s.split->settings.list, testing::SizeIs(1)) << "sql_mode alone";
+}
+
 }  // namespace
 }  // namespace sluice::worker
