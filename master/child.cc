@@ -122,6 +122,7 @@ Result<> Child::take(ipc::Frame frame) {
 }
 
 void Child::kill(std::string_view why) {
+  if (std::exchange(killed_, true)) return;
   log::error("child", "killed", log::kv("process", name_), log::kv("reason", why));
   ::kill(pid_, SIGKILL);
 }

@@ -80,7 +80,7 @@ class Child {
   event::IoWatch watch_;
   std::string name_;
   ipc::Phase phase_ = ipc::kStarting;
-  bool greeted_ = false, lost_ = false;
+  bool greeted_ = false, lost_ = false, killed_ = false;
   uint64_t pings_ = 0;
   int64_t last_answer_ns_ = 0;
 };

@@ -15,11 +15,11 @@ int facility_of(std::string_view name) {
     std::string_view name;
     int value;
   };
-  static constexpr Facility kFacilities[] = {{"daemon", LOG_DAEMON}, {"user", LOG_USER},
-                                             {"local0", LOG_LOCAL0}, {"local1", LOG_LOCAL1},
-                                             {"local2", LOG_LOCAL2}, {"local3", LOG_LOCAL3},
-                                             {"local4", LOG_LOCAL4}, {"local5", LOG_LOCAL5},
-                                             {"local6", LOG_LOCAL6}, {"local7", LOG_LOCAL7}};
+  static constexpr Facility kFacilities[] = {
+      {"daemon", LOG_DAEMON},     {"user", LOG_USER},     {"auth", LOG_AUTH},
+      {"authpriv", LOG_AUTHPRIV}, {"local0", LOG_LOCAL0}, {"local1", LOG_LOCAL1},
+      {"local2", LOG_LOCAL2},     {"local3", LOG_LOCAL3}, {"local4", LOG_LOCAL4},
+      {"local5", LOG_LOCAL5},     {"local6", LOG_LOCAL6}, {"local7", LOG_LOCAL7}};
   for (const auto& facility : kFacilities)
     if (facility.name == name) return facility.value;
   return LOG_DAEMON;
@@ -42,7 +42,10 @@ int priority_of(log::Level level) {
 }
 
 Result<UniqueFd> open_file(const std::string& path) {
-  UniqueFd fd(::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640));
+  // O_NONBLOCK: a FIFO whose reader is missing is an error, one whose reader is slow loses lines;
+  // neither stops the master.
+  UniqueFd fd(::open(path.c_str(),
+                     O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640));
   if (!fd) return fail_errno("open the log file " + path);
   return fd;
 }

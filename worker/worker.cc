@@ -42,7 +42,7 @@ Result<> Worker::run() {
 }
 
 void Worker::read_clock() {
-  now_ns_ = coarse_monotonic_ns();
+  if (std::exchange(clock_turn_, loop_.turns()) != loop_.turns()) now_ns_ = coarse_monotonic_ns();
 }
 void Worker::read_exact_clock() {
   now_ns_ = monotonic_ns();

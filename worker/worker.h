@@ -81,7 +81,7 @@ class Worker final : public process::MasterLinkUser {
   /// Deletes a session that is over.
   void forget(Session& session);
   int64_t now_ns() const { return now_ns_; }
-  void read_clock();
+  void read_clock();  ///< once for all events that came together
   void read_exact_clock();
 
   Result<> on_frame(ipc::Frame frame) override;
@@ -139,6 +139,7 @@ class Worker final : public process::MasterLinkUser {
   event::Timer tick_;
   uint32_t next_session_ = 0;
   int64_t now_ns_ = 0;
+  uint64_t clock_turn_ = UINT64_MAX;  ///< of the loop, when the clock was read
 };
 
 }  // namespace sluice::worker

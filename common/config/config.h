@@ -130,13 +130,18 @@ struct Service {
       ClearPasswords::encrypted;  ///< plugins that send a password as it is, over TCP
   CausalReads causal_reads = CausalReads::session;  ///< router "read-write-split"
   uint32_t causal_reads_timeout_ms = 1000;          ///< how long a replica may take to catch up
+  bool transaction_replay = false;  ///< an open transaction goes on with another primary
+  uint32_t transaction_replay_max_size = 1048576;  ///< bytes of its commands
+  uint32_t transaction_replay_timeout_ms = 30000;  ///< from the loss until it goes on
   static auto fields(auto& m) {
     return std::tuple(
         tag<1>(m.name), tag<2>(m.cluster), tag<3>(m.router), tag<4>(m.listen), tag<5>(m.target),
         tag<6>(m.fallback), tag<7>(m.identity), tag<8>(m.account_mismatch),
         tag<9>(m.max_connections), tag<10>(m.login_timeout_ms), tag<11>(m.socket_mode),
         tag<12>(m.proxy_protocol_from), tag<13>(m.tls), tag<14>(m.clear_passwords),
-        tag<15>(m.max_failed_logins), tag<16>(m.causal_reads), tag<17>(m.causal_reads_timeout_ms));
+        tag<15>(m.max_failed_logins), tag<16>(m.causal_reads), tag<17>(m.causal_reads_timeout_ms),
+        tag<18>(m.transaction_replay), tag<19>(m.transaction_replay_max_size),
+        tag<20>(m.transaction_replay_timeout_ms));
   }
   bool operator==(const Service&) const = default;
 };

@@ -20,6 +20,7 @@ void Loop::run() {
   stopped_ = false;
   while (!stopped_) {
     size_ = ::epoll_wait(epoll_.get(), batch_.data(), kBatch, timeout_ms());
+    ++turns_;
     for (at_ = 0; at_ < size_ && !stopped_; ++at_) {
       const auto& event = batch_[static_cast<std::size_t>(at_)];
       if (event.data.ptr == nullptr) continue;  // stopped by the handler of an earlier one

@@ -35,6 +35,9 @@ class Loop {
   /// Runs until stop().
   void run();
   void stop() { stopped_ = true; }
+  /// How often it has waited for events: what is read once for all that came together depends on
+  /// it.
+  uint64_t turns() const { return turns_; }
 
  private:
   friend class IoWatch;
@@ -53,6 +56,7 @@ class Loop {
   UniqueFd epoll_;
   std::array<epoll_event, kBatch> batch_{};
   int at_ = 0, size_ = 0;  ///< of the batch: the event in hand, and how many there are
+  uint64_t turns_ = 0;
   bool stopped_ = false;
   std::vector<Timer*> timers_;  ///< a handful: looked through
   int64_t next_timer_ns_ = INT64_MAX;

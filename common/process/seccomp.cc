@@ -51,6 +51,7 @@ constexpr int kWorkerCalls[] = {SCMP_SYS(recvfrom),
                                 SCMP_SYS(getpid),
                                 SCMP_SYS(gettid),
                                 SCMP_SYS(fcntl),
+                                SCMP_SYS(memfd_create),  // of ipc::Channel, for large messages
                                 SCMP_SYS(fstat),
                                 SCMP_SYS(rt_sigaction),
                                 SCMP_SYS(rt_sigprocmask),

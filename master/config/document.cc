@@ -115,7 +115,10 @@ tl::expected<void, SyntaxError> check_size(std::string_view text, uint32_t file)
   for (uint32_t line = 1; !text.empty(); ++line) {
     const auto end = std::min(text.find('\n'), text.size() - 1);
     if (std::ranges::count(text.substr(0, end), '.') > kMaxDotsInLine)
-      return tl::unexpected(SyntaxError{{file, line, 1}, "too many dots in one line"});
+      return tl::unexpected(
+          SyntaxError{{file, line, 1},
+                      "more than 512 dots in one line",
+                      "break long lists into lines: each server may have one of its own"});
     text.remove_prefix(end + 1);
   }
   return {};

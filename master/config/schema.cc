@@ -227,6 +227,16 @@ constexpr Key kSchema[] = {
         at<&Service::causal_reads_timeout_ms>, "1s",
         "how long a replica may take to catch up before the primary is asked")
         .between(1ms, 1h),
+    row("service.*", "transaction_replay", Type::boolean, at<&Service::transaction_replay>, "false",
+        "run an open transaction again when its primary is lost (router read-write-split)"),
+    row("service.*", "transaction_replay_max_size", Type::integer,
+        at<&Service::transaction_replay_max_size>, "1048576",
+        "bytes of a transaction's commands that are kept to run it again")
+        .between(1024, 64 * 1024 * 1024),
+    row("service.*", "transaction_replay_timeout", Type::duration,
+        at<&Service::transaction_replay_timeout_ms>, "30s",
+        "how long it may take from the loss of the primary until a transaction was run again")
+        .between(100ms, 1h),
     row("service.*", "max_connections", Type::integer, at<&Service::max_connections>, "0",
         "client connections at a time; 0 is no limit").between(0, 10'000'000),
     row("service.*", "login_timeout", Type::duration, at<&Service::login_timeout_ms>, "10s",

@@ -68,6 +68,18 @@ std::size_t count(const std::string& text, std::string_view what) {
   return n;
 }
 
+/// An answer of a worker that is too large for one datagram, from behind its filter of system
+/// calls.
+TEST(Fault, ListOfManySessionsHarmsNone) {
+  MariadbServer server;
+  server.exec("SET GLOBAL max_connections = 1000");
+  Sluice sluice(in_front_of(server, 1));
+  std::vector<Client> held;
+  for (int i = 0; i < 400; ++i) held.push_back(sluice.connect("shop"));
+  EXPECT_EQ(sluice.ctl_json({"list", "sessions"}).size(), held.size());
+  for (auto& client : held) ASSERT_EQ(client.value("SELECT 1"), "1");
+}
+
 // Kill -9.
 
 TEST(Fault, KilledWorkerTakesOnlyItsOwnSessions) {

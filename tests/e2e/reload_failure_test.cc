@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tests/support/free_port.h"
@@ -168,6 +169,10 @@ TEST_F(FailedReload, AControlSocketOrALogThatCannotBeMadeIsRefused) {
   refuse(wanted.text(), {wanted.control_socket});
   wanted = sluice.config;
   wanted.log_file = "/proc/no/such/place.log";
+  refuse(wanted.text(), {wanted.log_file});
+  // A FIFO that nobody reads: to wait for a reader would stop the master.
+  wanted.log_file = sluice.path("log.fifo");
+  ASSERT_EQ(::mkfifo(wanted.log_file.c_str(), 0600), 0);
   refuse(wanted.text(), {wanted.log_file});
 }
 

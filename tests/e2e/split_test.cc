@@ -35,6 +35,9 @@ class Split : public testing::Test {
     SluiceConfig config;
     config.add_cluster("shop", "replication", pair_.servers());
     config.add_service("shop", "shop").router = "read-write-split";
+    auto& replay = config.add_service("replay", "shop");
+    replay.router = "read-write-split";
+    replay.extra = "transaction_replay = true";
     config.workers = 1;
     return config;
   }
@@ -208,6 +211,37 @@ TEST_F(Split, SessionsSurviveTheirPrimary) {
   EXPECT_EQ(three.value(1), "changed!");
   EXPECT_EQ(one.value(1), "changed");
   EXPECT_NE(inside.error("SELECT 1").text.find("transaction"), std::string::npos);
+}
+
+TEST_F(Split, TransactionsGoOnWithTheNextPrimary) {
+  auto client = sluice_.connect("replay");
+  client.exec("CREATE TABLE test.t (a INT PRIMARY KEY AUTO_INCREMENT, b INT)");
+  client.exec("INSERT INTO test.t (b) VALUES (1), (2), (3)");
+  Prepared add(client, "UPDATE test.t SET b = b + 1 WHERE a = ?");
+  client.exec("BEGIN");
+  EXPECT_EQ(client.value("SELECT b FROM test.t WHERE a = 1"), "1");
+  add.value(1);
+  client.exec("INSERT INTO test.t (b) VALUES (10)");
+  EXPECT_EQ(client.error("INSERT INTO test.t VALUES (1, 1)").code, 1062u);
+  auto manual = sluice_.connect("replay");
+  manual.exec("SET autocommit = 0");
+  manual.exec("UPDATE test.t SET b = 20 WHERE a = 2");
+  auto changed = sluice_.connect("replay");
+  changed.exec("BEGIN");
+  EXPECT_EQ(changed.value("SELECT b FROM test.t WHERE a = 3"), "3");
+
+  pair_.replica.catch_up_with(pair_.primary);
+  pair_.primary.kill9();
+  pair_.replica.exec("STOP SLAVE; RESET SLAVE ALL; SET GLOBAL read_only = 0");
+  pair_.replica.exec("UPDATE test.t SET b = 30 WHERE a = 3");
+  EXPECT_EQ(client.value("SELECT b FROM test.t WHERE a = 1"), "2");
+  client.exec("COMMIT");
+  manual.exec("COMMIT");
+  EXPECT_EQ(manual.value("SELECT @@autocommit"), "0");
+  EXPECT_EQ(pair_.replica.root().value("SELECT GROUP_CONCAT(b ORDER BY a) FROM test.t"),
+            "2,20,30,10");
+  EXPECT_NE(changed.error("SELECT 1").text.find("another answer"), std::string::npos)
+      << "what it has read is not so any more";
 }
 
 }  // namespace

@@ -324,6 +324,22 @@ TEST_F(Start, LogsToTheSystemLogUnlessToldOtherwise) {
   EXPECT_EQ(sluice.stop(), 0);
 }
 
+TEST_F(Start, TheSystemLogGetsTheConfiguredFacility) {
+  SystemLog system;
+  if (!system.mine()) GTEST_SKIP() << "this machine has a system log, or /dev is not ours";
+  auto text = sluice.config.text();
+  const auto at = text.find("log = ");
+  text.replace(at, text.find('\n', at) - at, "log = { facility = \"authpriv\" }");
+  sluice.write_config(text);
+  sluice.launch();
+  sluice.wait_ready();
+  EXPECT_TRUE(eventually(5s, [&] {  // <85>: facility authpriv, level notice
+    return system.text().find("<85>") != std::string::npos;
+  }));
+  EXPECT_THAT(system.text(), Not(HasSubstr("<29>")));
+  EXPECT_EQ(sluice.stop(), 0);
+}
+
 /// Who starts it from a script sees no terminal: the reason is in the log as well.
 TEST_F(Start, AFailureAtTheStartIsInTheSystemLogToo) {
   SystemLog system;

@@ -29,6 +29,7 @@ class Fuzzed {
     state_.service = world_.service.name;
     state_.client_ip = "127.0.0.1";
     world_.service.router = config::RouterKind::read_write_split;
+    world_.service.transaction_replay = true;
     on_accepted(state_, world_.surroundings(), actions_);
     carry_out();
     log_in();

@@ -21,6 +21,7 @@ bool stands(uint16_t error) {
 void deliver(SessionState& s, ByteSpan bytes, Actions& out) {
   if (bytes.empty()) return;
   s.split->now.delivered = true;
+  note_answer(*s.split, bytes);
   s.bytes_out += bytes.size();
   out.send(Side::client, bytes);
 }
@@ -90,9 +91,6 @@ void note_diagnostics(SessionState& s) {
 
 void command_answered(SessionState& s, const Surroundings& w, Actions& out) {
   auto& split = *s.split;
-  constexpr std::size_t kKept = 1024;  // of a buffer that the next command will want
-  split.now.bytes.clear();
-  if (split.now.bytes.capacity() > kKept) split.now.bytes = {};
   if (split.now.statement) split.last.statement_at = split.now.at;
   if (split.now.selects && s.conversation.error == 0) split.last.select_at = split.now.at;
   note_diagnostics(s);
@@ -102,6 +100,7 @@ void command_answered(SessionState& s, const Surroundings& w, Actions& out) {
     if (split.now.uses_up && s.conversation.error == 0) split.kept.next_at_home = false;
     if (s.conversation.error == mysql::kConnectionKilled) split.kept.tied = "it was killed";
     split.status = s.conversation.status;
+    note_transaction(s, w);
     if (split.now.program && split.now.changed)
       split.kept.pinned = "a program has changed the session";
     // A variable was set, and none was told: that of what is told.
@@ -114,6 +113,9 @@ void command_answered(SessionState& s, const Surroundings& w, Actions& out) {
   } else {
     ++split.reads;
   }
+  constexpr std::size_t kKept = 1024;  // of a buffer that the next command will want
+  split.now.bytes.clear();
+  if (split.now.bytes.capacity() > kKept) split.now.bytes = {};
   if (s.phase == Phase::ending) return end_now(s, w, out);
   if (std::exchange(split.settings.collation_due, false) && split.home_link.step == Step::ready)
     run_errand(s, Side::server, Errand::track, mysql::Command::query,
@@ -123,8 +125,12 @@ void command_answered(SessionState& s, const Surroundings& w, Actions& out) {
   if (!s.held.empty()) go_on(s, w, out);
 }
 
-mysql::Command command_of(Errand errand) {
+mysql::Command command_of(const Split& split, Errand errand) {
   switch (errand) {
+    case Errand::replay: {
+      const auto& t = split.transaction;
+      return static_cast<mysql::Command>(t.commands[t.replayed].command[mysql::kHeaderSize]);
+    }
     case Errand::track:
     case Errand::settings:
     case Errand::written:
@@ -191,9 +197,14 @@ bool errand_done(SessionState& s, const Surroundings& w, Side side, Actions& out
     }
     return true;
   }
+  if (errand == Errand::replay) return replayed_alike(*s.split);
   if (errand == Errand::prepare && from.own.error == 0)
     return note_prepared_there(*s.split, side, from.preparing, answer);
   if (from.own.error == 0) return true;
+  if (errand == Errand::prepare && side == Side::server && s.split->transaction.due) {
+    s.split->transaction.broken = "the next primary can't prepare a statement of it";
+    return false;
+  }
   if (errand == Errand::prepare && side == Side::server) {
     prepare_failed(s, w, answer, out);
     return true;
@@ -233,17 +244,20 @@ Taken errand_bytes(SessionState& s, const Surroundings& w, Side side, ByteSpan b
   const auto errand = from.errands.front();
   if (from.own.expect == mysql::Expect::nothing) {
     from.own.capabilities = s.conversation.capabilities;
-    from.own.sent(command_of(errand));
+    from.own.sent(command_of(*s.split, errand));
   }
   const auto walk = from.own.walk(bytes);
   auto taken = walk.taken;
+  if (errand == Errand::replay) note_answer(*s.split, bytes.first(taken));
   if (walk.why == Walk::Why::session_state) {
     const auto packet = first_packet(bytes.subspan(taken))->size;
     if (side == Side::server) note_changes(*s.split, bytes.subspan(taken, packet));
+    if (errand == Errand::replay)
+      note_answer(*s.split, for_client(*s.split, bytes.subspan(taken, packet)));
     from.own.from_server(bytes.subspan(taken, packet));
     taken += packet;
   }
-  if (errand >= Errand::prepare)
+  if (errand >= Errand::prepare && errand != Errand::replay)
     from.answer.insert(from.answer.end(), bytes.begin(),
                        bytes.begin() + static_cast<std::ptrdiff_t>(taken));
   if (is_no_answer(from)) {

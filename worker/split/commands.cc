@@ -81,10 +81,9 @@ ByteSpan with_id(ByteSpan command, uint32_t id, Actions& out) {
 /// COM_STMT_EXECUTE as a server has to get it: its own id, and the parameters' types where it has
 /// not seen them: clients send them once. MySQL manual, "COM_STMT_EXECUTE". Empty if it can't be
 /// made.
-ByteSpan execution_for(Statement& statement, Side side, ByteSpan command, Actions& out) {
+ByteSpan execution_with(Statement& statement, uint32_t id, bool& has_types, ByteSpan command,
+                        Actions& out) {
   constexpr std::size_t kBitmapAt = kIdAt + 4 + 1 + 4;
-  const auto id = side == Side::server ? statement.home_id : statement.reader_id;
-  auto& has_types = side == Side::server ? statement.home_has_types : statement.reader_has_types;
   const std::size_t bound_at = kBitmapAt + (statement.parameters + 7U) / 8;
   const std::size_t types = 2U * statement.parameters;
   bool insert = false;
@@ -113,10 +112,34 @@ ByteSpan execution_for(Statement& statement, Side side, ByteSpan command, Action
   return patched;
 }
 
+ByteSpan execution_for(Statement& statement, Side side, ByteSpan command, Actions& out) {
+  return side == Side::server
+             ? execution_with(statement, statement.home_id, statement.home_has_types, command, out)
+             : execution_with(statement, statement.reader_id, statement.reader_has_types, command,
+                              out);
+}
+
 void prepare_on(SessionState& s, Side side, const Statement& statement, Actions& out) {
   link(s, side).preparing = statement.id;
   run_errand(s, side, Errand::prepare, Command::stmt_prepare, statement.text, out);
   s.split->waiting = true;
+}
+
+/// Keeps a command of a transaction that may have to be run again: an execution with its types,
+/// which can be others by then.
+void keep_for_replay(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out) {
+  const auto kind = kind_of(command);
+  const bool whole = command.size() == kHeaderSize + payload_length(command);
+  if (!is_kept(s, w) || !whole) return;
+  if (kind == Command::stmt_execute) {
+    bool no_types = false;
+    auto* statement = statement_of(*s.split, command);
+    command =
+        statement ? execution_with(*statement, statement->id, no_types, command, out) : ByteSpan();
+  } else if (kind != Command::query) {
+    return;
+  }
+  s.split->now.bytes.assign(command.begin(), command.end());
 }
 
 /// False if it has to wait, for a primary or until a statement is prepared there.
@@ -126,19 +149,11 @@ bool run_at_home(SessionState& s, const Surroundings& w, ByteSpan command, Actio
     await_home(s, w, out);
     return false;
   }
-  const auto kind = kind_of(command);
-  auto* statement = names_statement(kind) ? statement_of(split, command) : nullptr;
-  if (statement != nullptr && statement->home_id == 0) {
-    prepare_on(s, Side::server, *statement, out);
-    return false;
-  }
-  auto to_send = command;
-  if (statement != nullptr && kind == Command::stmt_execute)
-    to_send = execution_for(*statement, Side::server, command, out);
-  if (to_send.empty() || (statement != nullptr && kind != Command::stmt_execute &&
-                          statement->home_id != statement->id))
-    to_send = with_id(command, statement->home_id, out);
-  run_on(s, Side::server, to_send, out);
+  if (!replay(s, w, out)) return false;
+  const auto to_send = command_for_home(s, command, out);
+  if (!to_send) return false;
+  keep_for_replay(s, w, command, out);
+  run_on(s, Side::server, *to_send, out);
   return true;
 }
 
@@ -251,6 +266,8 @@ bool run_execute(SessionState& s, const Surroundings& w, ByteSpan command, Actio
     split.now.changed = false;
     split.now.uses_up = split.now.program;
     split.now.proved_read = statement != nullptr && statement->reads;
+    split.now.repeats =
+        statement != nullptr && statement->repeats && !statement->long_data && !cursor;
     return run_at_home(s, w, command, out);
   };
   if (!may_read) {
@@ -301,6 +318,7 @@ bool run(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out)
   auto& split = *s.split;
   split.now.statement = split.now.selects = split.now.uses_up = split.now.uses_tables = false;
   if (!split.now.only_home) split.now.why_home = stats::Route::command;
+  split.now.begins = split.now.repeats = false;
   split.now.proved_read = true;  // no statement, or one that says otherwise
   split.now.bytes.clear();
   const auto kind = kind_of(command);
@@ -370,6 +388,29 @@ std::size_t run_commands(SessionState& s, const Surroundings& w, ByteSpan bytes,
 
 }  // namespace
 
+std::optional<ByteSpan> command_for_home(SessionState& s, ByteSpan command, Actions& out) {
+  const auto kind = kind_of(command);
+  auto* statement = names_statement(kind) ? statement_of(*s.split, command) : nullptr;
+  if (statement == nullptr) return command;
+  if (statement->home_id == 0) {
+    prepare_on(s, Side::server, *statement, out);
+    return std::nullopt;
+  }
+  if (kind == Command::stmt_execute)
+    if (const auto made = execution_for(*statement, Side::server, command, out); !made.empty())
+      return made;
+  return statement->home_id == statement->id ? command : with_id(command, statement->home_id, out);
+}
+
+void put_back(SessionState& s) {
+  auto& split = *s.split;
+  if (!split.now.bytes.empty()) s.conversation.take_back();
+  s.bytes_in -= split.now.bytes.size();
+  Bytes front = std::exchange(split.now.bytes, {});
+  front.insert(front.end(), s.held.begin(), s.held.end());
+  s.held = std::move(front);
+}
+
 void run_errand(SessionState& s, Side side, Errand errand, Command command, std::string_view text,
                 Actions& out) {
   Bytes payload, packet;
@@ -413,11 +454,7 @@ void again_at_home(SessionState& s, const Surroundings& w, Actions& out) {
   split.now.only_home = true;
   split.now.why_home = stats::Route::refused;
   split.waiting = false;
-  if (!split.now.bytes.empty()) s.conversation.take_back();
-  s.bytes_in -= split.now.bytes.size();
-  Bytes front = std::exchange(split.now.bytes, {});
-  front.insert(front.end(), s.held.begin(), s.held.end());
-  s.held = std::move(front);
+  put_back(s);
   if (s.phase == Phase::ending) return end_now(s, w, out);
   go_on(s, w, out);
 }

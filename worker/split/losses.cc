@@ -14,8 +14,8 @@ constexpr int64_t kLookNs = 200 * kMillisecondNs;  // between looks for a primar
 /// Why the session ends with its primary; empty if it can go on with another one.
 std::string why_tied(const Split& split) {
   if (auto why = why_not_known(split.credentials); !why.empty()) return why;
-  if (split.status & mysql::kInTransaction) return "it is in a transaction";
-  if (!(split.status & mysql::kAutocommit)) return "its autocommit is off";
+  if (auto why = why_not_again(split); !why.empty()) return why;
+  if (split.kept.next_at_home) return "it has said what its next transaction is like";
   if (split.kept.tables_locked) return "it has locked tables";
   if (!split.kept.pinned.empty()) return split.kept.pinned;
   const auto can_be_prepared = [&](const Statement& one) {
@@ -68,7 +68,10 @@ void home_lost(SessionState& s, const Surroundings& w, const std::string& why, A
   auto& split = *s.split;
   const auto server = s.home.server;
   const bool asked = runs_on(s, Side::server);
-  const auto tied = why_tied(split);
+  auto tied = why_tied(split);
+  const bool within = (split.status & mysql::kInTransaction) != 0;
+  const bool again = asked && w.service.transaction_replay && may_be_sent_again(split);
+  if (tied.empty() && asked && within && !again) tied = "a command may have ended its transaction";
   out.log(fmt::format("{}: {}", server, why));
   if (!tied.empty() || (asked && !s.conversation.between_server_packets()) ||
       s.conversation.client_owes())
@@ -82,7 +85,11 @@ void home_lost(SessionState& s, const Surroundings& w, const std::string& why, A
   if (std::ranges::any_of(split.home_link.errands, waits)) split.waiting = false;
   drop_leg(s, Side::server, out);
   split.left.clear();
-  if (asked) answer_lost(s, server, out);
+  if (again)
+    put_back(s);
+  else if (asked)
+    answer_lost(s, server, out);
+  transaction_lost(split);
   split.now.bytes.clear();
   if (s.phase == Phase::ending) return end_now(s, w, out);
   go_on(s, w, out);
@@ -106,7 +113,12 @@ void on_leg_failed(SessionState& s, const Surroundings& w, Side side, std::strin
 
 bool leave_home(SessionState& s, const Surroundings& w, const std::string& why, Actions& out) {
   auto& split = *s.split;
-  if (split.home_link.step != Step::ready || !why_tied(split).empty()) return false;
+  if (split.home_link.step != Step::ready) {  // it is being called, for a command that waits
+    on_leg_failed(s, w, Side::server, why, out);
+    await_home(s, w, out);
+    return true;
+  }
+  if (!why_tied(split).empty()) return false;
   if (runs_on(s, Side::server) || s.conversation.client_owes())
     split.left = why;
   else
@@ -119,12 +131,23 @@ void await_home(SessionState& s, const Surroundings& w, Actions& out) {
   split.waiting = true;
   if (split.home_by_ns == 0)
     split.home_by_ns = w.now_ns + int64_t{w.service.login_timeout_ms} * kMillisecondNs;
+  if (split.transaction.due) {
+    start_replay_clock(s, w);
+    split.home_by_ns = split.transaction.by_ns;
+  }
   if (split.home_link.step == Step::none && !call_home(s, w, out))
     s.deadline_ns = w.now_ns + kLookNs;
 }
 
 void home_late(SessionState& s, const Surroundings& w, Actions& out) {
   auto& split = *s.split;
+  const auto& t = split.transaction;
+  if (t.due && t.by_ns != 0 && w.now_ns >= t.by_ns)
+    return end(s, w,
+               {mysql::kServerShutdown, "08S01",
+                "sluice: the primary was lost, and its transaction could not be run again within "
+                "transaction_replay_timeout; please connect again"},
+               out);
   if (split.home_by_ns == 0) return;
   if (w.now_ns < split.home_by_ns) return await_home(s, w, out);
   split.home_by_ns = 0;
@@ -147,12 +170,15 @@ void restore(SessionState& s, Actions& out) {
   auto& split = *s.split;
   split.lost.clear();
   split.home_by_ns = 0;
-  split.status = mysql::kAutocommit;
+  split.status &= mysql::kAutocommit;
   if (const auto statement = settings_statement(split, 0); !statement.empty())
     run_errand(s, Side::server, Errand::settings, mysql::Command::query, statement, out);
   if (split.settings.database != s.database)
     run_errand(s, Side::server, Errand::database, mysql::Command::init_db, split.settings.database,
                out);
+  if (split.status == 0)
+    run_errand(s, Side::server, Errand::settings, mysql::Command::query,
+               "SET @@session.autocommit=0", out);
   track(s, out);
 }
 

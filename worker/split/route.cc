@@ -15,6 +15,13 @@ using sql::Effects;
 constexpr Effects kProgram = Effect::RunsProgram | Effect::CallsUnknownFunction | Effect::Executes |
                              Effect::ExecutesImmediate | Effect::InDoubt | Effect::NotReadToEnd;
 
+/// What may have ended the transaction in which it ran, or can't be sent once more.
+constexpr Effects kEnds = Effect::BeginsTransaction | Effect::Commits | Effect::RollsBack |
+                          Effect::Chains | Effect::Releases | Effect::ImplicitCommit | Effect::Xa |
+                          Effect::SetsAutocommit | Effect::LocksTables | Effect::UnlocksTables |
+                          Effect::LoadsLocalFile | Effect::RunsProgram | Effect::Executes |
+                          Effect::ExecutesImmediate | Effect::InDoubt | Effect::NotReadToEnd;
+
 bool may_read(const Split& split, const sql::Statement& statement) {
   return statement.read() && statement.user_variables_read == 0 &&
          !statement.effects.has(Effect::CountsFoundRows) &&
@@ -127,6 +134,9 @@ void take_up(Split& split, const sql::Statement& statement, std::string_view tex
                       statement.verb == sql::Verb::Show || effects.any(kProgram);
   split.now.uses_up = uses_up_transaction(statement);
   split.now.program = effects.any(kProgram);
+  constexpr Effects kOfBegin = Effect::BeginsTransaction | Effect::ImplicitCommit;
+  split.now.begins = statement.verb == sql::Verb::Begin && !effects.any(kEnds.without(kOfBegin));
+  split.now.repeats = !effects.any(kEnds);
   split.now.changed = split.now.told = false;
   split.now.sets_session = effects.has(Effect::SetsSession);
   if (effects.has(Effect::SetsNextTransaction)) split.kept.next_at_home = true;
@@ -175,6 +185,7 @@ void plan_prepared(const Split& split, std::string_view text, Statement& stateme
   const auto said = sql::classify(text, split.settings.mode);
   statement.reads = may_read(split, said) && said.effects.empty();
   statement.uses_tables = uses_tables(said, text);
+  statement.repeats = !said.effects.any(kEnds);
   if (!statement.reads) statement.why_home = route_of(said.reason);
   statement.program = !said.effects.empty() && !statement.reads;
 }

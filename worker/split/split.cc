@@ -65,6 +65,7 @@ void begin(SessionState& s, const Surroundings& w, Actions& out) {
   drop_leg(s, Side::reader, out);
   split.home_link.step = Step::ready;
   split.status = mysql::kAutocommit;
+  split.transaction = {};
   if (s.login && s.login->change_user) {
     split.credentials = {};
     split.settings.database = s.login->database;

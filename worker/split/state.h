@@ -31,6 +31,7 @@ enum class Errand : uint8_t {
   prepare,   ///< a statement that the client has prepared elsewhere; a command waits from here on
   written,   ///< what the session has written last
   catch_up,  ///< to wait until it has that
+  replay,    ///< a command of the open transaction, once more
 };
 
 /// What sluice knows of a server connection beyond its place in the session.
@@ -68,6 +69,7 @@ struct Statement {
   uint16_t parameters = 0;
   bool reads = false;    ///< may run on a replica
   bool program = false;  ///< runs what was not looked into
+  bool repeats = false;  ///< within a transaction it may be run again with it
   /// Of the session when it was prepared: a statement keeps what it was read under.
   uint32_t settings_version = 0, database_version = 0;
   bool uses_tables = false;
@@ -81,7 +83,7 @@ struct Statement {
                       tag<5>(m.long_data), tag<6>(m.text), tag<7>(m.types),
                       tag<8>(m.reader_has_types), tag<14>(m.home_has_types), tag<15>(m.why_home),
                       tag<9>(m.program), tag<10>(m.home_id), tag<11>(m.uses_tables),
-                      tag<12>(m.settings_version), tag<13>(m.database_version));
+                      tag<12>(m.settings_version), tag<13>(m.database_version), tag<16>(m.repeats));
   }
 };
 
@@ -116,12 +118,14 @@ struct Present {
   bool sets_session = false;  ///< it sets a system variable
   bool told = false;          ///< and the server has told one
   bool changed = false;       ///< and the server says that it changed something in the session
+  bool begins = false;        ///< it begins a transaction; what was open is committed
+  bool repeats = false;       ///< within a transaction it may be run again with it
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.at), tag<2>(m.bytes), tag<3>(m.delivered), tag<4>(m.only_home),
                       tag<5>(m.why_home), tag<6>(m.statement), tag<7>(m.selects),
                       tag<8>(m.uses_tables), tag<9>(m.proved_read), tag<10>(m.uses_up),
                       tag<11>(m.program), tag<12>(m.sets_session), tag<13>(m.told),
-                      tag<14>(m.changed));
+                      tag<14>(m.changed), tag<15>(m.begins), tag<16>(m.repeats));
   }
 };
 
@@ -178,6 +182,31 @@ struct Kept {
   }
 };
 
+/// A command of a transaction, and what came of it.
+struct Recorded {
+  Bytes command;
+  uint64_t answer = 0;  ///< checksum, as the client got it
+  static auto fields(auto& m) { return std::tuple(tag<1>(m.command), tag<2>(m.answer)); }
+};
+
+/// The open transaction, as it would be run again with another primary (setting
+/// transaction_replay).
+struct Transaction {
+  std::vector<Recorded> commands;  ///< those that were answered; the first one began it
+  uint32_t bytes = 0;
+  std::string broken;   ///< why it can't be run again; empty: it can
+  uint64_t answer = 0;  ///< checksum of what has come of the answer under way
+  uint32_t settings_version = 0, database_version = 0;  ///< of the session, when it began
+  bool due = false;       ///< it has to be run again before the next command
+  uint32_t replayed = 0;  ///< how many of its commands were, then
+  int64_t by_ns = 0;      ///< and when that has to be done
+  static auto fields(auto& m) {
+    return std::tuple(tag<1>(m.commands), tag<2>(m.bytes), tag<3>(m.broken), tag<4>(m.answer),
+                      tag<5>(m.due), tag<6>(m.replayed), tag<7>(m.by_ns),
+                      tag<8>(m.settings_version), tag<9>(m.database_version));
+  }
+};
+
 struct Split {
   ServerLeg reader;
   Link home_link, reader_link;
@@ -186,6 +215,7 @@ struct Split {
   Settings settings;
   Writes writes;
   Kept kept;
+  Transaction transaction;
   Credentials credentials;
   std::vector<Statement> statements;  ///< by id
   uint16_t status = 0;                ///< status flags of the home server's last answer
@@ -201,7 +231,8 @@ struct Split {
                       tag<5>(m.last), tag<6>(m.settings), tag<7>(m.writes), tag<8>(m.kept),
                       tag<9>(m.credentials), tag<10>(m.statements), tag<11>(m.status),
                       tag<12>(m.waiting), tag<13>(m.lost), tag<14>(m.left), tag<15>(m.home_by_ns),
-                      tag<16>(m.reader_after_ns), tag<17>(m.reads), tag<18>(m.reader_failure));
+                      tag<16>(m.reader_after_ns), tag<17>(m.reads), tag<18>(m.transaction),
+                      tag<19>(m.reader_failure));
   }
 };
 
@@ -213,5 +244,6 @@ inline constexpr auto kEnumNames<worker::split::Step> = names("none", "connectin
                                                               "proving", "ready");
 template <>
 inline constexpr auto kEnumNames<worker::split::Errand> = names("track", "settings", "database",
-                                                                "prepare", "written", "catch up");
+                                                                "prepare", "written", "catch up",
+                                                                "replay");
 }  // namespace sluice

@@ -35,6 +35,34 @@ void again_at_home(SessionState& s, const Surroundings& w, Actions& out);
 /// The next command in `held` is answered with an error of sluice's own.
 void refuse_next(SessionState& s, const Surroundings& w, const End& end, Actions& out);
 
+/// The command as home has to get it, which knows statements by its own ids. Nothing if one has to
+/// be prepared there before; that is begun.
+std::optional<ByteSpan> command_for_home(SessionState& s, ByteSpan command, Actions& out);
+/// The command that is under way comes first again in `held`.
+void put_back(SessionState& s);
+
+// replay.cc
+
+/// Whether the command that goes home belongs to a transaction that may have to be run again.
+bool is_kept(SessionState& s, const Surroundings& w);
+/// Bytes of its answer, as the client gets them.
+void note_answer(Split& split, ByteSpan bytes);
+/// It was answered.
+void note_transaction(SessionState& s, const Surroundings& w);
+/// Why the open transaction keeps the session from going on with another primary; empty: it does
+/// not, or there is none.
+std::string why_not_again(const Split& split);
+/// Whether the command under way, which was not answered, can't have ended a transaction.
+bool may_be_sent_again(const Split& split);
+/// Its primary is lost: it has to be run again.
+void transaction_lost(Split& split);
+/// Runs the next command of such a transaction again; true if there is none (left).
+bool replay(SessionState& s, const Surroundings& w, Actions& out);
+/// From here on the time runs in which that has to be done.
+void start_replay_clock(SessionState& s, const Surroundings& w);
+/// One of its commands was answered: whether as the first time.
+bool replayed_alike(Split& split);
+
 // settings.cc
 
 /// What the session has written last, as servers name it.

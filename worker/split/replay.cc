@@ -1,0 +1,155 @@
+// The open transaction, kept so that it can be run again when its primary is lost. What the client
+// was answered is kept as a checksum: if the next primary answers anything else, the client's view
+// of its transaction would be wrong, and the session ends.
+//
+// Whatever may have ended the transaction is never sent twice: the transaction could have been
+// committed, and would be so once more.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "worker/split/steps.h"
+
+namespace sluice::worker::split {
+namespace {
+
+using mysql::Command;
+
+constexpr uint64_t kNothing = 0xcbf29ce484222325;  // FNV-1a
+
+/// Errors after which a server may have rolled the transaction back, or parts of it.
+/// errmsg-utf8.txt: ER_LOCK_WAIT_TIMEOUT, ER_LOCK_DEADLOCK, ER_XA_RBROLLBACK, ER_XA_RBTIMEOUT,
+/// ER_XA_RBDEADLOCK, ER_ERROR_DURING_COMMIT, ER_ERROR_DURING_ROLLBACK, ER_CHECKREAD; MySQL's
+/// ER_TRANSACTION_ROLLBACK_DURING_COMMIT.
+constexpr uint16_t kRolledBack[] = {1205, 1213, 1402, 1613, 1614, 1180, 1181, 1020, 3101};
+
+bool is_in_transaction(uint16_t status) {
+  return (status & mysql::kInTransaction) != 0;
+}
+
+/// Why the command that was just answered keeps the transaction from being run again.
+std::string_view why_broken(const SessionState& s, const Surroundings& w) {
+  const auto& split = *s.split;
+  const auto& t = split.transaction;
+  if (t.settings_version != split.settings.version ||
+      t.database_version != split.settings.database_version)
+    return "it has changed the session's settings";
+  switch (static_cast<Command>(s.conversation.command)) {
+    case Command::query:
+    case Command::stmt_execute:
+      break;
+    case Command::stmt_prepare:
+    case Command::stmt_reset:
+    case Command::ping:
+    case Command::statistics:
+      return {};
+    default:
+      return "it has used a command that is not kept";
+  }
+  if (split.now.bytes.empty()) return "a command of it is too long";
+  if (!split.now.repeats && !split.now.begins) return "it has run what may have ended it";
+  if (std::ranges::find(kRolledBack, s.conversation.error) != std::end(kRolledBack))
+    return "the server may have rolled it back";
+  if (t.bytes + split.now.bytes.size() > w.service.transaction_replay_max_size)
+    return "it is longer than transaction_replay_max_size";
+  return {};
+}
+
+}  // namespace
+
+bool is_kept(SessionState& s, const Surroundings& w) {
+  const auto& split = *s.split;
+  s.split->transaction.answer = kNothing;
+  const bool within =
+      is_in_transaction(split.status) || !(split.status & mysql::kAutocommit) || split.now.begins;
+  return w.service.transaction_replay && within && split.transaction.broken.empty();
+}
+
+void note_answer(Split& split, ByteSpan bytes) {
+  constexpr uint64_t kPrime = 0x100000001b3;
+  auto sum = split.transaction.answer;
+  for (const auto byte : bytes) sum = (sum ^ static_cast<uint8_t>(byte)) * kPrime;
+  split.transaction.answer = sum;
+}
+
+void note_transaction(SessionState& s, const Surroundings& w) {
+  auto& split = *s.split;
+  auto& t = split.transaction;
+  if (!w.service.transaction_replay || !is_in_transaction(split.status)) {
+    t = {};
+    return;
+  }
+  if (t.commands.empty() || split.now.begins) {  // what was open before is committed
+    const auto answer = t.answer;
+    t = {.answer = answer,
+         .settings_version = split.settings.version,
+         .database_version = split.settings.database_version};
+    if (split.kept.next_at_home) t.broken = "SET TRANSACTION was said of it";
+  }
+  if (!t.broken.empty()) return;
+  t.broken = why_broken(s, w);
+  if (!t.broken.empty()) {
+    t.commands.clear();
+    return;
+  }
+  if (split.now.bytes.empty()) return;
+  t.bytes += static_cast<uint32_t>(split.now.bytes.size());
+  t.commands.push_back({std::move(split.now.bytes), t.answer});
+}
+
+std::string why_not_again(const Split& split) {
+  const auto& t = split.transaction;
+  if (!t.due && !is_in_transaction(split.status)) return {};
+  if (!t.broken.empty()) return "its transaction can't be run again: " + t.broken;
+  return t.commands.empty() ? "it is in a transaction" : "";
+}
+
+bool may_be_sent_again(const Split& split) {
+  const bool within = is_in_transaction(split.status);
+  return !split.now.bytes.empty() && !split.now.delivered &&
+         (split.now.begins ? !within : split.now.repeats);
+}
+
+void transaction_lost(Split& split) {
+  auto& t = split.transaction;
+  t.due = t.due || is_in_transaction(split.status);
+  t.replayed = 0;
+}
+
+bool replay(SessionState& s, const Surroundings& w, Actions& out) {
+  auto& split = *s.split;
+  auto& t = split.transaction;
+  if (!t.due) return true;
+  if (t.replayed == t.commands.size()) {
+    split.status = split.home_link.own.status;
+    t.due = false;
+    t.by_ns = s.deadline_ns = 0;
+    out.log(fmt::format("its transaction of {} commands was run again", t.commands.size()));
+    return true;
+  }
+  start_replay_clock(s, w);
+  s.deadline_ns = t.by_ns;
+  const auto command = command_for_home(s, t.commands[t.replayed].command, out);
+  if (!command) return false;
+  t.answer = kNothing;
+  split.home_link.errands.push_back(Errand::replay);
+  split.waiting = true;
+  out.send(Side::server, out.keep({command->begin(), command->end()}));
+  return false;
+}
+
+void start_replay_clock(SessionState& s, const Surroundings& w) {
+  auto& t = s.split->transaction;
+  if (t.by_ns == 0)
+    t.by_ns = w.now_ns + int64_t{w.service.transaction_replay_timeout_ms} * kMillisecondNs;
+}
+
+bool replayed_alike(Split& split) {
+  auto& t = split.transaction;
+  if (t.answer == t.commands[t.replayed++].answer) return true;
+  t.broken = fmt::format("the next primary gave another answer to command {} of {}", t.replayed,
+                         t.commands.size());
+  return false;
+}
+
+}  // namespace sluice::worker::split
