@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "common/base/clock.h"
+#include "worker/split/split.h"
 #include "worker/sql/explain.h"
 
 namespace sluice::worker {
@@ -23,7 +24,9 @@ std::string tls_text(const std::unique_ptr<tls::Info>& tls) {
 
 /// What keeps the reads of a split session at its primary, or the session with it.
 std::string why_kept(const split::Split& split) {
-  return split.kept.pinned.empty() ? split.kept.tied : split.kept.pinned;
+  if (!split.kept.pinned.empty()) return split.kept.pinned;
+  if (auto why = split::why_not_known(split.credentials); !why.empty()) return why;
+  return split.kept.tied.empty() ? split.reader_failure : split.kept.tied;
 }
 
 }  // namespace

@@ -83,7 +83,8 @@ void Worker::look_around() {
                      .accounts_began_ns = cluster.accounts_began_ns,
                      .names = names_,
                      .own_key = rsa_key_ ? &*rsa_key_ : nullptr,
-                     .guard = guard_ ? &*guard_ : nullptr});
+                     .guard = guard_ ? &*guard_ : nullptr,
+                     .passwords = &service->cluster->passwords});
   }
 }
 

@@ -27,6 +27,7 @@ struct ClusterEntry {
   ipc::SealedMap accounts_file;
   std::optional<accounts::Table> accounts;
   int64_t accounts_began_ns = 0;  ///< when the last load that was asked for began
+  Passwords passwords;
   std::map<std::string, tls::Context, std::less<>> tls;  ///< by server, where TLS is not off
 
   /// Row of a server in the statistics page; 0 if it has none.

@@ -161,6 +161,7 @@ Result<> Worker::on_accounts_update(ipc::AccountsUpdate message, std::vector<Uni
   }
   entry.accounts = std::move(*table);
   entry.accounts_file = std::move(*file);
+  entry.passwords.accounts_loaded(*entry.accounts, now_ns_);
   look_around();
   accounts_news(&entry);
   return {};

@@ -100,11 +100,12 @@ Hosts distinct_hosts(const Contents& contents) {
     if (!row.is_role && !row.left_out) hosts.all.push_back(row.host);
   std::ranges::sort(hosts.all);
   hosts.all.erase(std::unique(hosts.all.begin(), hosts.all.end()), hosts.all.end());
-  const auto plain = std::ranges::stable_partition(
-      hosts.all, [](std::string_view host) { return !is_plain(host); });
-  hosts.patterns = hosts.all.size() - plain.size();
-  std::ranges::stable_sort(
-      plain, [](std::string_view a, std::string_view b) { return compare_folded(a, b) < 0; });
+  const auto plain = std::stable_partition(hosts.all.begin(), hosts.all.end(),
+                                           [](std::string_view host) { return !is_plain(host); });
+  hosts.patterns = static_cast<std::size_t>(plain - hosts.all.begin());
+  std::stable_sort(plain, hosts.all.end(), [](std::string_view a, std::string_view b) {
+    return compare_folded(a, b) < 0;
+  });
   return hosts;
 }
 

@@ -29,7 +29,8 @@ enum Capability : uint64_t {
   kDeprecateEof = 1ULL << 24,
   kOptionalResultsetMetadata = 1ULL << 25,
   kZstd = 1ULL << 26,
-  kMultiFactor = 1ULL << 28,  ///< MySQL's: the server may ask for a further factor
+  kQueryAttributes = 1ULL << 27,  ///< MySQL's: parameters stand in front of a command's text
+  kMultiFactor = 1ULL << 28,      ///< MySQL's: the server may ask for a further factor
   kMariadbCacheMetadata = 1ULL << 36,
 };
 

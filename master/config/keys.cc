@@ -80,8 +80,10 @@ KeyKinds needed_keys(const Config& config) {
   KeyKinds needed{.ticket = true};
   for (const Cluster& cluster : config.clusters)
     for (const Server& server : cluster.servers) needed.rsa |= is_on(server.tls);
-  for (const Service& service : config.services)
+  for (const Service& service : config.services) {
+    needed.rsa |= service.router == RouterKind::read_write_split;
     needed.certificate |= is_on(service.tls) && service.tls.certificate.empty();
+  }
   return needed;
 }
 

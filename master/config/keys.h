@@ -19,7 +19,8 @@ struct KeyKinds {
 inline constexpr std::size_t kTicketKeySize = 80;
 
 /// A ticket key always. A server that is reached by TLS wants a password as it is; a client without
-/// TLS encrypts it, and with our key then. A service that speaks TLS and names no certificate shows
+/// TLS encrypts it, and with our key then; so does one whose session needs further servers
+/// (man/decisions/0006). A service that speaks TLS and names no certificate shows
 /// ours.
 KeyKinds needed_keys(const Config& config);
 

@@ -68,6 +68,21 @@ MysqlReplicationPair::MysqlReplicationPair(std::vector<std::string> extra_args)
   replica.replicate_from(primary);
 }
 
+MysqlReplicationTrio::MysqlReplicationTrio() : primary(options("db1", {}), kLaunched) {
+  for (std::size_t i = 0; i < replicas.size(); ++i)
+    replicas[i] = std::make_unique<MysqlServer>(
+        options(fmt::format("db{}", i + 2), {}, {"--super-read-only=1"}), kLaunched);
+  primary.wait_ready();
+  for (auto& replica : replicas) {
+    replica->wait_ready();
+    replica->replicate_from(primary);
+  }
+}
+
+void MysqlReplicationTrio::keep_in_step() {
+  for (auto& replica : replicas) replica->catch_up_with(primary);
+}
+
 MultiPrimaryPair::MultiPrimaryPair(std::vector<std::string> extra_args)
     : first(options("db1", extra_args, {"--gtid-domain-id=1"}), kLaunched),
       second(options("db2", extra_args, {"--gtid-domain-id=2", "--read-only=1"}), kLaunched) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <memory>
 #include <vector>
 
@@ -25,6 +26,17 @@ struct MysqlReplicationPair {
   MysqlServer primary;
   MysqlServer replica;
   std::vector<MysqlServer*> servers() { return {&primary, &replica}; }
+};
+
+/// db1 is the primary; db2 and db3 follow it and have super_read_only = 1.
+struct MysqlReplicationTrio {
+  MysqlReplicationTrio();
+
+  MysqlServer primary;
+  std::array<std::unique_ptr<MysqlServer>, 2> replicas;
+  std::vector<MysqlServer*> servers() { return {&primary, replicas[0].get(), replicas[1].get()}; }
+  /// Waits until both replicas have what the primary has.
+  void keep_in_step();
 };
 
 /// Two servers that replicate from each other, each with its own GTID domain; db2 has

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "common/mysql/packets.h"
+#include "worker/auth/sha2.h"
 
 namespace sluice::worker {
 namespace {
@@ -18,7 +19,7 @@ constexpr uint8_t kMaxRounds = 64;
 constexpr uint8_t kOk = 0x00, kMoreData = 0x01, kNextFactor = 0x02, kAuthSwitch = 0xFE, kErr = 0xFF;
 // caching_sha2_password, MySQL sql/auth/sha2_password_common.h: what the server says behind
 // kMoreData, and what a client asks for the key with.
-constexpr uint8_t kFullAuthentication = 0x04;
+constexpr uint8_t kFastSuccess = 0x03, kFullAuthentication = 0x04;
 constexpr uint8_t kSha2AskKey = 0x02, kSha256AskKey = 0x01;
 
 enum class Family : uint8_t {
@@ -50,11 +51,12 @@ enum class Word : uint8_t {
 };
 enum class Act : uint8_t {
   hand_on,
-  keep_and_ask_key,    ///< the password waits while the server's key is asked for
-  encrypt_for_server,  ///< with the key that came
-  give_own_key,        ///< to the client
-  decrypt_for_server,  ///< what the client encrypted with it
-  refuse_encrypted,    ///< with a key that is not ours
+  keep_and_ask_key,     ///< the password waits while the server's key is asked for
+  encrypt_for_server,   ///< with the key that came
+  give_own_key,         ///< to the client
+  decrypt_for_server,   ///< what the client encrypted with it
+  decrypt_and_ask_key,  ///< the same, and it waits while the server's key is asked for
+  refuse_encrypted,     ///< with a key that is not ours
 };
 struct Rule {
   ProofStep from;
@@ -74,6 +76,7 @@ constexpr Rule kRules[] = {
     {P::server_key_asked, Word::encrypted,      false, P::relayed,          Act::hand_on},
     {P::password_due,     Word::asks_key,       true,  P::own_key_given,    Act::give_own_key},
     {P::own_key_given,    Word::encrypted,      true,  P::relayed,          Act::decrypt_for_server},
+    {P::own_key_given,    Word::encrypted,      false, P::key_due,          Act::decrypt_and_ask_key},
     {P::password_due,     Word::encrypted,      false, P::relayed,          Act::hand_on},
     {P::password_due,     Word::encrypted,      true,  P::relayed,          Act::refuse_encrypted},
     {P::password_due,     Word::nothing,        false, P::relayed,          Act::hand_on},
@@ -143,7 +146,7 @@ std::optional<End> take_up(Exchange& x, const Legs& legs, std::string_view plugi
                            ByteSpan scramble) {
   x.plugin = plugin;
   x.scramble = copy(scramble);
-  x.password = {};
+  x.password = x.known = {};
   const auto family = family_of(plugin);
   x.step = family == Family::sha256 ? P::password_due : P::reply_due;
   if (family == Family::too_old) return refusal("the server wants a proof of before MySQL 4.1");
@@ -167,7 +170,8 @@ Word word_of_client(const Exchange& x, const Legs& legs, ByteSpan payload) {
   if (payload.size() == 1 && first(payload) == ask) return Word::asks_key;
   if (payload.empty() || (payload.size() == 1 && first(payload) == 0)) return Word::nothing;
   // libmariadb asks for a key over a Unix socket, too.
-  return legs.client_secure() && x.step == P::password_due ? Word::password : Word::encrypted;
+  const bool plain = x.step == P::password_due || x.step == P::password_for_us;
+  return legs.client_secure() && plain ? Word::password : Word::encrypted;
 }
 
 std::optional<Word> word_of_server(const Exchange& x, ByteSpan payload) {
@@ -178,13 +182,30 @@ std::optional<Word> word_of_server(const Exchange& x, ByteSpan payload) {
   return wants ? std::optional(Word::wants_password) : std::nullopt;
 }
 
+/// Keeps a password that passes.
+void keep(Exchange& x, const Legs& legs, const Secret& password) {
+  if (legs.keeps_password && !x.doomed) x.known = password;
+}
+
+/// Whether the server is content with the client's fast answer, and sluice is not: it wants to know
+/// the password. The client is asked for it as a server does that has forgotten it. Only where it
+/// can say it as it is: without TLS many clients would rather fail.
+bool wants_more(const Exchange& x, const Legs& legs, ByteSpan payload) {
+  const bool content = family_of(x.plugin) == Family::caching_sha2 && payload.size() == 2 &&
+                       first(payload) == kMoreData &&
+                       static_cast<uint8_t>(payload[1]) == kFastSuccess;
+  return content && x.step == P::relayed && !x.doomed && legs.asks_password &&
+         legs.client_secure() && legs.own_key != nullptr;
+}
+
 /// Asks the server for its key, if it may be believed.
-TurnResult ask_key(Exchange& x, const Legs& legs, ByteSpan payload) {
+TurnResult ask_key(Exchange& x, const Legs& legs, Secret password) {
   if (!legs.believes_server_key)
     return refuse(
         "the server wants the password itself, which needs TLS to it ([cluster] tls), or "
         "public_key_retrieval = true");
-  x.password = password_of(payload);
+  x.password = std::move(password);
+  keep(x, legs, x.password);
   const auto ask = family_of(x.plugin) == Family::sha256 ? kSha256AskKey : kSha2AskKey;
   return Turn{Side::server, {static_cast<std::byte>(ask)}};
 }
@@ -203,28 +224,66 @@ TurnResult give_own_key(const Legs& legs) {
   return Turn{Side::client, std::move(key)};
 }
 
-TurnResult decrypt_for_server(const Exchange& x, const Legs& legs, ByteSpan payload) {
+TurnResult decrypt_for_server(Exchange& x, const Legs& legs, ByteSpan payload) {
   auto password = legs.own_key->decrypt_password(payload, scramble_of(x));
   if (!password) return refuse("the encrypted password can't be read");
+  keep(x, legs, *password);
   auto clear = with_nul(*password);
   return Turn{Side::server, x.doomed ? spoiled(clear) : std::move(clear)};
 }
 
+/// The client's answer to a question that its server did not ask: nothing but the login of further
+/// servers depends on it.
+TurnResult told_to_us(Exchange& x, const Legs& legs, ByteSpan payload) {
+  const auto word = word_of_client(x, legs, payload);
+  if (word == Word::asks_key && x.step == P::password_for_us) {
+    x.step = P::encrypted_for_us;
+    return give_own_key(legs);
+  }
+  const auto decrypted = word == Word::encrypted
+                             ? legs.own_key->decrypt_password(payload, scramble_of(x))
+                             : Result<Secret>(password_of(payload));
+  if (decrypted && sha2_proves(*decrypted, x.scramble, x.response)) x.known = *decrypted;
+  x.step = P::relayed;
+  return Turn{.to = Side::server, .payload = {}, .for_us = true};
+}
+
+TurnResult decrypt_and_ask_key(Exchange& x, const Legs& legs, ByteSpan payload) {
+  auto password = legs.own_key->decrypt_password(payload, scramble_of(x));
+  if (!password) return refuse("the encrypted password can't be read");
+  if (x.doomed) return ask_key(x, legs, password_of(spoiled(with_nul(*password))));
+  return ask_key(x, legs, std::move(*password));
+}
+
+/// Whether the client, who asks for a key, gets ours though it could have the server's: its
+/// password is wanted, and the operator has the server's key believed.
+bool lends_own_key(const Exchange& x, const Legs& legs, Word word) {
+  return word == Word::asks_key && x.step == P::password_due && !legs.server_secure() &&
+         legs.keeps_password && legs.believes_server_key && legs.own_key != nullptr;
+}
+
 TurnResult apply(Exchange& x, const Legs& legs, Word word, Side from, ByteSpan payload) {
+  if (lends_own_key(x, legs, word)) {
+    x.step = P::own_key_given;
+    return give_own_key(legs);
+  }
   const auto* rule = find_rule(x.step, word, legs.server_secure());
   if (rule == nullptr) return refuse("the proof is out of order");
   x.step = rule->to;
   switch (rule->act) {
     case Act::hand_on:
+      if (word == Word::password) keep(x, legs, password_of(payload));
       return Turn{other(from), copy(payload)};
     case Act::keep_and_ask_key:
-      return ask_key(x, legs, payload);
+      return ask_key(x, legs, password_of(payload));
     case Act::encrypt_for_server:
       return encrypt_for_server(x, payload);
     case Act::give_own_key:
       return give_own_key(legs);
     case Act::decrypt_for_server:
       return decrypt_for_server(x, legs, payload);
+    case Act::decrypt_and_ask_key:
+      return decrypt_and_ask_key(x, legs, payload);
     case Act::refuse_encrypted:
       break;
   }
@@ -255,7 +314,12 @@ TurnResult begin_exchange(Exchange& x, const Legs& legs, std::string_view plugin
   return exchange_from_client(x, legs, response);
 }
 
+bool awaits_client(const Exchange& x) {
+  return x.step == P::password_for_us || x.step == P::encrypted_for_us;
+}
+
 TurnResult exchange_from_server(Exchange& x, const Legs& legs, ByteSpan payload) {
+  if (awaits_client(x)) return refuse("the proof is out of order");
   if (++x.rounds > kMaxRounds) return refuse("the server asks without end");
   switch (first(payload)) {
     case kOk:
@@ -268,6 +332,10 @@ TurnResult exchange_from_server(Exchange& x, const Legs& legs, ByteSpan payload)
       return switch_plugin(x, legs, payload);
     default:
       if (asks_next_factor(x, legs, payload)) return switch_plugin(x, legs, payload);
+      if (wants_more(x, legs, payload)) {
+        x.step = P::password_for_us;
+        return Turn{Side::client, {std::byte{kMoreData}, std::byte{kFullAuthentication}}};
+      }
       if (const auto word = word_of_server(x, payload))
         return apply(x, legs, *word, Side::server, payload);
       return Turn{Side::client, copy(payload)};
@@ -275,6 +343,7 @@ TurnResult exchange_from_server(Exchange& x, const Legs& legs, ByteSpan payload)
 }
 
 TurnResult exchange_from_client(Exchange& x, const Legs& legs, ByteSpan payload) {
+  if (awaits_client(x)) return told_to_us(x, legs, payload);
   if (x.step == P::relayed || x.step == P::reply_due) {
     x.step = P::relayed;
     x.response = copy(payload);

@@ -25,6 +25,8 @@ struct Legs {
   bool believes_server_key = false;                               ///< public_key_retrieval
   bool many_factors = false;             ///< both sides know MySQL's further factors
   const tls::RsaKey* own_key = nullptr;  ///< for clients that encrypt their password themselves
+  bool keeps_password = false;           ///< one that passes is wanted for further servers
+  bool asks_password = false;  ///< and the client may be asked for it, where the server is content
 
   /// Nobody can listen in.
   bool client_secure() const { return client_encrypted || client_local; }
@@ -40,6 +42,7 @@ struct Turn {
   Side to{};
   Bytes payload;
   Verdict verdict = Verdict::open;  ///< the server's
+  bool for_us = false;              ///< nothing is handed on: the client has answered sluice
 };
 /// Errors are for the client: sluice ends the exchange with them.
 using TurnResult = tl::expected<Turn, End>;
@@ -49,6 +52,8 @@ using TurnResult = tl::expected<Turn, End>;
 /// is to carry. A turn to the client (our key) comes first; then the packet waits for the next one.
 TurnResult begin_exchange(Exchange& x, const Legs& legs, std::string_view plugin, ByteSpan scramble,
                           ByteSpan response);
+/// Whether sluice waits for the client, and what the server says meanwhile is to be kept for later.
+bool awaits_client(const Exchange& x);
 /// `payload` must not be empty.
 TurnResult exchange_from_server(Exchange& x, const Legs& legs, ByteSpan payload);
 /// May be empty: a client without a password.

@@ -64,4 +64,11 @@ std::optional<Sha1> native_response(ByteSpan stage1, ByteSpan scramble) {
   return out;
 }
 
+std::optional<Sha1> native_response_of(const Secret& password, ByteSpan scramble) {
+  auto stage1 = sha1(as_bytes(password.reveal()));
+  const auto out = stage1 ? native_response(*stage1, scramble) : std::nullopt;
+  if (stage1) OPENSSL_cleanse(stage1->data(), stage1->size());
+  return out;
+}
+
 }  // namespace sluice::worker

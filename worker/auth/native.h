@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "common/base/bytes.h"
+#include "common/base/secret.h"
 
 namespace sluice::worker {
 
@@ -20,5 +21,7 @@ std::optional<Sha1> native_hash(std::string_view text);
 std::optional<Sha1> native_proof(const Sha1& hash, ByteSpan scramble, ByteSpan response);
 /// The response of a client that knows SHA1(password).
 std::optional<Sha1> native_response(ByteSpan stage1, ByteSpan scramble);
+/// The same of one that knows the password itself.
+std::optional<Sha1> native_response_of(const Secret& password, ByteSpan scramble);
 
 }  // namespace sluice::worker

@@ -43,9 +43,8 @@ void client_asks_for_tls(SessionState& s, const Surroundings& w, const PacketVie
 
 /// A client that sets flags for what was not offered, or for its own TLS with us, would otherwise
 /// have the server speak a protocol that sluice does not follow.
-void hide_own_capabilities(Bytes& answer) {
-  for (std::size_t i = 0; i < 4; ++i)
-    answer[i] &= static_cast<std::byte>(~(kNotOffered >> (8 * i)));
+void hide_own_capabilities(Bytes& answer, uint64_t hidden) {
+  for (std::size_t i = 0; i < 4; ++i) answer[i] &= static_cast<std::byte>(~(hidden >> (8 * i)));
 }
 
 /// Where TLS is required a client has to use it; on a Unix socket nobody can listen in, and servers
@@ -204,7 +203,7 @@ void take_answer(SessionState& s, const Surroundings& w, Actions& out) {
   login.with_password = !answer->auth_response.empty();
   s.conversation.capabilities &= answer->capabilities;
   login.answer.assign(packet->payload.begin(), packet->payload.end());
-  hide_own_capabilities(login.answer);
+  hide_own_capabilities(login.answer, not_offered(w));
   // Commands that follow ahead of the login's end wait for it.
   s.held.assign(login.from_client.begin() + static_cast<std::ptrdiff_t>(packet->size),
                 login.from_client.end());

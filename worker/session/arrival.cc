@@ -62,7 +62,7 @@ void greet(SessionState& s, const Surroundings& w, const PacketView& packet, Act
   login.scramble.assign(greeting->scramble.begin(), greeting->scramble.end());
   login.server_sequence = packet.sequence;
   login.client_sequence = 1;
-  greeting->capabilities &= ~kNotOffered;
+  greeting->capabilities &= ~not_offered(w);
   if (w.service.tls.mode != config::TlsMode::off) greeting->capabilities |= mysql::kSsl;
   s.conversation.capabilities = greeting->capabilities;  // what was offered
   s.home.connection_id = greeting->connection_id;

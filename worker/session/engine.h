@@ -17,6 +17,7 @@
 #include "common/base/networks.h"
 #include "common/stats/login_guard.h"
 #include "worker/auth/names.h"
+#include "worker/auth/passwords.h"
 #include "worker/routers/router.h"
 #include "worker/session/actions.h"
 #include "worker/tls/rsa.h"
@@ -37,6 +38,7 @@ struct Surroundings {
   const tls::RsaKey* own_key =
       nullptr;  ///< for passwords of clients without TLS; null: there is none
   stats::LoginGuard* guard = nullptr;  ///< null: nobody is slowed
+  Passwords* passwords = nullptr;      ///< of the cluster's accounts; null: none are kept
   int64_t now_ns = 0;
 
   /// The settings of a server; null when it is not configured any more.

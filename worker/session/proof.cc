@@ -115,7 +115,7 @@ void accepted(SessionState& s, const Surroundings& w, ByteSpan payload, Actions&
   s.database = login.database;
   if (login.change_user) ++s.conversation.commands;
   const Bytes behind = std::move(login.from_server);
-  if (s.split) split::begin(s, out);
+  if (s.split) split::begin(s, w, out);
   s.login.reset();
   if (!behind.empty()) relay_from_server(s, w, out.keep(behind), out);
   go_on_relaying(s, w, out);
@@ -125,6 +125,7 @@ void take_turn(SessionState& s, const Surroundings& w, TurnResult turn, Actions&
   if (!turn) return refuse(s, w, std::move(turn.error()), out);
   if (turn->verdict == Turn::Verdict::refused) return refused(s, w, turn->payload, out);
   if (turn->verdict == Turn::Verdict::accepted) return accepted(s, w, turn->payload, out);
+  if (turn->for_us) return proof_from_server(s, w, {}, out);  // it may have gone on meanwhile
   auto& login = *s.login;
   if (turn->to == Side::client) {
     to_client(s, turn->payload, out);
@@ -144,13 +145,16 @@ void deliver_refusal(SessionState& s, const Surroundings& w, Actions& out) {
   to_client(s, s.login->answer, out);
   if (!s.login->change_user) return begin_closing(s, w, out);
   s.login.reset();
-  if (s.split) split::begin(s, out);  // the server has reset the session before it refused
+  if (s.split) split::begin(s, w, out);  // the server has reset the session before it refused
   go_on_relaying(s, w, out);
 }
 
 Legs legs_of(const SessionState& s, const Surroundings& w) {
   using config::ClearPasswords;
   const auto* server = w.server(s.home.server);
+  // Not a COM_CHANGE_USER's: its session stays at home.
+  const bool keeps = w.router.splits() && w.passwords != nullptr && !s.login->change_user;
+  const auto& exchange = s.login->exchange;
   return {.client_encrypted = s.client_tls != nullptr,
           .client_local = s.client_ip.empty(),
           .server_encrypted = s.home.tls != nullptr,
@@ -159,7 +163,10 @@ Legs legs_of(const SessionState& s, const Surroundings& w) {
           .server_may_be_clear = server && server->clear_passwords == ClearPasswords::anywhere,
           .believes_server_key = server && server->public_key_retrieval,
           .many_factors = (s.conversation.capabilities & mysql::kMultiFactor) != 0,
-          .own_key = w.own_key};
+          .own_key = w.own_key,
+          .keeps_password = keeps,
+          .asks_password = keeps && w.passwords->find(s.login->user, exchange.scramble,
+                                                      exchange.response) == nullptr};
 }
 
 void start_proof(SessionState& s, const Surroundings& w, Actions& out) {
@@ -196,7 +203,9 @@ void proof_from_client(SessionState& s, const Surroundings& w, ByteSpan bytes, A
 void proof_from_server(SessionState& s, const Surroundings& w, ByteSpan bytes, Actions& out) {
   auto& buffered = s.login->from_server;
   buffered.insert(buffered.end(), bytes.begin(), bytes.end());
-  while (s.login) {
+  if (awaits_client(s.login->exchange) && buffered.size() > kMaxLoginPacket)
+    return refuse(s, w, handshake_error("packet too large"), out);
+  while (s.login && !awaits_client(s.login->exchange)) {
     const auto packet = first_packet(s.login->from_server);
     if (!packet || packet->payload.empty()) {
       if (packet || s.login->from_server.size() > kMaxLoginPacket)

@@ -51,6 +51,8 @@ enum class ProofStep : uint8_t {
   own_key_given,     ///< to the client: its encrypted password is due
   reply_due,         ///< of the client, whom the server has asked anew
   server_key_asked,  ///< by the client: its password, encrypted with that key, is due
+  password_for_us,   ///< of the client, due: the server did without it
+  encrypted_for_us,  ///< the same, encrypted with our key
 };
 
 struct Exchange {
@@ -61,9 +63,10 @@ struct Exchange {
   Secret password;      ///< only while the server's key is due
   uint8_t rounds = 0;   ///< packets of the server
   bool doomed = false;  ///< it may not succeed, and nobody shall see that before its end
+  Secret known;         ///< the password, where it is wanted for further servers and was seen
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.step), tag<2>(m.plugin), tag<3>(m.scramble), tag<4>(m.password),
-                      tag<5>(m.rounds), tag<6>(m.doomed), tag<7>(m.response));
+                      tag<5>(m.rounds), tag<6>(m.doomed), tag<7>(m.response), tag<8>(m.known));
   }
 };
 
@@ -138,5 +141,6 @@ inline constexpr auto kEnumNames<worker::Phase> = names("announced", "waiting", 
 template <>
 inline constexpr auto kEnumNames<worker::ProofStep> = names("relayed", "password due", "key due",
                                                             "own key given", "reply due",
-                                                            "server key asked");
+                                                            "server key asked", "password for us",
+                                                            "encrypted for us");
 }  // namespace sluice

@@ -19,6 +19,10 @@ std::optional<PacketView> first_packet(ByteSpan bytes);
 
 /// Capabilities of the server that sluice can't carry, and TLS, which ends here on both legs.
 inline constexpr uint64_t kNotOffered = mysql::kSsl | mysql::kCompress | mysql::kZstd;
+/// The same, and where statements are read, what would stand in front of their text.
+inline uint64_t not_offered(const Surroundings& w) {
+  return kNotOffered | (w.router.splits() ? uint64_t{mysql::kQueryAttributes} : 0);
+}
 
 /// How long a client waits for what may be known in a moment: tables that are read again (at most
 /// once a second), the name of its address.

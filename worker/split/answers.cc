@@ -109,7 +109,7 @@ void command_answered(SessionState& s, const Surroundings& w, Actions& out) {
     split.now.program = split.now.sets_session = false;
     if (s.conversation.command == static_cast<uint8_t>(mysql::Command::reset_connection) &&
         s.conversation.error == 0)
-      begin(s, out);
+      begin(s, w, out);
   } else {
     ++split.reads;
   }
@@ -248,11 +248,7 @@ Taken errand_bytes(SessionState& s, const Surroundings& w, Side side, ByteSpan b
   }
   const auto walk = from.own.walk(bytes);
   auto taken = walk.taken;
-  if (errand == Errand::replay)
-    note_answer(*s.split, bytes.first(taken));
-  else if (errand >= Errand::prepare)
-    from.answer.insert(from.answer.end(), bytes.begin(),
-                       bytes.begin() + static_cast<std::ptrdiff_t>(taken));
+  if (errand == Errand::replay) note_answer(*s.split, bytes.first(taken));
   if (walk.why == Walk::Why::session_state) {
     const auto packet = first_packet(bytes.subspan(taken))->size;
     if (side == Side::server) note_changes(*s.split, bytes.subspan(taken, packet));
@@ -264,13 +260,19 @@ Taken errand_bytes(SessionState& s, const Surroundings& w, Side side, ByteSpan b
     from.own.from_server(bytes.subspan(taken, packet));
     taken += packet;
   }
+  if (errand >= Errand::prepare && errand != Errand::replay)
+    from.answer.insert(from.answer.end(), bytes.begin(),
+                       bytes.begin() + static_cast<std::ptrdiff_t>(taken));
   if (is_no_answer(from)) {
     on_leg_failed(s, w, side, "it gave no answer to what sluice asked", out);
     return {bytes.size(), true};
   }
   if (from.own.expect != mysql::Expect::nothing) return {taken};
   if (!errand_done(s, w, side, out)) {
-    on_leg_failed(s, w, side, "it can't be brought to the session's settings", out);
+    on_leg_failed(
+        s, w, side,
+        fmt::format("it can't be brought to the session's settings: error {}", from.own.error),
+        out);
     return {bytes.size(), true};
   }
   if (errand >= Errand::prepare) s.split->waiting = false;

@@ -12,8 +12,11 @@
 namespace sluice::worker::split {
 namespace {
 
-constexpr std::string_view kNative = "mysql_native_password";
-constexpr uint8_t kOk = 0x00, kSwitch = 0xFE;
+constexpr std::string_view kNative = "mysql_native_password", kSha2 = "caching_sha2_password",
+                           kSha256 = "sha256_password";
+/// How long no replica is logged in to after one has refused the proof: its account may come by
+/// replication, but most likely the password was changed.
+constexpr int64_t kProofAgainNs = 10 * kSecondNs;
 
 /// Capabilities that shape what either side sends after the login: both servers must have them.
 constexpr uint64_t kShaping = mysql::kProtocol41 | mysql::kDeprecateEof | mysql::kSessionTrack |
@@ -31,12 +34,11 @@ void say(SessionState& s, Side side, ByteSpan payload, Actions& out) {
   out.send_made(side, std::move(packet));
 }
 
-/// The proof for a scramble; empty where the account has no password.
-Bytes proof_for(const Split& split, ByteSpan scramble) {
-  const auto stage1 = as_bytes(split.credentials.proof.reveal());
-  if (stage1.empty()) return {};
-  const auto response = native_response(stage1, scramble);
-  return response ? Bytes(response->begin(), response->end()) : Bytes{};
+OwnLeg own_leg(const SessionState& s, const Surroundings& w, Side side) {
+  const auto& to = leg(s, side);
+  const auto* server = w.server(to.server);
+  return {.secure = to.tls != nullptr || (server && server->address.is_unix()),
+          .believes_key = server && server->public_key_retrieval};
 }
 
 void log_in(SessionState& s, const Surroundings& w, Side side, Actions& out) {
@@ -46,12 +48,14 @@ void log_in(SessionState& s, const Surroundings& w, Side side, Actions& out) {
   const auto& answer = split.credentials.answer;
   const auto parsed = mysql::parse_handshake_response(answer);
   if (!parsed) return on_leg_failed(s, w, side, "no login is known", out);
-  const bool native = parsed->plugin.empty() || parsed->plugin == kNative;
-  auto payload =
-      mysql::with_auth_response(answer, *parsed, native ? proof_for(split, to.scramble) : Bytes{});
+  to.proof.plugin = parsed->plugin.empty() ? kNative : parsed->plugin;
+  auto response = own_response(to.proof, split.credentials.secret, own_leg(s, w, side));
+  auto payload = mysql::with_auth_response(answer, *parsed, response);
+  wipe(response);
   if (leg(s, side).tls) payload[1] |= static_cast<std::byte>(mysql::kSsl >> 8);
   if (side == Side::server) ask_for_tracking(payload);
   say(s, side, payload, out);
+  wipe(payload);
 }
 
 void greeted(SessionState& s, const Surroundings& w, Side side, const PacketView& packet,
@@ -65,7 +69,7 @@ void greeted(SessionState& s, const Surroundings& w, Side side, const PacketView
   const auto wanted = s.conversation.capabilities & kShaping;
   if ((greeting->capabilities & wanted) != wanted)
     return on_leg_failed(s, w, side, "it speaks another protocol than the session", out);
-  to.scramble.assign(greeting->scramble.begin(), greeting->scramble.end());
+  to.proof.scramble.assign(greeting->scramble.begin(), greeting->scramble.end());
   to.own.client_sequence = packet.sequence;
   leg_of(s, side).connection_id = greeting->connection_id;
   const auto* server = w.server(leg(s, side).server);
@@ -87,8 +91,10 @@ void greeted(SessionState& s, const Surroundings& w, Side side, const PacketView
 void ready(SessionState& s, const Surroundings& w, Side side, Actions& out) {
   auto& split = *s.split;
   link(s, side).step = Step::ready;
+  link(s, side).proof = {};
   s.deadline_ns = 0;
   if (side == Side::reader) {
+    split.reader_failure.clear();
     out.log(fmt::format("reads go to {}", split.reader.server));
     run_errand(s, side, Errand::settings, mysql::Command::query,
                "SET SESSION TRANSACTION READ ONLY", out);
@@ -100,18 +106,24 @@ void ready(SessionState& s, const Surroundings& w, Side side, Actions& out) {
   go_on(s, w, out);
 }
 
+bool is_more_data(ByteSpan payload) {
+  return !payload.empty() && payload[0] == std::byte{0x01};
+}
+
 void proved(SessionState& s, const Surroundings& w, Side side, const PacketView& packet,
             Actions& out) {
-  link(s, side).own.client_sequence = packet.sequence;
-  const auto first = packet.payload.empty() ? kOk : static_cast<uint8_t>(packet.payload[0]);
-  if (first == kOk) return ready(s, w, side, out);
-  if (first == kSwitch) {
-    const auto wanted = mysql::parse_auth_switch(packet.payload);
-    if (wanted && wanted->plugin == kNative)
-      return say(s, side, proof_for(*s.split, wanted->data), out);
+  auto& to = link(s, side);
+  auto& credentials = s.split->credentials;
+  to.own.client_sequence = packet.sequence;
+  auto turn = own_turn(to.proof, credentials.secret, own_leg(s, w, side), packet.payload);
+  if (turn.say) {
+    say(s, side, *turn.say, out);
+    wipe(*turn.say);
   }
-  const auto error = mysql::parse_error(packet.payload);
-  on_leg_failed(s, w, side, error ? std::string(error->message) : "it wants another proof", out);
+  if (turn.verdict == OwnTurn::Verdict::accepted) return ready(s, w, side, out);
+  if (turn.verdict == OwnTurn::Verdict::open) return;
+  if (side == Side::reader) credentials.after_ns = w.now_ns + kProofAgainNs;
+  on_leg_failed(s, w, side, std::move(turn.why), out);
 }
 
 /// Whether a server is told of clients as the one was that the login was judged for: with another
@@ -131,25 +143,49 @@ void call(SessionState& s, const Surroundings& w, Side side, std::string server,
   connect(s, w, side, out);
 }
 
-/// Whether a further server can be logged in to. The account may have become known since the login.
-bool can_log_in(SessionState& s, const Surroundings& w, Actions& out) {
-  auto& kept = s.split->credentials;
-  if (kept.known || kept.response.empty() || w.accounts == nullptr) return kept.known;
-  for (std::size_t i = 0; i < w.accounts->size() && !kept.known; ++i) {
-    const auto key = w.accounts->key(i);
+/// How clients of caching_sha2_password say that they have no password.
+bool says_nothing(ByteSpan response) {
+  return response.empty() || (response.size() == 1 && response[0] == std::byte{0});
+}
+
+void know(Credentials& credentials, AccountSecret secret) {
+  credentials.known = true;
+  credentials.secret = std::move(secret);
+  wipe(credentials.response);
+}
+
+/// The password may have become known since the login, by that of another session.
+void look_for_password(Credentials& kept, const Surroundings& w) {
+  const auto* password =
+      w.passwords ? w.passwords->find(kept.user, kept.scramble, kept.response) : nullptr;
+  if (password != nullptr) know(kept, {.password = *password});
+}
+
+/// And so may the account.
+void look_for_account(Credentials& kept, const accounts::Table& table) {
+  for (std::size_t i = 0; i < table.size() && !kept.known; ++i) {
+    const auto key = table.key(i);
     if (!key || key->user != kept.user) continue;
-    const auto account = w.accounts->at(i);
+    const auto account = table.at(i);
     if (!account) continue;
     for (const auto& proof : account->proofs) {
       const auto hash = proof.plugin == kNative ? native_hash(proof.text) : std::nullopt;
       const auto stage1 = hash ? native_proof(*hash, kept.scramble, kept.response) : std::nullopt;
-      if (!stage1) continue;
-      kept.known = true;
-      kept.proof = Secret(std::string(as_text(*stage1)));
-      wipe(kept.response);
+      if (stage1) know(kept, {.sha1 = Secret(std::string(as_text(*stage1)))});
     }
   }
-  if (!kept.known) out.refresh_accounts();
+}
+
+/// Whether a further server can be logged in to.
+bool can_log_in(SessionState& s, const Surroundings& w, Actions& out) {
+  auto& kept = s.split->credentials;
+  if (kept.known || kept.response.empty()) return kept.known;
+  if (kept.sha2) {
+    look_for_password(kept, w);
+  } else if (w.accounts != nullptr) {
+    look_for_account(kept, *w.accounts);
+    if (!kept.known) out.refresh_accounts();
+  }
   return kept.known;
 }
 
@@ -166,7 +202,7 @@ bool call_reader(SessionState& s, const Surroundings& w, Actions& out) {
   auto& split = *s.split;
   if (!split.kept.pinned.empty() || split.reader_after_ns > w.now_ns) return false;
   split.reader_after_ns = w.now_ns + kAgainNs;
-  if (!can_log_in(s, w, out)) return false;
+  if (split.credentials.after_ns > w.now_ns || !can_log_in(s, w, out)) return false;
   const auto* chosen = w.router.reader(w.service, w.servers);
   if (chosen == nullptr || !is_told_alike(s, w, chosen->state->name)) return false;
   call(s, w, Side::reader, chosen->state->name, out);
@@ -210,18 +246,28 @@ void drop_leg(SessionState& s, Side side, Actions& out) {
 void login_bytes(SessionState& s, const Surroundings& w, Side side, ByteSpan bytes, Actions& out) {
   auto& from = link(s, side);
   from.received.insert(from.received.end(), bytes.begin(), bytes.end());
-  const auto packet = first_packet(from.received);
-  if (!packet) {
-    if (from.received.size() > kMaxLoginPacket) on_leg_failed(s, w, side, "packet too large", out);
-    return;
-  }
-  if (packet->size != from.received.size())
-    return on_leg_failed(s, w, side, "bytes behind a packet of the login", out);
   const Bytes whole = std::exchange(from.received, {});
-  const auto view = *first_packet(whole);
-  if (from.step == Step::connecting) return greeted(s, w, side, view, out);
-  if (from.step == Step::proving) return proved(s, w, side, view, out);
-  on_leg_failed(s, w, side, "it spoke out of turn", out);
+  ByteSpan rest = whole;
+  // That a fast answer was right, and the OK, are two packets that need not come one by one.
+  while (!rest.empty()) {
+    const auto packet = first_packet(rest);
+    if (!packet) {
+      if (rest.size() > kMaxLoginPacket) return on_leg_failed(s, w, side, "packet too large", out);
+      from.received.assign(rest.begin(), rest.end());
+      return;
+    }
+    rest = rest.subspan(packet->size);
+    const bool more = from.step == Step::proving && is_more_data(packet->payload);
+    if (!rest.empty() && !more)
+      return on_leg_failed(s, w, side, "bytes behind a packet of the login", out);
+    if (from.step != Step::connecting && from.step != Step::proving)
+      return on_leg_failed(s, w, side, "it spoke out of turn", out);
+    if (from.step == Step::connecting)
+      greeted(s, w, side, *packet, out);
+    else
+      proved(s, w, side, *packet, out);
+    if (!more || from.step != Step::proving) return;
+  }
 }
 
 void on_secured(SessionState& s, const Surroundings& w, Side side, tls::Info info, Actions& out) {
@@ -239,14 +285,32 @@ void late(SessionState& s, const Surroundings& w, Actions& out) {
   home_late(s, w, out);
 }
 
-void keep_proof(SessionState& s) {
+std::string why_not_known(const Credentials& credentials) {
+  if (credentials.known || (!credentials.sha2 && !credentials.response.empty())) return {};
+  return "its password is not known to sluice";
+}
+
+void keep_proof(SessionState& s, const Surroundings& w) {
   const auto& exchange = s.login->exchange;
   auto& kept = s.split->credentials;
-  if (exchange.plugin != kNative) return;
-  kept.known = exchange.response.empty();
+  kept.sha2 = exchange.plugin == kSha2;
+  if (!kept.sha2 && exchange.plugin != kNative && exchange.plugin != kSha256) return;
   kept.user = s.login->user;
   kept.scramble = exchange.scramble;
   kept.response = exchange.response;
+  if (!exchange.known.empty()) {
+    know(kept, {.password = exchange.known});
+  } else if (kept.sha2 && says_nothing(kept.response)) {
+    know(kept, {});
+  } else if (kept.sha2) {
+    look_for_password(kept, w);
+  } else if (exchange.plugin == kNative) {
+    kept.known = kept.response.empty();
+  } else {
+    kept = {.answer = std::move(kept.answer), .announced = kept.announced};
+  }
+  if (kept.known && !kept.secret.password.empty() && w.passwords != nullptr)
+    w.passwords->remember(kept.user, kept.secret.password, w.now_ns);
 }
 
 }  // namespace sluice::worker::split

@@ -13,8 +13,7 @@ constexpr int64_t kLookNs = 200 * kMillisecondNs;  // between looks for a primar
 
 /// Why the session ends with its primary; empty if it can go on with another one.
 std::string why_tied(const Split& split) {
-  if (!split.credentials.known && split.credentials.response.empty())
-    return "its password is not known to sluice";
+  if (auto why = why_not_known(split.credentials); !why.empty()) return why;
   if (auto why = why_not_again(split); !why.empty()) return why;
   if (split.kept.next_at_home) return "it has said what its next transaction is like";
   if (split.kept.tables_locked) return "it has locked tables";
@@ -36,7 +35,8 @@ void end(SessionState& s, const Surroundings& w, End why, Actions& out) {
 void reader_failed(SessionState& s, const Surroundings& w, const std::string& why, Actions& out) {
   auto& split = *s.split;
   if (split.reader_link.step == Step::none) return;
-  out.log(fmt::format("replica {}: {}", split.reader.server, why));
+  split.reader_failure = fmt::format("replica {}: {}", split.reader.server, why);
+  out.log(split.reader_failure);
   const bool asked = runs_on(s, Side::reader);
   drop_leg(s, Side::reader, out);
   split.reader_after_ns = w.now_ns + kAgainNs;

@@ -59,7 +59,7 @@ Bytes ok_for_client(const Split& split, ByteSpan payload) {
   return {out.begin() + mysql::kHeaderSize, out.end()};
 }
 
-void begin(SessionState& s, Actions& out) {
+void begin(SessionState& s, const Surroundings& w, Actions& out) {
   auto& split = *s.split;
   forget_settings(split);
   drop_leg(s, Side::reader, out);
@@ -70,7 +70,7 @@ void begin(SessionState& s, Actions& out) {
     split.credentials = {};
     split.settings.database = s.login->database;
   } else if (s.login) {
-    keep_proof(s);
+    keep_proof(s, w);
   }
   track(s, out);
   ask_what_is(s, out);

@@ -6,6 +6,7 @@
 #include "common/base/secret.h"
 #include "common/mysql/conversation.h"
 #include "common/stats/routes.h"
+#include "worker/auth/own_proof.h"
 #include "worker/session/leg.h"
 #include "worker/sql/mode.h"
 
@@ -43,12 +44,12 @@ struct Link {
   uint32_t preparing = 0;         ///< the statement that Errand::prepare is for, by its home id
   uint32_t written_version = 0;   ///< of the session's writes that it is known to have
   Bytes answer;                   ///< to an errand from Errand::prepare on
-  Bytes scramble;                 ///< of its greeting, during the login
+  OwnProof proof;                 ///< during the login
   Bytes received;                 ///< a packet that has to be seen whole and is not
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.step), tag<2>(m.own), tag<3>(m.errands), tag<4>(m.settings_version),
                       tag<5>(m.database_version), tag<6>(m.preparing), tag<7>(m.received),
-                      tag<8>(m.scramble), tag<9>(m.written_version), tag<10>(m.answer));
+                      tag<8>(m.proof), tag<9>(m.written_version), tag<10>(m.answer));
   }
 };
 
@@ -93,10 +94,13 @@ struct Credentials {
   bool announced = false;  ///< by a PROXY header, to the server that judged the login
   std::string user;
   Bytes scramble, response;  ///< that the client proved itself with; until the account is known
-  Secret proof;              ///< SHA1 of the password; empty: the account has none
+  AccountSecret secret;
+  bool sha2 = false;     ///< scramble and response are of caching_sha2_password
+  int64_t after_ns = 0;  ///< no replica is logged in to before: the last one refused the proof
   static auto fields(auto& m) {
-    return std::tuple(tag<1>(m.answer), tag<2>(m.known), tag<3>(m.proof), tag<4>(m.user),
-                      tag<5>(m.scramble), tag<6>(m.response), tag<7>(m.announced));
+    return std::tuple(tag<1>(m.answer), tag<2>(m.known), tag<3>(m.secret), tag<4>(m.user),
+                      tag<5>(m.scramble), tag<6>(m.response), tag<7>(m.announced), tag<8>(m.sha2),
+                      tag<9>(m.after_ns));
   }
 };
 
@@ -222,13 +226,14 @@ struct Split {
   int64_t home_by_ns = 0;       ///< a command waits for a primary, and is refused then
   int64_t reader_after_ns = 0;  ///< no replica is tried before: the last one failed
   uint64_t reads = 0;           ///< commands that a replica answered
+  std::string reader_failure;   ///< of the last replica that was tried; empty: it serves
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.reader), tag<2>(m.home_link), tag<3>(m.reader_link), tag<4>(m.now),
                       tag<5>(m.last), tag<6>(m.settings), tag<7>(m.writes), tag<8>(m.kept),
                       tag<9>(m.credentials), tag<10>(m.statements), tag<11>(m.status),
                       tag<12>(m.waiting), tag<13>(m.lost), tag<14>(m.left), tag<15>(m.home_by_ns),
                       tag<16>(m.reader_after_ns), tag<17>(m.reads), tag<18>(m.transaction),
-                      tag<19>(m.quits));
+                      tag<19>(m.quits), tag<20>(m.reader_failure));
   }
 };
 

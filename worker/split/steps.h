@@ -98,6 +98,6 @@ void home_is_alive(SessionState& s, const Surroundings& w, Actions& out);
 void restore(SessionState& s, Actions& out);
 
 /// Keeps what it takes to log in as the client, of the login that has just succeeded.
-void keep_proof(SessionState& s);
+void keep_proof(SessionState& s, const Surroundings& w);
 
 }  // namespace sluice::worker::split

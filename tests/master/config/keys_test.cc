@@ -26,6 +26,9 @@ TEST(Keys, NeededAreThoseThatTlsNeeds) {
   EXPECT_EQ(needed_keys(with(off, "", preferred)), (KeyKinds{true, true, false}));
   EXPECT_EQ(needed_keys(with(preferred, "", off)), (KeyKinds{true, false, true}));
   EXPECT_EQ(needed_keys(with(required, "c.pem", off)), (KeyKinds{true, false, false}));
+  auto splits = with(off, "", off);
+  splits.services[0].router = RouterKind::read_write_split;
+  EXPECT_EQ(needed_keys(splits), (KeyKinds{true, true, false}));
 }
 
 TEST(Keys, MadeAreThoseThatAreWantedAndNeeded) {

@@ -10,6 +10,7 @@
 #include <random>
 
 #include "tests/worker/auth/players.h"
+#include "worker/auth/sha2.h"
 
 namespace sluice::worker {
 namespace {
@@ -65,6 +66,7 @@ struct Play {
   std::string to_client{}, to_server{};  ///< the last payload
   std::string all_to_server{}, all_to_client{}, all_of_client{};
   Verdict verdict = Verdict::open;
+  bool for_us = false;
   std::string error{};
 
   void begin(std::string_view plugin, std::string_view response) {
@@ -87,6 +89,7 @@ struct Play {
       return;
     }
     verdict = turn->verdict;
+    for_us = turn->for_us;
     (turn->to == Side::client ? to_client : to_server) = text(turn->payload);
     (turn->to == Side::client ? all_to_client : all_to_server) += text(turn->payload);
   }
@@ -205,6 +208,57 @@ TEST_P(EveryPair, TheFastPathNeedsNoPassword) {
   EXPECT_EQ(play.verdict, Verdict::accepted);
 }
 
+// Passwords that are wanted for further servers.
+
+std::string fast_answer(std::string_view password) {
+  const auto answer = sha2_response(Secret(std::string(password)), as_bytes(kScramble));
+  return std::string(as_text(*answer));
+}
+
+/// It is seen wherever it passes. A client without TLS is given sluice's key where the server's,
+/// which it could have, may be believed.
+TEST_P(EveryPair, APasswordThatPassesIsKept) {
+  for (const std::string plugin : {"caching_sha2_password", "sha256_password"})
+    for (const bool believes : {true, false}) {
+      Server server{plugin, server_secure()};
+      auto ways = pair();
+      ways.believes_server_key = believes;
+      ways.keeps_password = true;
+      const auto play =
+          talk({.legs = ways}, {plugin, std::string(kPassword), client_secure()}, server);
+      const bool passes = server_secure() || believes;
+      if (play.verdict == Verdict::accepted) {
+        EXPECT_EQ(server.learnt, kPassword);
+        EXPECT_EQ(play.x.known.reveal(), passes ? kPassword : "");
+      }
+      EXPECT_EQ(play.verdict == Verdict::accepted, passes || !client_secure());
+      EXPECT_EQ(play.all_to_server.find(kPassword) != std::string::npos, server_secure());
+      EXPECT_TRUE(play.x.password.empty());
+    }
+}
+
+/// Where the server needs none, the client is asked in its place; the server hears nothing of it.
+TEST_P(EveryPair, APasswordIsAskedForOnlyWhereItCanBeSaidAsItIs) {
+  auto ways = pair();
+  ways.keeps_password = ways.asks_password = true;
+  Play play{.legs = ways};
+  play.begin("caching_sha2_password", fast_answer(kPassword));
+  play.server(kFastSuccess);
+  if (!client_secure()) {
+    EXPECT_EQ(play.to_client, kFastSuccess);
+    return;
+  }
+  EXPECT_EQ(play.to_client, kFullAuthentication);
+  EXPECT_TRUE(awaits_client(play.x));
+  play.client(std::string(kPassword) + '\0');
+  EXPECT_TRUE(play.for_us);
+  EXPECT_FALSE(awaits_client(play.x));
+  EXPECT_EQ(play.x.known.reveal(), kPassword);
+  play.server(kOk);
+  EXPECT_EQ(play.verdict, Verdict::accepted);
+  EXPECT_EQ(play.all_to_server, fast_answer(kPassword));
+}
+
 /// Whatever else the configuration allows, a leg that others can read needs its own permission.
 TEST_P(EveryPair, ClearPasswordsNeedLegsThatNobodyCanRead) {
   for (const std::string plugin :
@@ -307,6 +361,63 @@ TEST(ExchangeRules, AKeyMayBeAskedForOverASocketToo) {
   play.client(encrypted);
   EXPECT_EQ(play.to_server, encrypted);
   EXPECT_TRUE(play.going()) << play.error;
+}
+
+/// As libmariadb does over a Unix socket.
+TEST(Asked, UnderOurKeyToo) {
+  auto ways = legs(Way::socket, Way::tcp);
+  ways.keeps_password = ways.asks_password = true;
+  Play play{.legs = ways};
+  play.begin("caching_sha2_password", fast_answer(kPassword));
+  play.server(kFastSuccess);
+  play.client("\2");
+  EXPECT_EQ(play.to_client, '\1' + own_key().public_pem());
+  play.client(
+      Client{.plugin = {}, .password = std::string(kPassword)}.encrypted(own_key().public_pem()));
+  EXPECT_EQ(play.x.known.reveal(), kPassword);
+  play.server(kOk);
+  EXPECT_EQ(play.verdict, Verdict::accepted);
+}
+
+/// The server has decided already: a client that says something else is logged in all the same.
+TEST(Asked, WhatIsNotThePasswordIsNotKept) {
+  for (const std::string& said :
+       {std::string("wrong\0", 6), std::string(1, '\0'), std::string(), std::string("x")}) {
+    auto ways = legs(Way::tls, Way::tcp);
+    ways.keeps_password = ways.asks_password = true;
+    Play play{.legs = ways};
+    play.begin("caching_sha2_password", fast_answer(kPassword));
+    play.server(kFastSuccess);
+    play.client(said);
+    EXPECT_TRUE(play.for_us);
+    EXPECT_TRUE(play.x.known.empty());
+    play.server(kOk);
+    EXPECT_EQ(play.verdict, Verdict::accepted);
+  }
+}
+
+TEST(Asked, NotOfTheDoomedNorWithoutAKey) {
+  for (const bool doomed : {true, false}) {
+    auto ways = legs(Way::tls, Way::tls);
+    ways.keeps_password = ways.asks_password = true;
+    if (!doomed) ways.own_key = nullptr;
+    Play play{.legs = ways, .x = {.doomed = doomed}};
+    play.begin("caching_sha2_password", fast_answer(kPassword));
+    play.server(kFastSuccess);
+    EXPECT_EQ(play.to_client, kFastSuccess);
+  }
+}
+
+TEST(Asked, MeanwhileTheServersWordIsOutOfOrder) {
+  for (const auto& word : {kOk, kFullAuthentication, std::string("\xFF\x15\x04#28000no")}) {
+    auto ways = legs(Way::tls, Way::tls);
+    ways.keeps_password = ways.asks_password = true;
+    Play play{.legs = ways};
+    play.begin("caching_sha2_password", fast_answer(kPassword));
+    play.server(kFastSuccess);
+    play.server(word);
+    EXPECT_THAT(play.error, HasSubstr("out of order"));
+  }
 }
 
 TEST(ExchangeRules, WithoutAKeyOfOursThereIsNone) {
@@ -582,6 +693,8 @@ class RandomTalk {
     play_.legs.client_may_be_clear = chance(2) == 0;
     play_.legs.server_may_be_clear = chance(2) == 0;
     play_.legs.many_factors = chance(2) == 0;
+    play_.legs.keeps_password = chance(2) == 0;
+    play_.legs.asks_password = play_.legs.keeps_password && chance(2) == 0;
     if (chance(4) == 0) play_.legs.own_key = nullptr;
   }
   std::string garbage() {
@@ -627,7 +740,7 @@ class RandomTalk {
   }
   void look() {
     if (!play_.error.empty()) return;
-    if (play_.verdict == Verdict::open && play_.to_client.empty())
+    if (play_.verdict == Verdict::open && play_.to_client.empty() && !play_.for_us)
       owed_.server_got(play_.to_server);
     if (play_.verdict != Verdict::accepted) return;
     if (said_.empty() || said_[0] != '\0') problem_ = "accepted without an OK of the server";

@@ -172,6 +172,39 @@ TEST_P(SplitTest, AReplicaThatCannotBeHadIsDoneWithout) {
   EXPECT_EQ(raw(Side::client), result("1"));
 }
 
+/// The account has no password; what the server says is the same as if it had one.
+TEST_P(SplitTest, AReplicaOfAnotherPluginIsLoggedInTo) {
+  log_in();
+  client(query("SELECT a FROM t"));
+  reader(greeting());
+  reader(packet(2,
+                "\xFE"
+                "caching_sha2_password" +
+                    std::string(1, '\0') + "twenty bytes of salt" + std::string(1, '\0')));
+  EXPECT_THAT(said(Side::reader), testing::SizeIs(2));
+  reader(joined({packet(4, "\1\3"), packet(5, ok_payload())}));
+  reader(joined({ok(), ok()}));
+  reader(result("1"));
+  EXPECT_EQ(raw(Side::client), result("1"));
+}
+
+TEST_P(SplitTest, AReplicaThatRefusesTheProofIsLeftAloneForAWhile) {
+  log_in();
+  client(query("SELECT a FROM t"));
+  reader(greeting());
+  reader(error(1045, 2));
+  home(result("1"));
+  EXPECT_THAT(s.split->reader_failure, HasSubstr("no"));
+  connects.clear();
+  world.now_ns += 9 * kSecondNs;
+  client(query("SELECT a FROM t"));
+  home(result("1"));
+  EXPECT_THAT(connects, IsEmpty());
+  world.now_ns += 2 * kSecondNs;
+  client(query("SELECT a FROM t"));
+  EXPECT_THAT(connects, ElementsAre("db2"));
+}
+
 TEST_P(SplitTest, AnOrderToEndNeedsNoSecondAnswer) {
   log_in_with_reader();
   client(query("SELECT a FROM t"));
@@ -526,6 +559,20 @@ TEST_P(CausalTest, AsksWhatAProgramHasWritten) {
   reader(result("0"));
   EXPECT_THAT(said(Side::reader), ElementsAre(kRead));
   EXPECT_THAT(raw(Side::client), IsEmpty());
+}
+
+/// MySQL says with every answer that it has counted a statement.
+TEST_P(CausalTest, AnAnswerOfOneValueMayEndWithNews) {
+  log_in_with_reader();
+  client(query("INSERT INTO t VALUES (1) RETURNING a"));
+  home(result("1"));
+  client(query("SELECT a FROM t"));
+  forget_said();
+  const auto news = variable("statement_id", "7");
+  home(joined({packet(1, "\1"), packet(2, "\3def and more"), packet(3, sized("0-1-8")),
+               packet(4, "\xFE" + ok_payload(kPlain, news).substr(1))}));
+  EXPECT_THAT(said(Side::reader), ElementsAre("\3SELECT MASTER_GTID_WAIT('0-1-8', 1.000)"));
+  EXPECT_THAT(s.split->settings.list, testing::SizeIs(1)) << "sql_mode alone";
 }
 
 }  // namespace
