@@ -38,6 +38,7 @@ struct Surroundings {
       nullptr;  ///< for passwords of clients without TLS; null: there is none
   stats::LoginGuard* guard = nullptr;  ///< null: nobody is slowed
   int64_t now_ns = 0;
+  std::string_view pool_use;  ///< who has the connections that a session has waited for in vain
 
   /// The settings of a server; null when it is not configured any more.
   const config::Server* server(std::string_view name) const;

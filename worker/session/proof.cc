@@ -115,7 +115,7 @@ void accepted(SessionState& s, const Surroundings& w, ByteSpan payload, Actions&
   s.database = login.database;
   if (login.change_user) ++s.conversation.commands;
   const Bytes behind = std::move(login.from_server);
-  if (s.split) split::begin(s, out);
+  if (s.split) split::begin(s, w, out);
   s.login.reset();
   if (!behind.empty()) relay_from_server(s, w, out.keep(behind), out);
   go_on_relaying(s, w, out);
@@ -144,7 +144,7 @@ void deliver_refusal(SessionState& s, const Surroundings& w, Actions& out) {
   to_client(s, s.login->answer, out);
   if (!s.login->change_user) return begin_closing(s, w, out);
   s.login.reset();
-  if (s.split) split::begin(s, out);  // the server has reset the session before it refused
+  if (s.split) split::begin(s, w, out);  // the server has reset the session before it refused
   go_on_relaying(s, w, out);
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <optional>
 
 #include "common/base/log.h"
 #include "common/base/unique_fd.h"
@@ -34,6 +35,22 @@ class Session {
   void deadline_passed();
   void order_to_end(const End& end, int64_t deadline_ns);
 
+  // Decisions of the pool.
+  void granted(Side side);
+  void none_lent(Side side);
+  void prepare_to_lend();
+  /// A connection on its way to another session.
+  struct Loan {
+    ServerLeg leg;
+    UniqueFd fd;
+    std::unique_ptr<tls::Layer> tls;
+    uint32_t row = 0;
+  };
+  /// Nothing if the server has spoken, or gone: then it is closed.
+  std::optional<Loan> lend(Side side);
+  void take(Side side, Loan loan);
+  void give_up(Side side);
+
  private:
   friend class Worker;
   /// One side's connection.
@@ -63,6 +80,7 @@ class Session {
   void start_tls(Side side);
   Result<> watch(Side side, event::Bits what);
   void close(Side side);
+  void disconnect(Side side);
   void finish_client();
   void log(log::Level level, std::string_view why);
   void update_interest();

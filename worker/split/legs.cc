@@ -20,11 +20,6 @@ constexpr uint64_t kShaping = mysql::kProtocol41 | mysql::kDeprecateEof | mysql:
                               mysql::kOptionalResultsetMetadata | mysql::kMariadbCacheMetadata |
                               mysql::kPluginAuth;
 
-/// The leg of a side, to be filled in.
-ServerLeg& leg_of(SessionState& s, Side side) {
-  return side == Side::server ? s.home : s.split->reader;
-}
-
 void say(SessionState& s, Side side, ByteSpan payload, Actions& out) {
   Bytes packet;
   mysql::append_packet(packet, ++link(s, side).own.client_sequence, payload);
@@ -90,14 +85,20 @@ void ready(SessionState& s, const Surroundings& w, Side side, Actions& out) {
   s.deadline_ns = 0;
   if (side == Side::reader) {
     out.log(fmt::format("reads go to {}", split.reader.server));
-    run_errand(s, side, Errand::settings, mysql::Command::query,
-               "SET SESSION TRANSACTION READ ONLY", out);
+    read_only(s, out);
   } else {
     out.log(fmt::format("goes on with {}", s.home.server));
-    restore(s, out);
+    split.lending.own = false;
+    restore(s, w, out);
   }
+  if (link(s, side).restoring) return;
   split.waiting = false;
   go_on(s, w, out);
+}
+
+/// It would refuse the next login as well: the account is not what it was.
+bool is_refused_for_good(const mysql::ErrorPacket& error) {
+  return error.number == mysql::kAccessDenied || error.number == mysql::kAccessDeniedNoPassword;
 }
 
 void proved(SessionState& s, const Surroundings& w, Side side, const PacketView& packet,
@@ -111,6 +112,12 @@ void proved(SessionState& s, const Surroundings& w, Side side, const PacketView&
       return say(s, side, proof_for(*s.split, wanted->data), out);
   }
   const auto error = mysql::parse_error(packet.payload);
+  if (error && side == Side::server && is_refused_for_good(*error))
+    return end(s, w,
+               {error->number, std::string(error->state),
+                fmt::format("{} (sluice: this session can't go on with {})", error->message,
+                            s.home.server)},
+               out);
   on_leg_failed(s, w, side, error ? std::string(error->message) : "it wants another proof", out);
 }
 
@@ -126,13 +133,27 @@ void call(SessionState& s, const Surroundings& w, Side side, std::string server,
   to = {};
   to.server = std::move(server);
   link(s, side) = {};
+  if (w.service.pool == 0) return dial(s, w, side, out);
+  link(s, side).step = Step::queued;
+  s.deadline_ns = w.now_ns + int64_t{w.service.pool_timeout_ms} * kMillisecondNs;
+  out.acquire(side);
+}
+
+bool can_log_in(SessionState& s, const Surroundings& w, Actions& out) {
+  if (worker::split::can_log_in(s, w)) return true;
+  if (w.accounts != nullptr && !s.split->credentials.response.empty()) out.refresh_accounts();
+  return false;
+}
+
+}  // namespace
+
+void dial(SessionState& s, const Surroundings& w, Side side, Actions& out) {
   link(s, side).step = Step::connecting;
-  s.deadline_ns = connect_deadline_ns(to, w);
+  s.deadline_ns = connect_deadline_ns(leg(s, side), w);
   connect(s, w, side, out);
 }
 
-/// Whether a further server can be logged in to. The account may have become known since the login.
-bool can_log_in(SessionState& s, const Surroundings& w, Actions& out) {
+bool can_log_in(SessionState& s, const Surroundings& w) {
   auto& kept = s.split->credentials;
   if (kept.known || kept.response.empty() || w.accounts == nullptr) return kept.known;
   for (std::size_t i = 0; i < w.accounts->size() && !kept.known; ++i) {
@@ -149,11 +170,13 @@ bool can_log_in(SessionState& s, const Surroundings& w, Actions& out) {
       wipe(kept.response);
     }
   }
-  if (!kept.known) out.refresh_accounts();
   return kept.known;
 }
 
-}  // namespace
+void read_only(SessionState& s, Actions& out) {
+  run_errand(s, Side::reader, Errand::settings, mysql::Command::query,
+             "SET SESSION TRANSACTION READ ONLY", out);
+}
 
 bool may_choose(const SessionState& s, int64_t now_ns) {
   const auto& split = *s.split;
@@ -181,15 +204,19 @@ bool call_home(SessionState& s, const Surroundings& w, Actions& out) {
 }
 
 void drop_leg(SessionState& s, Side side, Actions& out) {
-  auto& split = *s.split;
   if (link(s, side).step == Step::none) return;
   out.close(side);
+  forget_leg(s, side);
+}
+
+void forget_leg(SessionState& s, Side side) {
+  auto& split = *s.split;
   leg_of(s, side) = {};
   link(s, side) = {};
   for (auto& statement : split.statements) {
     if (side == Side::server) {
       statement.home_id = 0;
-      statement.home_has_types = false;
+      statement.home_has_types = statement.cursor = false;
     } else {
       statement.reader_id = 0;
       statement.reader_has_types = false;
@@ -223,7 +250,8 @@ void late(SessionState& s, const Surroundings& w, Actions& out) {
   s.deadline_ns = 0;
   for (const Side side : {Side::server, Side::reader}) {
     const auto step = link(s, side).step;
-    if (step != Step::none && step != Step::ready)
+    if (step == Step::queued) return pool_late(s, w, out);
+    if (link(s, side).restoring || (step != Step::none && step != Step::ready))
       return on_leg_failed(s, w, side, "its login took too long", out);
   }
   home_late(s, w, out);

@@ -20,7 +20,9 @@ namespace sluice::worker::split {
 std::unique_ptr<Split> prepared(const SessionState& s, const Surroundings& w);
 /// The login, or the change of the user, was accepted: the OK for the client, and what follows it.
 Bytes ok_for_client(const Split& split, ByteSpan payload);
-void begin(SessionState& s, Actions& out);
+void begin(SessionState& s, const Surroundings& w, Actions& out);
+/// The accounts were read again.
+void on_accounts(SessionState& s, const Surroundings& w);
 
 void from_client(SessionState& s, const Surroundings& w, ByteSpan bytes, Actions& out);
 void from_server(SessionState& s, const Surroundings& w, Side side, ByteSpan bytes, Actions& out);
