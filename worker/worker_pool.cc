@@ -14,13 +14,16 @@ class Sessions final : public Lenders {
   Sessions(const std::unordered_map<uint64_t, std::unique_ptr<Session>>& all, const Surroundings& w)
       : all_(all), w_(w) {}
 
+  /// Where the server has spoken, or gone, that has to be heard first.
   Answer may_lend(Place place) const override {
-    const auto* state = of(place);
-    if (state == nullptr) return Answer::no;
-    if (split::may_lend(*state, place.side)) return Answer::yes;
+    const auto found = all_.find(place.session);
+    if (found == all_.end()) return Answer::no;
+    const auto& state = found->second->state();
+    if (split::may_lend(state, place.side))
+      return found->second->is_silent(place.side) ? Answer::yes : Answer::no;
     if (place.side != Side::server) return Answer::no;
-    if (split::is_preparing_to_lend(*state)) return Answer::asked;
-    return split::why_kept_by(*state, place.side) ? Answer::no : Answer::if_told;
+    if (split::is_preparing_to_lend(state)) return Answer::asked;
+    return split::why_kept_by(state, place.side) ? Answer::no : Answer::if_told;
   }
   int64_t active_ns(Place place) const override {
     const auto* state = of(place);
@@ -73,10 +76,8 @@ void Worker::carry_out(ServiceEntry& service, const Pool::Decision& decision) {
   switch (decision.what) {
     case What::connect:
       return to->granted(decision.to.side);
-    case What::lend: {
-      auto loan = from->lend(decision.from.side);
-      return loan ? to->take(decision.to.side, std::move(*loan)) : to->granted(decision.to.side);
-    }
+    case What::lend:
+      return to->take(decision.to.side, from->lend(decision.from.side));
     case What::replace:
       from->give_up(decision.from.side);
       return to->granted(decision.to.side);

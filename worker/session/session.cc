@@ -176,15 +176,13 @@ void Session::prepare_to_lend() {
   happen([&] { split::prepare_to_lend(state_, worker_.actions()); });
 }
 
-std::optional<Session::Loan> Session::lend(Side side) {
+bool Session::is_silent(Side side) const {
+  std::byte unasked{};
+  return ::recv(leg(side).fd.get(), &unasked, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
+Session::Loan Session::lend(Side side) {
   auto& own = leg(side);
-  std::byte unasked;
-  const bool silent =
-      ::recv(own.fd.get(), &unasked, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
-  if (!silent) {
-    give_up(side);
-    return std::nullopt;
-  }
   own.watch.stop();
   Loan loan{split::lend(state_, side), std::move(own.fd), std::move(own.tls), own.row};
   own.fresh = false;

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <array>
-#include <optional>
 
 #include "common/base/log.h"
 #include "common/base/unique_fd.h"
@@ -46,8 +45,9 @@ class Session {
     std::unique_ptr<tls::Layer> tls;
     uint32_t row = 0;
   };
-  /// Nothing if the server has spoken, or gone: then it is closed.
-  std::optional<Loan> lend(Side side);
+  /// Whether the server has said nothing that was not read yet.
+  bool is_silent(Side side) const;
+  Loan lend(Side side);
   void take(Side side, Loan loan);
   void give_up(Side side);
 
@@ -85,6 +85,7 @@ class Session {
   void log(log::Level level, std::string_view why);
   void update_interest();
 
+  const Leg& leg(Side side) const { return legs_[static_cast<std::size_t>(side)]; }
   Leg& leg(Side side) { return legs_[static_cast<std::size_t>(side)]; }
   const Surroundings& surroundings();
 

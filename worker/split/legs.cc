@@ -7,6 +7,7 @@
 #include "common/base/clock.h"
 #include "common/mysql/packets.h"
 #include "worker/auth/native.h"
+#include "worker/split/lending.h"
 #include "worker/split/steps.h"
 
 namespace sluice::worker::split {
@@ -250,7 +251,8 @@ void late(SessionState& s, const Surroundings& w, Actions& out) {
   s.deadline_ns = 0;
   for (const Side side : {Side::server, Side::reader}) {
     const auto step = link(s, side).step;
-    if (step == Step::queued) return pool_late(s, w, out);
+    if (step == Step::queued)
+      return side == Side::server ? pool_late(s, w, out) : on_none_lent(s, w, side, out);
     if (link(s, side).restoring || (step != Step::none && step != Step::ready))
       return on_leg_failed(s, w, side, "its login took too long", out);
   }

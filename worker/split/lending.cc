@@ -178,7 +178,7 @@ void on_lent(SessionState& s, const Surroundings& w, Side side, ServerLeg leg, A
 void on_none_lent(SessionState& s, const Surroundings& w, Side side, Actions& out) {
   auto& split = *s.split;
   if (side != Side::reader || split.reader_link.step != Step::queued) return;
-  forget_leg(s, side);
+  drop_leg(s, side, out);
   split.reader_after_ns = 0;  // one may be free in a moment
   s.deadline_ns = 0;
   if (split.waiting) again_at_home(s, w, out, stats::Route::no_replica);

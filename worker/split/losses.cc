@@ -216,7 +216,6 @@ void home_is_alive(SessionState& s, const Surroundings& w, Actions& out) {
 
 void pool_late(SessionState& s, const Surroundings& w, Actions& out) {
   auto& split = *s.split;
-  if (split.home_link.step != Step::queued) return;  // readers do not wait
   const auto server = s.home.server;
   drop_leg(s, Side::server, out);
   s.deadline_ns = split.home_by_ns = 0;
