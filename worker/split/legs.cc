@@ -113,7 +113,7 @@ void proved(SessionState& s, const Surroundings& w, Side side, const PacketView&
       return say(s, side, proof_for(*s.split, wanted->data), out);
   }
   const auto error = mysql::parse_error(packet.payload);
-  if (error && side == Side::server && is_refused_for_good(*error))
+  if (error && side == Side::server && w.service.pool > 0 && is_refused_for_good(*error))
     return end(s, w,
                {error->number, std::string(error->state),
                 fmt::format("{} (sluice: this session can't go on with {})", error->message,
