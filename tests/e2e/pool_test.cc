@@ -186,10 +186,11 @@ TEST_F(Pool, NobodyCanTell) {
         client.exec("UPDATE test.t SET a = a WHERE id = 1");
         client.exec("COMMIT");
     }
-    if (step % 50 == 0)  // one that was closed is still there for a moment
+    if (step % 50 == 0) {  // one that was closed is still there for a moment
       for (auto* server : pair_.servers())
         EXPECT_TRUE(
             eventually(5s, [&] { return connections(*server) <= static_cast<int>(kPool); }));
+    }
     if (HasFailure()) FAIL() << "step " << step << ", session " << one.number;
   }
   EXPECT_GT(shown("pool_lent"), kSteps / 10);
@@ -226,7 +227,6 @@ TEST_F(Pool, LoginsAreOnTopForAMoment) {
   auto one = connect();
   one.exec("BEGIN");
   auto two = connect("app2");  // is judged by the server, though there is no room
-  EXPECT_EQ(connections(pair_.primary), 2);
   one.exec("COMMIT");
   EXPECT_TRUE(eventually(5s, [&] { return connections(pair_.primary) == 1; }));
   EXPECT_EQ(one.value("SELECT CONCAT(SUBSTRING_INDEX(CURRENT_USER(), '@', 1), COUNT(*)) FROM "
