@@ -138,6 +138,12 @@ void Supervisor::retire(Child& child) {
                          &stats::ServiceCounters::refused, &stats::ServiceCounters::commands,
                          &stats::ServiceCounters::bytes_in, &stats::ServiceCounters::bytes_out})
       move(s.*counter, t.*counter);
+    for (auto counter :
+         {&stats::PoolCounters::lent, &stats::PoolCounters::waited, &stats::PoolCounters::refused})
+      move(s.pool.*counter, t.pool.*counter);
+    s.pool.open.store(0);
+    s.pool.waiting.store(0);
+    for (auto& pin : s.pool.pins) pin.store(0);
   }
   for (uint32_t i = 0; i < stats::kServers; ++i) {
     auto& s = from.servers[i];

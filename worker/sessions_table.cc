@@ -22,6 +22,20 @@ std::string tls_text(const std::unique_ptr<tls::Info>& tls) {
   return fmt::format("{} {}{}", tls->version, tls->cipher, tls->resumed ? " (resumed)" : "");
 }
 
+/// The server connections of a session that shares them with others.
+std::string holdings(const SessionState& s) {
+  if (!s.split) return {};
+  using split::Step;
+  const auto told = [](Step step, std::string_view name) {
+    if (step == Step::none) return std::string();
+    return fmt::format("{}{}", step == Step::queued ? "waits for " : "", name);
+  };
+  const auto home = told(s.split->home_link.step, "home");
+  const auto reader = told(s.split->reader_link.step, "reader");
+  if (home.empty() && reader.empty()) return "none";
+  return home + (home.empty() || reader.empty() ? "" : ", ") + reader;
+}
+
 /// What keeps the reads of a split session at its primary, or the session with it.
 std::string why_kept(const split::Split& split) {
   if (!split.kept.pinned.empty()) return split.kept.pinned;
@@ -72,7 +86,8 @@ ipc::Table sessions_table(const std::unordered_map<uint64_t, std::unique_ptr<Ses
                    {"server_tls", Kind::text},
                    {"reader", Kind::text},
                    {"reads", Kind::number},
-                   {"kept_because", Kind::text}};
+                   {"kept_because", Kind::text},
+                   {"holds", Kind::text}};
   for (const auto& [id, session] : sessions) {
     const auto& s = session->state();
     if (!only.empty() && session_name(id) != only) continue;
@@ -83,7 +98,8 @@ ipc::Table sessions_table(const std::unordered_map<uint64_t, std::unique_ptr<Ses
           fmt::to_string(s.conversation.commands), fmt::to_string(s.bytes_in),
           fmt::to_string(s.bytes_out), fmt::to_string(s.home.connection_id), tls_text(s.client_tls),
           tls_text(s.home.tls), s.split ? s.split->reader.server : "",
-          fmt::to_string(s.split ? s.split->reads : 0), s.split ? why_kept(*s.split) : ""}});
+          fmt::to_string(s.split ? s.split->reads : 0), s.split ? why_kept(*s.split) : "",
+          holdings(s)}});
   }
   table.record = !only.empty();
   return table;

@@ -152,7 +152,7 @@ void Worker::for_sessions(const ClusterEntry* cluster, const std::function<void(
 
 void Worker::on_tick() {
   read_clock();
-  std::vector<Session*> due;
+  std::vector<uint64_t> due;  // whoever is called may end others, by what they lend each other
   for (auto it = with_deadline_.begin(); it != with_deadline_.end();) {
     Session* session = *it;
     const auto deadline = session->state().deadline_ns;
@@ -160,9 +160,10 @@ void Worker::on_tick() {
       it = with_deadline_.erase(it);
     else
       ++it;
-    if (deadline != 0 && deadline <= now_ns_) due.push_back(session);
+    if (deadline != 0 && deadline <= now_ns_) due.push_back(session->state().id);
   }
-  for (Session* session : due) session->deadline_passed();  // ends none but itself
+  for (const auto id : due)
+    if (auto* one = session(id)) one->deadline_passed();
   if (with_deadline_.empty()) tick_.stop();  // most of the time nobody logs in or leaves
 }
 

@@ -14,6 +14,7 @@
 #include "common/process/master_link.h"
 #include "common/stats/page.h"
 #include "worker/acceptor.h"
+#include "worker/pool.h"
 #include "worker/session/session.h"
 #include "worker/tls/context.h"
 
@@ -43,6 +44,7 @@ struct ServiceEntry {
   std::optional<tls::Context> tls;  ///< where it is not off
   stats::ServiceCounters* counters = nullptr;
   uint32_t row = 0;
+  std::optional<Pool> pool;                  ///< where its sessions share server connections
   std::optional<Surroundings> surroundings;  ///< of its sessions; made anew when anything changes
 
   /// Whether the address that servers see us at decides anything about this login.
@@ -78,6 +80,10 @@ class Worker final : public process::MasterLinkUser {
   void refresh_accounts(const ClusterEntry& cluster);
   /// Asks for the name of an address, unless that was asked a moment ago.
   void resolve(std::string_view ip);
+  /// Carries out what the pool of a service decides by now. Other sessions may end under way.
+  void serve_pool(ServiceEntry& service);
+  /// What the sessions do that have the connections to a server, for whoever gets none.
+  std::string pool_use(const ServiceEntry& service, std::string_view server) const;
   /// Deletes a session that is over.
   void forget(Session& session);
   int64_t now_ns() const { return now_ns_; }
@@ -105,6 +111,9 @@ class Worker final : public process::MasterLinkUser {
 
   void on_tick();
   void on_gone_over();
+  void carry_out(ServiceEntry& service, const Pool::Decision& decision);
+  void on_pins();
+  Session* session(uint64_t id) const;
   void start_finishing(const End& end, int64_t deadline_ns);
   void leave_if_done();
   void accounts_news(const ClusterEntry* cluster);
@@ -136,7 +145,8 @@ class Worker final : public process::MasterLinkUser {
   Names names_;
   std::map<std::string, int64_t, std::less<>> asked_names_;  ///< and when
   std::optional<tls::RsaKey> rsa_key_;
-  event::Timer tick_;
+  event::Timer tick_, pins_;
+  bool serves_pool_ = false;
   uint32_t next_session_ = 0;
   int64_t now_ns_ = 0;
   uint64_t clock_turn_ = UINT64_MAX;  ///< of the loop, when the clock was read

@@ -17,6 +17,7 @@ namespace {
 constexpr std::size_t kMaxAccounts = 256 * 1024 * 1024;
 // After the death of the master nobody restarts us: statements under way get this long.
 constexpr int64_t kOrphanNs = 5 * kSecondNs;
+constexpr auto kPinsInterval = std::chrono::seconds(1);  // between two counts of who can't lend
 // For the last step of handshakes that the kernel has begun: the way to the client and back.
 constexpr auto kGoneGrace = std::chrono::milliseconds(200);
 
@@ -75,6 +76,10 @@ Result<> Worker::on_worker_config(ipc::WorkerConfig message, std::vector<UniqueF
     entry->announced_from = SLUICE_TRY(Networks::from(entry->config.proxy_protocol_from));
     entry->row = config_.service_ids[i];
     entry->counters = &lane().services[entry->row];
+    if (entry->config.pool > 0 && entry->router->splits()) {
+      entry->pool.emplace(entry->config.pool, std::max(config_.slots, 1U));
+      if (!pins_.active()) pins_.every<&Worker::on_pins>(loop_, kPinsInterval, this);
+    }
     services_[entry->config.name] = std::move(entry);
   }
   look_around();

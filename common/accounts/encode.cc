@@ -103,9 +103,8 @@ Hosts distinct_hosts(const Contents& contents) {
   const auto plain = std::stable_partition(hosts.all.begin(), hosts.all.end(),
                                            [](std::string_view host) { return !is_plain(host); });
   hosts.patterns = static_cast<std::size_t>(plain - hosts.all.begin());
-  std::stable_sort(plain, hosts.all.end(), [](std::string_view a, std::string_view b) {
-    return compare_folded(a, b) < 0;
-  });
+  std::stable_sort(plain, hosts.all.end(),
+                   [](std::string_view a, std::string_view b) { return compare_folded(a, b) < 0; });
   return hosts;
 }
 

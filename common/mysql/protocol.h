@@ -19,6 +19,7 @@ enum Capability : uint64_t {
   kConnectWithDb = 1ULL << 3,
   kCompress = 1ULL << 5,
   kProtocol41 = 1ULL << 9,
+  kInteractive = 1ULL << 10,  ///< the server waits `interactive_timeout` for commands
   kSsl = 1ULL << 11,
   kSecureConnection = 1ULL << 15,
   kMultiStatements = 1ULL << 16,
@@ -40,6 +41,7 @@ enum Status : uint16_t {
   kAutocommit = 0x0002,
   kMoreResults = 0x0008,
   kCursorExists = 0x0040,
+  kLastRowSent = 0x0080,
   kSessionStateChanged = 0x4000,
 };
 

@@ -11,6 +11,7 @@
 #include "common/base/result.h"
 #include "common/base/unique_fd.h"
 #include "common/stats/login_guard.h"
+#include "common/stats/pins.h"
 #include "common/stats/routes.h"
 
 namespace sluice::stats {
@@ -22,6 +23,16 @@ inline constexpr uint32_t kServers = 1024;
 using Counter = std::atomic<uint64_t>;
 static_assert(Counter::is_always_lock_free);
 
+/// The pool of a service: what goes up and down, but for the three that say something else.
+struct PoolCounters {
+  Counter open;                     ///< server connections that its sessions keep
+  Counter waiting;                  ///< commands that wait for one
+  Counter lent;                     ///< only up: connections that a session gave up for another one
+  Counter waited;                   ///< only up: commands that had to wait
+  Counter refused;                  ///< only up: commands that waited in vain
+  std::array<Counter, kPins> pins;  ///< sessions that can't lend, by Pin
+  std::array<Counter, 2> reserved;
+};
 /// `open` goes up and down; everything else only up.
 struct ServiceCounters {
   Counter open;  ///< client connections now
@@ -32,6 +43,7 @@ struct ServiceCounters {
   Counter bytes_in, bytes_out;          ///< from clients, to clients
   std::array<Counter, kRoutes> routes;  ///< commands of split sessions, by Route
   Counter reserved;
+  PoolCounters pool;
 };
 struct ServerCounters {
   Counter open;  ///< connections to it now

@@ -237,6 +237,11 @@ constexpr Key kSchema[] = {
         at<&Service::transaction_replay_timeout_ms>, "30s",
         "how long it may take from the loss of the primary until a transaction was run again")
         .between(100ms, 1h),
+    row("service.*", "pool", Type::integer, at<&Service::pool>, "0",
+        "server connections that the sessions share, for each server; 0 is one or more a session")
+        .between(0, 100'000),
+    row("service.*", "pool_timeout", Type::duration, at<&Service::pool_timeout_ms>, "10s",
+        "how long a command may wait for one of them").between(1ms, 1h),
     row("service.*", "max_connections", Type::integer, at<&Service::max_connections>, "0",
         "client connections at a time; 0 is no limit").between(0, 10'000'000),
     row("service.*", "login_timeout", Type::duration, at<&Service::login_timeout_ms>, "10s",

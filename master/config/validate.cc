@@ -133,6 +133,9 @@ void Validator::check_fallback(const Service& service, const std::string& path) 
   if (splits && places_.has(join(path, "fallback")))
     error(join(path, "fallback"), "is of router \"connection\"",
           "leave it out: reads go to the primary when no replica can serve");
+  if (!splits && service.pool > 0)
+    error(join(path, "pool"), "is of router \"read-write-split\"",
+          "leave it out: a session of router \"connection\" has one server connection of its own");
   if (splits || service.fallback == Fallback::none) return;
   if (service.target == Target::any)
     warning(join(path, "fallback"), "is never used: target \"any\" has every server already");

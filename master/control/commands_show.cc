@@ -24,6 +24,19 @@ Reply session_command(const Invocation& in, const char* command) {
   return std::nullopt;
 }
 
+void add_pool(Record& record, State& state, const config::Service& service) {
+  using P = stats::PoolCounters;
+  const auto count = [&](stats::Counter P::*which) {
+    return pool_counter(state, service.name, which);
+  };
+  record.add("pool", service.pool).add("pool_connections", count(&P::open));
+  record.add("pool_lent", count(&P::lent)).add("pool_waiting", count(&P::waiting));
+  record.add("pool_waited", count(&P::waited)).add("pool_refused", count(&P::refused));
+  for (std::size_t i = 0; i < stats::kPins; ++i)
+    record.add(std::string(kEnumNames<stats::Pin>[i]),
+               pool_pins(state, service.name, static_cast<stats::Pin>(i)));
+}
+
 }  // namespace
 
 Reply show_server(const Invocation& in) {
@@ -76,6 +89,7 @@ Reply show_service(const Invocation& in) {
     for (std::size_t i = 0; i < stats::kRoutes; ++i)
       record.add(std::string(kEnumNames<stats::Route>[i]),
                  commands_by_route(state, service->name, i));
+    if (service->pool > 0) add_pool(record, state, *service);
   }
   record.add("commands", t.commands).add("bytes_in", t.bytes_in).add("bytes_out", t.bytes_out);
   return ControlReply{.table = record.table()};

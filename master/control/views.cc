@@ -27,6 +27,21 @@ uint64_t commands_by_route(State& state, const std::string& service, std::size_t
   });
 }
 
+uint64_t pool_counter(State& state, const std::string& service,
+                      stats::Counter stats::PoolCounters::*which) {
+  const auto row = state.service_rows.of(service);
+  return stats::sum(*state.stats, [&](const stats::Lane& lane) -> const stats::Counter& {
+    return lane.services[row].pool.*which;
+  });
+}
+
+uint64_t pool_pins(State& state, const std::string& service, stats::Pin pin) {
+  const auto row = state.service_rows.of(service);
+  return stats::sum(*state.stats, [&](const stats::Lane& lane) -> const stats::Counter& {
+    return lane.services[row].pool.pins[static_cast<std::size_t>(pin)];
+  });
+}
+
 std::string problem_of(const State& state, const config::Cluster& cluster) {
   const auto at = state.clusters.find(cluster.name);
   if (at == state.clusters.end()) return "not asked yet";

@@ -57,6 +57,11 @@ ServiceTotals totals_of(State& state, const std::string& service);
 /// Commands of split sessions, by stats::Route.
 uint64_t commands_by_route(State& state, const std::string& service, std::size_t route);
 
+/// A counter of the service's pool.
+uint64_t pool_counter(State& state, const std::string& service,
+                      stats::Counter stats::PoolCounters::*which);
+uint64_t pool_pins(State& state, const std::string& service, stats::Pin pin);
+
 /// What is wrong with a cluster as a whole, its accounts among it; empty: nothing.
 std::string problem_of(const State& state, const config::Cluster& cluster);
 

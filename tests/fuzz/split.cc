@@ -1,8 +1,9 @@
 // The splitting engine between a client and two servers that do what they like. The input is a list
 // of actions: bytes from a side, packets, whole answers, a close, a deadline, a change of the
-// cluster, a move to another process. Whatever comes in whatever order: the client gets nothing of
-// an answer to one of sluice's own questions, the session has always something to wait for until it
-// is over, it keeps few bytes, and is the same in another process.
+// cluster, a move to another process, a loan. Whatever comes in whatever order: the client gets
+// nothing of an answer to one of sluice's own questions, the session has always something to wait
+// for until it is over, it keeps few bytes, and is the same in another process. A connection that
+// may be lent is one on which everything was answered, for somebody who has only seen its bytes.
 #include <fuzzer/FuzzedDataProvider.h>
 
 #include <algorithm>
@@ -10,6 +11,8 @@
 
 #include "common/mysql/packets.h"
 #include "tests/worker/session/world.h"
+#include "worker/split/lending.h"
+#include "worker/split/steps.h"
 
 namespace {
 
@@ -30,6 +33,7 @@ class Fuzzed {
     state_.client_ip = "127.0.0.1";
     world_.service.router = config::RouterKind::read_write_split;
     world_.service.transaction_replay = true;
+    world_.service.pool = input_.ConsumeBool() ? 1 : 0;
     on_accepted(state_, world_.surroundings(), actions_);
     carry_out();
     log_in();
@@ -45,6 +49,8 @@ class Fuzzed {
   }
 
  private:
+  struct Seen;
+  Seen& seen(Side side) { return seen_[static_cast<std::size_t>(side)]; }
   bool& open(Side side) { return open_[static_cast<std::size_t>(side)]; }
 
   void log_in() {
@@ -77,7 +83,7 @@ class Fuzzed {
 
   void act() {
     const Side side = input_.PickValueInArray({Side::client, Side::server, Side::reader});
-    switch (input_.ConsumeIntegralInRange(0, 11)) {
+    switch (input_.ConsumeIntegralInRange(0, 14)) {
       case 0:
         return bytes(side, raw(300));
       case 1:
@@ -97,6 +103,12 @@ class Fuzzed {
         return view();
       case 10:
         return flush(side);
+      case 11:
+        return lend(side);
+      case 12:
+        return serve(side);
+      case 13:
+        return prepare_to_lend();
       default:
         return move();
     }
@@ -138,7 +150,9 @@ class Fuzzed {
                         link.own.expect == mysql::Expect::nothing &&
                         link.errands.front() != split::Errand::prepare &&
                         link.errands.front() != split::Errand::database;
-    const std::string said(errand ? kMark : "for the client");
+    std::string said(errand ? kMark : "for the client");
+    if (errand && link.errands.front() == split::Errand::account && input_.ConsumeBool())
+      said = split::mark_of(state_, side) + ' ' + said;
     Bytes out;
     switch (input_.ConsumeIntegralInRange(0, 4)) {
       case 0:
@@ -168,8 +182,18 @@ class Fuzzed {
   void bytes(Side side, Bytes all) {
     scratch_ = std::move(all);
     if (!open(side) || scratch_.empty() || !wants_read(state_, side)) return;
+    if (seen(side).open) seen(side).conversation.from_server(scratch_);
     on_bytes(state_, world_.surroundings(), side, scratch_, actions_);
     carry_out();
+  }
+  void look() {
+    for (const Side side : {Side::server, Side::reader}) {
+      const bool ready =
+          state_.split && !state_.login && split::link(state_, side).step == split::Step::ready;
+      if (ready && !seen(side).open)
+        seen(side).conversation = {.capabilities = state_.conversation.capabilities};
+      seen(side).open = ready;
+    }
   }
   void close(Side side) {
     if (!open(side)) return;
@@ -190,6 +214,41 @@ class Fuzzed {
     on_view(state_, world_.surroundings(), actions_);
     carry_out();
   }
+  /// Takes a connection from the session, as a pool would.
+  void lend(Side side) {
+    if (side == Side::client || world_.service.pool == 0 || !split::may_lend(state_, side)) return;
+    must(open(side) && seen(side).open && seen(side).conversation.at_boundary());
+    must(state_.conversation.at_boundary() && state_.held.empty());
+    split::lend(state_, side);
+    open(side) = false;
+    must(split::why_kept_by(state_, side).has_value());
+    carry_out();
+  }
+  /// What the pool says to a session that wants a connection.
+  void serve(Side side) {
+    if (side == Side::client || !std::exchange(wanted_[static_cast<std::size_t>(side)], false))
+      return;
+    const auto now = world_.surroundings();
+    switch (input_.ConsumeIntegralInRange(0, 2)) {
+      case 0:
+        split::on_granted(state_, now, side, actions_);
+        break;
+      case 1:
+        if (side == Side::reader) split::on_none_lent(state_, now, side, actions_);
+        break;
+      default: {
+        open(side) = true;
+        ServerLeg leg{.server = split::leg_of(state_, side).server, .connection_id = 7};
+        split::on_lent(state_, now, side, std::move(leg), actions_);
+      }
+    }
+    carry_out();
+  }
+  void prepare_to_lend() {
+    if (world_.service.pool == 0 || split::why_kept_by(state_, Side::server)) return;
+    split::prepare_to_lend(state_, actions_);
+    carry_out();
+  }
   void flush(Side side) {
     if (side == Side::reader && !state_.split) return;
     if (unsent(state_, side).empty()) return;
@@ -205,12 +264,14 @@ class Fuzzed {
   }
 
   void carry_out() {
+    look();
     for (std::size_t i = 0; i < actions_.list().size(); ++i) {
       const Action action = actions_.list()[i];
       switch (action.kind) {
         case Action::Kind::send:
           if (action.side == Side::client)
             must(as_text(action.bytes).find(kMark) == std::string_view::npos);
+          if (seen(action.side).open) seen(action.side).conversation.from_client(action.bytes);
           if (open(action.side) && input_.ConsumeBool()) {  // not all is taken
             auto& waiting = unsent(state_, action.side);
             waiting.insert(waiting.end(), action.bytes.begin(), action.bytes.end());
@@ -221,7 +282,12 @@ class Fuzzed {
           if (!open(action.side))
             on_connect_failed(state_, world_.surroundings(), action.side, "refused", actions_);
           break;
+        case Action::Kind::acquire:
+          must(state_.split != nullptr);
+          wanted_[static_cast<std::size_t>(action.side)] = true;
+          break;
         case Action::Kind::close:
+          wanted_[static_cast<std::size_t>(action.side)] = false;
           open(action.side) = false;
           if (action.side != Side::reader || state_.split) unsent(state_, action.side) = {};
           break;
@@ -238,7 +304,7 @@ class Fuzzed {
     if (!state_.split) return;
     for (const auto* link : {&state_.split->home_link, &state_.split->reader_link})
       must(link->received.size() <= 2 * kMaxLoginPacket && link->answer.size() <= 256 * 1024 &&
-           link->errands.size() <= 8);
+           link->errands.size() <= 10);
     must(state_.split->settings.list.size() <= 64 &&
          state_.split->now.bytes.size() <= 2 * (1 << 20));
   }
@@ -266,6 +332,13 @@ class Fuzzed {
   Actions actions_;
   Bytes scratch_;
   std::array<bool, 3> open_{true, true, false};
+  std::array<bool, 3> wanted_{};
+  /// What passes on a connection to a server, from its login on.
+  struct Seen {
+    bool open = false;
+    mysql::Conversation conversation;
+  };
+  std::array<Seen, 3> seen_;
 };
 
 }  // namespace

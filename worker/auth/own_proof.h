@@ -20,6 +20,7 @@ struct AccountSecret {
     using ipc::tag;
     return std::tuple(tag<1>(m.sha1), tag<2>(m.password));
   }
+  bool operator==(const AccountSecret&) const = default;
 };
 
 /// Where such a proof is.

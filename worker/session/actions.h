@@ -14,9 +14,12 @@ namespace sluice::worker {
 
 struct Action {
   enum class Kind : uint8_t {
-    send,     ///< `bytes` to `side`
-    connect,  ///< `side` to the server named `text`; answered by connect_failed() or its bytes
-    close,    ///< `side`, at once
+    send,      ///< `bytes` to `side`
+    acquire,   ///< a connection of the pool for `side`, to the server that its leg names; answered
+               ///< by split::on_granted(), on_lent() or on_none_lent()
+    unserved,  ///< a command has waited for one in vain
+    connect,   ///< `side` to the server named `text`; answered by connect_failed() or its bytes
+    close,     ///< `side`, at once
     finish_client,     ///< close our half of the client's connection once all is sent
     start_tls,         ///< with `side`; answered by on_secured() or on_tls_failed()
     refresh_accounts,  ///< ask for the tables to be read again
@@ -49,6 +52,8 @@ class Actions {
   void connect(Side side, std::string_view server) {
     list_.push_back({Action::Kind::connect, side, {}, server});
   }
+  void acquire(Side side) { list_.push_back({Action::Kind::acquire, side, {}, {}}); }
+  void unserved() { list_.push_back({Action::Kind::unserved, {}, {}, {}}); }
   void close(Side side) { list_.push_back({Action::Kind::close, side, {}, {}}); }
   void finish_client() { list_.push_back({Action::Kind::finish_client, {}, {}, {}}); }
   void start_tls(Side side) { list_.push_back({Action::Kind::start_tls, side, {}, {}}); }

@@ -100,6 +100,7 @@ void on_deadline(SessionState& s, const Surroundings& w, Actions& out) {
 void on_accounts(SessionState& s, const Surroundings& w, Actions& out) {
   if (s.phase == Phase::judging) judge_login(s, w, out);
   if (s.phase == Phase::refusing) deliver_refusal(s, w, out);
+  if (s.phase == Phase::relaying && s.split) split::on_accounts(s, w);
 }
 
 void on_view(SessionState& s, const Surroundings& w, Actions& out) {

@@ -40,6 +40,7 @@ struct Surroundings {
   stats::LoginGuard* guard = nullptr;  ///< null: nobody is slowed
   Passwords* passwords = nullptr;      ///< of the cluster's accounts; null: none are kept
   int64_t now_ns = 0;
+  std::string_view pool_use;  ///< who has the connections that a session has waited for in vain
 
   /// The settings of a server; null when it is not configured any more.
   const config::Server* server(std::string_view name) const;

@@ -11,6 +11,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "worker/sessions_table.h"
+#include "worker/split/lending.h"
 #include "worker/split/split.h"
 #include "worker/worker.h"
 
@@ -112,9 +113,12 @@ const Surroundings& Session::surroundings() {
                               choosing ? Worker::Servers::with_load : Worker::Servers::none);
 }
 
-/// Everything that happens to a session ends in what the engine wants done, and is counted.
+/// Everything that happens to a session ends in what the engine wants done, and is counted. What it
+/// changes for others that share connections with it comes last: this may be deleted then.
 template <class Event>
 void Session::happen(Event event) {
+  auto& worker = worker_;
+  auto& service = service_;
   const auto phase = state_.phase;
   const auto commands = state_.conversation.commands;
   event();
@@ -123,11 +127,14 @@ void Session::happen(Event event) {
   stats::add(counters.commands, new_commands);
   if (phase != state_.phase) {
     const bool changed_user = new_commands > 0;
-    if (phase == Phase::proving && state_.phase == Phase::relaying && !changed_user)
+    if (phase == Phase::proving && state_.phase == Phase::relaying && !changed_user) {
       stats::add(counters.logins);
+      if (service.pool) service.pool->came(state_.home.server, {state_.id, Side::server});
+    }
     if (phase < Phase::relaying && state_.phase == Phase::closing) stats::add(counters.refused);
   }
   carry_out();
+  if (service.pool) worker.serve_pool(service);
 }
 
 void Session::accepted(bool over_limit) {
@@ -145,7 +152,64 @@ void Session::accounts_changed() {
 }
 
 void Session::deadline_passed() {
-  happen([&] { on_deadline(state_, surroundings(), worker_.actions()); });
+  happen([&] {
+    auto w = surroundings();
+    const auto use = service_.pool && state_.split ? worker_.pool_use(service_, state_.home.server)
+                                                   : std::string();
+    w.pool_use = use;
+    on_deadline(state_, w, worker_.actions());
+  });
+}
+
+void Session::granted(Side side) {
+  happen([&] {
+    split::on_granted(state_, worker_.surroundings(service_, Worker::Servers::with_load), side,
+                      worker_.actions());
+  });
+}
+
+void Session::none_lent(Side side) {
+  happen([&] { split::on_none_lent(state_, surroundings(), side, worker_.actions()); });
+}
+
+void Session::prepare_to_lend() {
+  happen([&] { split::prepare_to_lend(state_, worker_.actions()); });
+}
+
+bool Session::is_silent(Side side) const {
+  std::byte unasked{};
+  return ::recv(leg(side).fd.get(), &unasked, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
+Session::Loan Session::lend(Side side) {
+  auto& own = leg(side);
+  own.watch.stop();
+  Loan loan{split::lend(state_, side), std::move(own.fd), std::move(own.tls), own.row};
+  own.fresh = false;
+  update_interest();
+  return loan;
+}
+
+/// Goodbye is said, so that the server does not count the connection as one that broke.
+void Session::give_up(Side side) {
+  constexpr std::array kQuit = {std::byte{1}, std::byte{0}, std::byte{0}, std::byte{0},
+                                static_cast<std::byte>(mysql::Command::quit)};
+  send(side, kQuit);
+  disconnect(side);
+  split::lend(state_, side);
+  update_interest();
+}
+
+void Session::take(Side side, Loan loan) {
+  happen([&] {
+    auto& own = leg(side);
+    own.fd = std::move(loan.fd);
+    own.tls = std::move(loan.tls);
+    own.row = loan.row;
+    split::on_lent(state_, surroundings(), side, std::move(loan.leg), worker_.actions());
+    if (auto ok = watch(side, event::kRead); !ok)
+      on_connect_failed(state_, surroundings(), side, ok.error().message, worker_.actions());
+  });
 }
 
 void Session::order_to_end(const End& end, int64_t deadline_ns) {
@@ -239,6 +303,12 @@ void Session::carry_out(const Action& action) {
       return connect(action.side, action.text);
     case Action::Kind::close:
       return close(action.side);
+    case Action::Kind::acquire:
+      return service_.pool->wants(
+          action.side == Side::server ? state_.home.server : state_.split->reader.server,
+          {state_.id, action.side});
+    case Action::Kind::unserved:
+      return stats::add(service_.counters->pool.refused);
     case Action::Kind::finish_client:
       return finish_client();
     case Action::Kind::start_tls:
@@ -286,7 +356,7 @@ void Session::connect(Side side, std::string_view server) {
         why = connecting.error().message;
         continue;
       }
-      close(side);
+      disconnect(side);
       auto& to = leg(side);
       to.fd = std::move(*connecting);
       to.row = cluster.server_row(server);
@@ -327,6 +397,11 @@ void Session::start_tls(Side side) {
 }
 
 void Session::close(Side side) {
+  if (service_.pool && side != Side::client) service_.pool->left({state_.id, side});
+  disconnect(side);
+}
+
+void Session::disconnect(Side side) {
   auto& closing = leg(side);
   if (!closing.fd) return;
   if (closing.tls && closing.tls->established()) {

@@ -34,6 +34,23 @@ class Session {
   void deadline_passed();
   void order_to_end(const End& end, int64_t deadline_ns);
 
+  // Decisions of the pool.
+  void granted(Side side);
+  void none_lent(Side side);
+  void prepare_to_lend();
+  /// A connection on its way to another session.
+  struct Loan {
+    ServerLeg leg;
+    UniqueFd fd;
+    std::unique_ptr<tls::Layer> tls;
+    uint32_t row = 0;
+  };
+  /// Whether the server has said nothing that was not read yet.
+  bool is_silent(Side side) const;
+  Loan lend(Side side);
+  void take(Side side, Loan loan);
+  void give_up(Side side);
+
  private:
   friend class Worker;
   /// One side's connection.
@@ -63,10 +80,12 @@ class Session {
   void start_tls(Side side);
   Result<> watch(Side side, event::Bits what);
   void close(Side side);
+  void disconnect(Side side);
   void finish_client();
   void log(log::Level level, std::string_view why);
   void update_interest();
 
+  const Leg& leg(Side side) const { return legs_[static_cast<std::size_t>(side)]; }
   Leg& leg(Side side) { return legs_[static_cast<std::size_t>(side)]; }
   const Surroundings& surroundings();
 

@@ -99,8 +99,10 @@ struct SessionState {
   uint64_t id = 0;
   Phase phase = Phase::waiting;
   std::string service;
-  ServerLeg home;         ///< the server that the client logged in to
-  std::string client_ip;  ///< by which the client is judged; empty: a Unix socket
+  ServerLeg home;           ///< the server that the client logged in to
+  uint32_t told_id = 0;     ///< the connection id in the greeting that the client saw
+  std::string told_server;  ///< of which server that was
+  std::string client_ip;    ///< by which the client is judged; empty: a Unix socket
   uint16_t client_port = 0;
   std::string outgoing_ip;     ///< address that the server sees us at, where it matters
   std::string user, database;  ///< as the client named them at its login
@@ -123,7 +125,8 @@ struct SessionState {
         tag<6>(m.client_port), tag<7>(m.user), tag<8>(m.database), tag<9>(m.accepted_ns),
         tag<10>(m.active_ns), tag<11>(m.deadline_ns), tag<12>(m.bytes_in), tag<13>(m.bytes_out),
         tag<14>(m.conversation), tag<15>(m.login), tag<16>(m.end), tag<17>(m.client_tls),
-        tag<18>(m.held), tag<19>(m.unsent_to_client), tag<20>(m.outgoing_ip), tag<21>(m.split));
+        tag<18>(m.held), tag<19>(m.unsent_to_client), tag<20>(m.outgoing_ip), tag<21>(m.split),
+        tag<22>(m.told_id), tag<23>(m.told_server));
   }
 };
 static_assert(ipc::complete<SessionState>(),

@@ -2,8 +2,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 
 #include "common/mysql/packets.h"
+#include "worker/split/pins.h"
 #include "worker/split/route.h"
 #include "worker/split/steps.h"
 
@@ -89,20 +91,46 @@ void note_diagnostics(SessionState& s) {
   split.last.diagnostics = raised;
 }
 
+/// What the answered command leaves in its connection to the primary.
+void note_what_stays(SessionState& s) {
+  using mysql::Command;
+  auto& split = *s.split;
+  const auto command = static_cast<Command>(s.conversation.command);
+  const bool runs = command == Command::query || command == Command::stmt_execute ||
+                    command == Command::stmt_bulk_execute;
+  if (runs && !(split.now.statement && split.now.proved_read)) split.last.insert_id_due = true;
+  if (split.now.prepared_id == 0) return;
+  const auto statement = std::ranges::find(split.statements, split.now.prepared_id, &Statement::id);
+  if (statement == split.statements.end()) return;
+  const bool failed = s.conversation.error != 0;
+  if (command == Command::stmt_execute)
+    statement->cursor = !failed && (s.conversation.status & mysql::kCursorExists) != 0;
+  else if (command == Command::stmt_fetch)
+    statement->cursor &= !failed && (s.conversation.status & mysql::kLastRowSent) == 0;
+  else if (command == Command::stmt_reset)
+    statement->cursor = false;
+}
+
 void command_answered(SessionState& s, const Surroundings& w, Actions& out) {
   auto& split = *s.split;
-  if (split.now.statement) split.last.statement_at = split.now.at;
-  if (split.now.selects && s.conversation.error == 0) split.last.select_at = split.now.at;
+  if (split.now.statement) {
+    split.last.statement_at = split.now.at;
+    split.last.statement_gone = false;
+  }
+  if (split.now.selects && s.conversation.error == 0) {
+    split.last.select_at = split.now.at;
+    split.last.select_gone = false;
+  }
   note_diagnostics(s);
   if (split.now.at == Side::server) {
+    note_what_stays(s);
     // An answer with rows does not tell of the write that made them.
     if (s.conversation.rows && !split.now.proved_read) split.writes.uncertain = true;
     if (split.now.uses_up && s.conversation.error == 0) split.kept.next_at_home = false;
     if (s.conversation.error == mysql::kConnectionKilled) split.kept.tied = "it was killed";
     split.status = s.conversation.status;
     note_transaction(s, w);
-    if (split.now.program && split.now.changed)
-      split.kept.pinned = "a program has changed the session";
+    if (split.now.program && split.now.changed) split.kept.pinned = why::kProgram;
     // A variable was set, and none was told: that of what is told.
     if (split.now.sets_session && split.now.changed && !split.now.told)
       split.kept.pinned = "it has set what its server tells of it";
@@ -135,7 +163,11 @@ mysql::Command command_of(const Split& split, Errand errand) {
     case Errand::settings:
     case Errand::written:
     case Errand::catch_up:
+    case Errand::account:
+    case Errand::insert_id:
       return mysql::Command::query;
+    case Errand::reset:
+      return mysql::Command::reset_connection;
     case Errand::database:
       return mysql::Command::init_db;
     case Errand::prepare:
@@ -181,6 +213,13 @@ std::string value_in(ByteSpan answer) {
   return std::string(ByteReader(row).lenenc_text("value").value_or(""));
 }
 
+void note_insert_id(Split& split, std::string_view said) {
+  split.last.insert_id_due = false;
+  const auto [end, error] =
+      std::from_chars(said.data(), said.data() + said.size(), split.last.insert_id);
+  if (error != std::errc() || said.empty()) split.kept.tied = "it does not tell its last insert id";
+}
+
 /// The answer to an errand is over. False if the connection is of no use any more.
 bool errand_done(SessionState& s, const Surroundings& w, Side side, Actions& out) {
   auto& from = link(s, side);
@@ -188,6 +227,11 @@ bool errand_done(SessionState& s, const Surroundings& w, Side side, Actions& out
   from.errands.erase(from.errands.begin());
   const auto answer = std::exchange(from.answer, {});
   if (errand == Errand::written && from.own.error == 0) note_write(*s.split, value_in(answer));
+  if (errand == Errand::account) return note_account(s, side, value_in(answer));
+  if (errand == Errand::insert_id) {
+    note_insert_id(*s.split, value_in(answer));
+    return true;
+  }
   if (errand == Errand::catch_up) {
     auto& split = *s.split;
     if (from.own.error != 0 || value_in(answer) != "0") {
@@ -223,6 +267,26 @@ bool errand_done(SessionState& s, const Surroundings& w, Side side, Actions& out
   return true;
 }
 
+/// What is asked for the sake of its answer.
+bool is_question(Errand errand) {
+  return errand >= Errand::prepare && errand != Errand::reset && errand != Errand::replay;
+}
+
+/// Whether a command waits for the answer, wherever it runs then.
+bool is_waited_for(Errand errand) {
+  return errand >= Errand::prepare && errand <= Errand::replay;
+}
+
+/// One more errand of a connection that is brought to what the session was is answered: after the
+/// last one commands may run there.
+void restored(SessionState& s, Side side) {
+  auto& to = link(s, side);
+  if (!to.errands.empty()) return;
+  to.restoring = s.split->waiting = false;
+  s.deadline_ns = 0;
+  if (side == Side::server) s.split->home_by_ns = 0;
+}
+
 /// What was taken of the bytes of an answer.
 struct Taken {
   std::size_t size = 0;  ///< 0: a packet that is not whole
@@ -251,7 +315,8 @@ Taken errand_bytes(SessionState& s, const Surroundings& w, Side side, ByteSpan b
   if (errand == Errand::replay) note_answer(*s.split, bytes.first(taken));
   if (walk.why == Walk::Why::session_state) {
     const auto packet = first_packet(bytes.subspan(taken))->size;
-    if (side == Side::server) note_changes(*s.split, bytes.subspan(taken, packet));
+    if (side == Side::server && errand != Errand::reset)
+      note_changes(*s.split, bytes.subspan(taken, packet));
     if (errand == Errand::replay) {
       Bytes& told = out.make();
       for_client(*s.split, bytes.subspan(taken, packet), told);
@@ -260,7 +325,7 @@ Taken errand_bytes(SessionState& s, const Surroundings& w, Side side, ByteSpan b
     from.own.from_server(bytes.subspan(taken, packet));
     taken += packet;
   }
-  if (errand >= Errand::prepare && errand != Errand::replay)
+  if (is_question(errand))
     from.answer.insert(from.answer.end(), bytes.begin(),
                        bytes.begin() + static_cast<std::ptrdiff_t>(taken));
   if (is_no_answer(from)) {
@@ -269,13 +334,13 @@ Taken errand_bytes(SessionState& s, const Surroundings& w, Side side, ByteSpan b
   }
   if (from.own.expect != mysql::Expect::nothing) return {taken};
   if (!errand_done(s, w, side, out)) {
-    on_leg_failed(
-        s, w, side,
-        fmt::format("it can't be brought to the session's settings: error {}", from.own.error),
-        out);
+    on_errand_refused(s, w, side, out);
     return {bytes.size(), true};
   }
-  if (errand >= Errand::prepare) s.split->waiting = false;
+  if (from.restoring)
+    restored(s, side);
+  else if (is_waited_for(errand))
+    s.split->waiting = false;
   if (!s.split->waiting) go_on(s, w, out);
   return {taken, true};
 }

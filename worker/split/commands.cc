@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "common/mysql/packets.h"
+#include "worker/split/lending.h"
 #include "worker/split/route.h"
 #include "worker/split/steps.h"
 
@@ -23,6 +24,10 @@ uint8_t byte_at(ByteSpan bytes, std::size_t i) {
 /// A packet without a byte is a command to servers: one that they don't know.
 Command kind_of(ByteSpan command) {
   return static_cast<Command>(command.size() > kHeaderSize ? byte_at(command, kHeaderSize) : 0);
+}
+
+std::string_view text_of(ByteSpan command) {
+  return as_text(command.subspan(kHeaderSize + 1));
 }
 
 std::size_t payload_length(ByteSpan header) {
@@ -145,6 +150,10 @@ void keep_for_replay(SessionState& s, const Surroundings& w, ByteSpan command, A
 /// False if it has to wait, for a primary or until a statement is prepared there.
 bool run_at_home(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out) {
   auto& split = *s.split;
+  if (split.home_link.restoring) {
+    split.waiting = true;
+    return false;
+  }
   if (split.home_link.step != Step::ready) {
     await_home(s, w, out);
     return false;
@@ -153,6 +162,9 @@ bool run_at_home(SessionState& s, const Surroundings& w, ByteSpan command, Actio
   const auto to_send = command_for_home(s, command, out);
   if (!to_send) return false;
   keep_for_replay(s, w, command, out);
+  const auto* statement =
+      names_statement(kind_of(command)) ? statement_of(split, command) : nullptr;
+  split.now.prepared_id = statement != nullptr ? statement->id : 0;
   run_on(s, Side::server, *to_send, out);
   return true;
 }
@@ -162,6 +174,7 @@ bool run_at_home(SessionState& s, const Surroundings& w, ByteSpan command, Actio
 enum class Ready : uint8_t { now, soon, no };
 Ready reader_ready(SessionState& s, const Surroundings& w, Actions& out) {
   auto& split = *s.split;
+  if (split.reader_link.restoring) return Ready::soon;
   if (split.reader_link.step == Step::ready) return Ready::now;
   if (split.reader_link.step == Step::none && !call_reader(s, w, out)) return Ready::no;
   return Ready::soon;
@@ -191,9 +204,7 @@ bool caught_up(SessionState& s, const Surroundings& w, Actions& out) {
   if (w.service.causal_reads == config::CausalReads::off) return true;
   if (split.writes.uncertain && split.home_link.step == Step::ready) {
     split.writes.uncertain = false;
-    const bool mysql = split.settings.mode.flavour == sql::Flavour::Mysql;
-    run_errand(s, Side::server, Errand::written, Command::query,
-               mysql ? "SELECT @@global.gtid_executed" : "SELECT @@session.last_gtid", out);
+    ask_what_is_written(s, out);
     split.waiting = true;
     return false;
   }
@@ -230,9 +241,43 @@ bool run_read(SessionState& s, const Surroundings& w, ByteSpan command, Actions&
   return true;
 }
 
+void answer_with_error(SessionState& s, const End& end, Actions& out) {
+  ++s.conversation.commands;
+  Bytes answer;
+  mysql::append_packet(answer, 1, mysql::encode_error(end.number, end.sql_state, end.message));
+  s.bytes_out += answer.size();
+  out.send_made(Side::client, std::move(answer));
+}
+
+/// The client will know this connection by its id, so it must be one that nobody else knows so.
+/// False if it is about to be replaced.
+bool has_own_id(SessionState& s, Actions& out) {
+  auto& split = *s.split;
+  split.lending.own = split.lending.own || split.home_link.step == Step::none;
+  if (split.home_link.step != Step::ready || !split.home_link.borrowed) return true;
+  if (!can_be_replaced(s)) return true;
+  if (has_to_ask(split)) {
+    prepare_to_lend(s, out);
+    return false;
+  }
+  split.lending.own = true;
+  lend(s, Side::server);
+  out.close(Side::server);
+  return true;
+}
+
 bool run_query(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out) {
   auto& split = *s.split;
-  const auto plan = plan_query(split, as_text(command.subspan(kHeaderSize + 1)));
+  const auto plan = plan_query(split, text_of(command));
+  if (plan.gone) {
+    answer_with_error(s,
+                      {mysql::kUnknownError, "HY000",
+                       "sluice: how many rows the statement before had is not known any more: its "
+                       "connection was lent to another session; from here on it is not"},
+                      out);
+    return true;
+  }
+  if (plan.asks_id && w.service.pool > 0 && !has_own_id(s, out)) return false;
   if (plan.side != Side::reader || split.now.only_home) return run_at_home(s, w, command, out);
   if (!plan.at_once) return run_read(s, w, command, out);
   // An answer of the reader's would tell a client within a transaction that it is in none.
@@ -346,12 +391,25 @@ bool run(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out)
       case Command::query:
         return run_query(s, w, command, out);
       case Command::stmt_prepare:
+        if (w.service.pool > 0 && asks_for_id(split, text_of(command)) && !has_own_id(s, out))
+          return false;
         split.now.bytes.assign(command.begin(), command.end());  // note_prepared() looks at it
         break;
       case Command::stmt_execute:
         return run_execute(s, w, command, out);
+      case Command::stmt_bulk_execute: {
+        const auto* statement = statement_of(split, command);
+        split.now.program = statement == nullptr || statement->program;
+        split.now.changed = false;
+        break;
+      }
       case Command::stmt_close:
         return close_statement(s, w, command, out);
+      case Command::quit:
+        if (split.home_link.step == Step::ready) break;
+        out.log("the client said goodbye");
+        begin_closing(s, w, out);
+        return true;
       case Command::stmt_reset:
         if (auto* statement = statement_of(split, command)) statement->long_data = false;
         break;
@@ -365,6 +423,10 @@ bool run(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out)
       default:
         break;
     }
+  }
+  if (kind == Command::query && !whole) {  // it was not looked into
+    split.now.program = true;
+    split.now.changed = false;
   }
   if (kind == Command::stmt_send_long_data)
     if (auto* statement = statement_of(split, command)) statement->long_data = true;
@@ -462,10 +524,16 @@ void go_on(SessionState& s, const Surroundings& w, Actions& out) {
   s.held.insert(s.held.end(), rest.begin(), rest.end());
 }
 
-void again_at_home(SessionState& s, const Surroundings& w, Actions& out) {
+void ask_what_is_written(SessionState& s, Actions& out) {
+  const bool mysql = s.split->settings.mode.flavour == sql::Flavour::Mysql;
+  run_errand(s, Side::server, Errand::written, Command::query,
+             mysql ? "SELECT @@global.gtid_executed" : "SELECT @@session.last_gtid", out);
+}
+
+void again_at_home(SessionState& s, const Surroundings& w, Actions& out, stats::Route why) {
   auto& split = *s.split;
   split.now.only_home = true;
-  split.now.why_home = stats::Route::refused;
+  split.now.why_home = why;
   split.waiting = false;
   put_back(s);
   if (s.phase == Phase::ending) return end_now(s, w, out);
@@ -480,13 +548,10 @@ void refuse_next(SessionState& s, const Surroundings& w, const End& end, Actions
   }
   const auto kind = kind_of(ByteSpan(s.held).first(packet->size));
   s.held.erase(s.held.begin(), s.held.begin() + static_cast<std::ptrdiff_t>(packet->size));
-  ++s.conversation.commands;
-  if (is_answered(kind)) {
-    Bytes answer;
-    mysql::append_packet(answer, 1, mysql::encode_error(end.number, end.sql_state, end.message));
-    s.bytes_out += answer.size();
-    out.send_made(Side::client, std::move(answer));
-  }
+  if (is_answered(kind))
+    answer_with_error(s, end, out);
+  else
+    ++s.conversation.commands;
   go_on(s, w, out);
 }
 

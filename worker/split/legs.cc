@@ -7,6 +7,7 @@
 #include "common/base/clock.h"
 #include "common/mysql/packets.h"
 #include "worker/auth/native.h"
+#include "worker/split/lending.h"
 #include "worker/split/steps.h"
 
 namespace sluice::worker::split {
@@ -22,11 +23,6 @@ constexpr int64_t kProofAgainNs = 10 * kSecondNs;
 constexpr uint64_t kShaping = mysql::kProtocol41 | mysql::kDeprecateEof | mysql::kSessionTrack |
                               mysql::kOptionalResultsetMetadata | mysql::kMariadbCacheMetadata |
                               mysql::kPluginAuth;
-
-/// The leg of a side, to be filled in.
-ServerLeg& leg_of(SessionState& s, Side side) {
-  return side == Side::server ? s.home : s.split->reader;
-}
 
 void say(SessionState& s, Side side, ByteSpan payload, Actions& out) {
   Bytes packet;
@@ -96,18 +92,24 @@ void ready(SessionState& s, const Surroundings& w, Side side, Actions& out) {
   if (side == Side::reader) {
     split.reader_failure.clear();
     out.log(fmt::format("reads go to {}", split.reader.server));
-    run_errand(s, side, Errand::settings, mysql::Command::query,
-               "SET SESSION TRANSACTION READ ONLY", out);
+    read_only(s, out);
   } else {
     out.log(fmt::format("goes on with {}", s.home.server));
-    restore(s, out);
+    split.lending.own = false;
+    restore(s, w, out);
   }
+  if (link(s, side).restoring) return;
   split.waiting = false;
   go_on(s, w, out);
 }
 
 bool is_more_data(ByteSpan payload) {
   return !payload.empty() && payload[0] == std::byte{0x01};
+}
+
+/// It would refuse the next login as well: the account is not what it was.
+bool is_refused_for_good(const mysql::ErrorPacket& error) {
+  return error.number == mysql::kAccessDenied || error.number == mysql::kAccessDeniedNoPassword;
 }
 
 void proved(SessionState& s, const Surroundings& w, Side side, const PacketView& packet,
@@ -122,6 +124,13 @@ void proved(SessionState& s, const Surroundings& w, Side side, const PacketView&
   }
   if (turn.verdict == OwnTurn::Verdict::accepted) return ready(s, w, side, out);
   if (turn.verdict == OwnTurn::Verdict::open) return;
+  const auto error = mysql::parse_error(packet.payload);
+  if (error && side == Side::server && w.service.pool > 0 && is_refused_for_good(*error))
+    return end(s, w,
+               {error->number, std::string(error->state),
+                fmt::format("{} (sluice: this session can't go on with {})", error->message,
+                            s.home.server)},
+               out);
   if (side == Side::reader) credentials.after_ns = w.now_ns + kProofAgainNs;
   on_leg_failed(s, w, side, std::move(turn.why), out);
 }
@@ -138,9 +147,10 @@ void call(SessionState& s, const Surroundings& w, Side side, std::string server,
   to = {};
   to.server = std::move(server);
   link(s, side) = {};
-  link(s, side).step = Step::connecting;
-  s.deadline_ns = connect_deadline_ns(to, w);
-  connect(s, w, side, out);
+  if (w.service.pool == 0) return dial(s, w, side, out);
+  link(s, side).step = Step::queued;
+  s.deadline_ns = w.now_ns + int64_t{w.service.pool_timeout_ms} * kMillisecondNs;
+  out.acquire(side);
 }
 
 /// How clients of caching_sha2_password say that they have no password.
@@ -176,20 +186,35 @@ void look_for_account(Credentials& kept, const accounts::Table& table) {
   }
 }
 
-/// Whether a further server can be logged in to.
 bool can_log_in(SessionState& s, const Surroundings& w, Actions& out) {
-  auto& kept = s.split->credentials;
-  if (kept.known || kept.response.empty()) return kept.known;
-  if (kept.sha2) {
-    look_for_password(kept, w);
-  } else if (w.accounts != nullptr) {
-    look_for_account(kept, *w.accounts);
-    if (!kept.known) out.refresh_accounts();
-  }
-  return kept.known;
+  if (worker::split::can_log_in(s, w)) return true;
+  const auto& kept = s.split->credentials;
+  if (w.accounts != nullptr && !kept.sha2 && !kept.response.empty()) out.refresh_accounts();
+  return false;
 }
 
 }  // namespace
+
+void dial(SessionState& s, const Surroundings& w, Side side, Actions& out) {
+  link(s, side).step = Step::connecting;
+  s.deadline_ns = connect_deadline_ns(leg(s, side), w);
+  connect(s, w, side, out);
+}
+
+bool can_log_in(SessionState& s, const Surroundings& w) {
+  auto& kept = s.split->credentials;
+  if (kept.known || kept.response.empty()) return kept.known;
+  if (kept.sha2)
+    look_for_password(kept, w);
+  else if (w.accounts != nullptr)
+    look_for_account(kept, *w.accounts);
+  return kept.known;
+}
+
+void read_only(SessionState& s, Actions& out) {
+  run_errand(s, Side::reader, Errand::settings, mysql::Command::query,
+             "SET SESSION TRANSACTION READ ONLY", out);
+}
 
 bool may_choose(const SessionState& s, int64_t now_ns) {
   const auto& split = *s.split;
@@ -226,16 +251,20 @@ void take_leave(const SessionState& s, Side side, Actions& out) {
 }
 
 void drop_leg(SessionState& s, Side side, Actions& out) {
-  auto& split = *s.split;
   if (link(s, side).step == Step::none) return;
   take_leave(s, side, out);
   out.close(side);
+  forget_leg(s, side);
+}
+
+void forget_leg(SessionState& s, Side side) {
+  auto& split = *s.split;
   leg_of(s, side) = {};
   link(s, side) = {};
   for (auto& statement : split.statements) {
     if (side == Side::server) {
       statement.home_id = 0;
-      statement.home_has_types = false;
+      statement.home_has_types = statement.cursor = false;
     } else {
       statement.reader_id = 0;
       statement.reader_has_types = false;
@@ -279,7 +308,9 @@ void late(SessionState& s, const Surroundings& w, Actions& out) {
   s.deadline_ns = 0;
   for (const Side side : {Side::server, Side::reader}) {
     const auto step = link(s, side).step;
-    if (step != Step::none && step != Step::ready)
+    if (step == Step::queued)
+      return side == Side::server ? pool_late(s, w, out) : on_none_lent(s, w, side, out);
+    if (link(s, side).restoring || (step != Step::none && step != Step::ready))
       return on_leg_failed(s, w, side, "its login took too long", out);
   }
   home_late(s, w, out);

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "common/mysql/packets.h"
+#include "worker/split/pins.h"
 #include "worker/split/steps.h"
 
 namespace sluice::worker::split {
@@ -11,26 +12,47 @@ namespace {
 
 constexpr int64_t kLookNs = 200 * kMillisecondNs;  // between looks for a primary
 
-/// Why the session ends with its primary; empty if it can go on with another one.
-std::string why_tied(const Split& split) {
-  if (auto why = why_not_known(split.credentials); !why.empty()) return why;
-  if (auto why = why_not_again(split); !why.empty()) return why;
-  if (split.kept.next_at_home) return "it has said what its next transaction is like";
-  if (split.kept.tables_locked) return "it has locked tables";
-  if (!split.kept.pinned.empty()) return split.kept.pinned;
+/// By which name a reason is counted.
+stats::Pin pin_of(std::string_view why) {
+  using stats::Pin;
+  constexpr std::pair<std::string_view, Pin> kPins[] = {
+      {why::kTemporaryTable, Pin::temporary_table},
+      {why::kRole, Pin::role},
+      {why::kUserVariables, Pin::user_variable},
+      {why::kNamedLock, Pin::named_lock},
+      {why::kHandler, Pin::handler},
+      {why::kNamedStatement, Pin::named_statement},
+      {why::kProgram, Pin::program},
+  };
+  const auto found = std::ranges::find(kPins, why, &std::pair<std::string_view, Pin>::first);
+  return found == std::end(kPins) ? Pin::other : found->second;
+}
+
+}  // namespace
+
+Tie why_tied(const Split& split) {
+  using stats::Pin;
+  if (auto why = why_not_known(split.credentials); !why.empty())
+    return {Pin::password, std::move(why)};
+  if (auto why = why_not_again(split); !why.empty()) return {Pin::transaction, std::move(why)};
+  if (split.kept.next_at_home) return {Pin::other, "it has said what its next transaction is like"};
+  if (split.kept.tables_locked) return {Pin::locked_tables, "it has locked tables"};
+  if (!split.kept.pinned.empty()) return {pin_of(split.kept.pinned), split.kept.pinned};
   const auto can_be_prepared = [&](const Statement& one) {
     return !one.text.empty() && !one.long_data && one.settings_version == split.settings.version &&
            one.database_version == split.settings.database_version;
   };
   if (!std::ranges::all_of(split.statements, can_be_prepared))
-    return "a statement that it has prepared can't be prepared in the same way";
-  return split.kept.tied;
+    return {Pin::statement, "a statement that it has prepared can't be prepared in the same way"};
+  return {pin_of(split.kept.tied), split.kept.tied};
 }
 
 void end(SessionState& s, const Surroundings& w, End why, Actions& out) {
   s.end = std::make_unique<End>(std::move(why));
   end_now(s, w, out);
 }
+
+namespace {
 
 void reader_failed(SessionState& s, const Surroundings& w, const std::string& why, Actions& out) {
   auto& split = *s.split;
@@ -47,6 +69,18 @@ void reader_failed(SessionState& s, const Surroundings& w, const std::string& wh
                 "sluice: the replica was lost while its answer came: " + why},
                out);
   if (asked || (split.waiting && split.home_by_ns == 0)) again_at_home(s, w, out);
+}
+
+/// A connection on which no command has run yet is lost; another one takes its place. One that was
+/// borrowed may have been about to be closed: the next one is the session's own.
+void not_restored(SessionState& s, const Surroundings& w, const std::string& why, Actions& out) {
+  auto& split = *s.split;
+  out.log(fmt::format("{}: {}", s.home.server, why));
+  split.lending.own |= split.home_link.borrowed;
+  drop_leg(s, Side::server, out);
+  split.left.clear();
+  s.deadline_ns = w.now_ns + (split.lending.own ? 0 : kLookNs);
+  if (s.phase == Phase::ending) return end_now(s, w, out);
 }
 
 /// Nobody knows what became of the command: it is never sent again.
@@ -68,7 +102,7 @@ void home_lost(SessionState& s, const Surroundings& w, const std::string& why, A
   auto& split = *s.split;
   const auto server = s.home.server;
   const bool asked = runs_on(s, Side::server);
-  auto tied = why_tied(split);
+  auto tied = why_tied(split).why;
   const bool within = (split.status & mysql::kInTransaction) != 0;
   const bool again = asked && w.service.transaction_replay && may_be_sent_again(split);
   if (tied.empty() && asked && within && !again) tied = "a command may have ended its transaction";
@@ -84,6 +118,8 @@ void home_lost(SessionState& s, const Surroundings& w, const std::string& why, A
   const auto waits = [](Errand errand) { return errand >= Errand::prepare; };
   if (std::ranges::any_of(split.home_link.errands, waits)) split.waiting = false;
   drop_leg(s, Side::server, out);
+  split.last.insert_id = 0;
+  split.last.insert_id_due = false;
   split.left.clear();
   if (again)
     put_back(s);
@@ -104,6 +140,7 @@ void on_leg_failed(SessionState& s, const Surroundings& w, Side side, std::strin
     out.log("closed by the client");
     return begin_closing(s, w, out);
   }
+  if (s.split->home_link.restoring) return not_restored(s, w, why, out);
   const auto step = s.split->home_link.step;
   if (step == Step::ready) {
     s.split->lost = s.home.server;
@@ -115,14 +152,26 @@ void on_leg_failed(SessionState& s, const Surroundings& w, Side side, std::strin
   s.deadline_ns = w.now_ns + kLookNs;
 }
 
+void on_errand_refused(SessionState& s, const Surroundings& w, Side side, Actions& out) {
+  constexpr std::string_view kWhy = "it can't be brought to the session's settings";
+  const auto& to = link(s, side);
+  if (side != Side::server || !to.restoring || to.borrowed)
+    return on_leg_failed(s, w, side, std::string(kWhy), out);
+  end(s, w,
+      {mysql::kServerShutdown, "08S01",
+       fmt::format("sluice: this session can't go on with {}: {}; please connect again",
+                   s.home.server, kWhy)},
+      out);
+}
+
 bool leave_home(SessionState& s, const Surroundings& w, const std::string& why, Actions& out) {
   auto& split = *s.split;
-  if (split.home_link.step != Step::ready) {  // it is being called, for a command that waits
-    on_leg_failed(s, w, Side::server, why, out);
+  if (split.home_link.restoring || split.home_link.step != Step::ready) {
+    on_leg_failed(s, w, Side::server, why, out);  // a command waits for it
     await_home(s, w, out);
     return true;
   }
-  if (!why_tied(split).empty()) return false;
+  if (!why_tied(split).why.empty()) return false;
   if (runs_on(s, Side::server) || s.conversation.client_owes())
     split.left = why;
   else
@@ -170,19 +219,46 @@ void home_is_alive(SessionState& s, const Surroundings& w, Actions& out) {
       out);
 }
 
-void restore(SessionState& s, Actions& out) {
+void pool_late(SessionState& s, const Surroundings& w, Actions& out) {
   auto& split = *s.split;
+  const auto server = s.home.server;
+  drop_leg(s, Side::server, out);
+  s.deadline_ns = split.home_by_ns = 0;
+  split.waiting = false;
+  out.unserved();
+  refuse_next(s, w,
+              {mysql::kTooManyConnections, "08004",
+               fmt::format("Too many connections (sluice: service {} keeps {} to each server, and "
+                           "those to {} are in use{}{})",
+                           w.service.name, w.service.pool, server, w.pool_use.empty() ? "" : ": ",
+                           w.pool_use)},
+              out);
+}
+
+void restore(SessionState& s, const Surroundings& w, Actions& out) {
+  auto& split = *s.split;
+  auto& home = split.home_link;
   split.lost.clear();
-  split.home_by_ns = 0;
   split.status &= mysql::kAutocommit;
+  if (w.service.pool == 0) {
+    split.home_by_ns = 0;
+  } else {
+    home.restoring = split.waiting = true;
+    s.deadline_ns = connect_deadline_ns(s.home, w);
+    if (!home.borrowed) ask_account(s, Side::server, out);
+  }
   if (const auto statement = settings_statement(split, 0); !statement.empty())
     run_errand(s, Side::server, Errand::settings, mysql::Command::query, statement, out);
-  if (split.settings.database != s.database)
+  const bool has_database = !home.borrowed && split.settings.database == s.database;
+  if (!has_database && !split.settings.database.empty())
     run_errand(s, Side::server, Errand::database, mysql::Command::init_db, split.settings.database,
                out);
   if (split.status == 0)
     run_errand(s, Side::server, Errand::settings, mysql::Command::query,
                "SET @@session.autocommit=0", out);
+  if (split.last.insert_id != 0)
+    run_errand(s, Side::server, Errand::settings, mysql::Command::query,
+               fmt::format("SET @@session.last_insert_id={}", split.last.insert_id), out);
   track(s, out);
 }
 

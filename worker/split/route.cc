@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/mysql/protocol.h"
+#include "worker/split/pins.h"
 #include "worker/sql/classify.h"
 
 namespace sluice::worker::split {
@@ -126,6 +127,43 @@ stats::Route route_of(sql::Reason reason) {
   }
 }
 
+/// What no server tells of, and stays.
+void take_hold(Split& split, const Effects& effects) {
+  if (effects.has(Effect::TakesNamedLock)) split.kept.tied = why::kNamedLock;
+  if (effects.has(Effect::OpensHandler)) split.kept.tied = why::kHandler;
+}
+
+bool mentions(const Split& split, const sql::Statement& statement, std::string_view text,
+              std::string_view name) {
+  const auto wanted = sql::identifier_bits(name);
+  return (statement.mentioned & wanted) == wanted && sql::mentions(text, split.settings.mode, name);
+}
+
+/// @@pseudo_thread_id is the id of the connection as well.
+bool has_pseudo_thread_id(std::string_view text) {
+  constexpr std::string_view kName = "pseudo_thread_id";
+  if (text.find("@@") == std::string_view::npos) return false;
+  const auto same = [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a | 0x20 : a) == b; };
+  return std::search(text.begin(), text.end(), kName.begin(), kName.end(), same) != text.end();
+}
+
+/// Questions that only the connection itself can answer.
+struct Asked {
+  bool id = false, gone = false;
+};
+Asked take_questions(Split& split, const sql::Statement& statement, std::string_view text) {
+  Asked out;
+  if (statement.read()) return out;
+  out.id = mentions(split, statement, text, "CONNECTION_ID") || has_pseudo_thread_id(text);
+  split.kept.knows_id |= out.id;
+  if (!statement.effects.has(Effect::ReadsDiagnostics)) return out;
+  const bool found = mentions(split, statement, text, "FOUND_ROWS");
+  const bool count = mentions(split, statement, text, "ROW_COUNT");
+  split.kept.asks_rows |= found || count;
+  out.gone = (found && split.last.select_gone) || (count && split.last.statement_gone);
+  return out;
+}
+
 void take_up(Split& split, const sql::Statement& statement, std::string_view text) {
   const auto& effects = statement.effects;
   split.now.statement = true;
@@ -139,15 +177,14 @@ void take_up(Split& split, const sql::Statement& statement, std::string_view tex
   split.now.repeats = !effects.any(kEnds);
   split.now.changed = split.now.told = false;
   split.now.sets_session = effects.has(Effect::SetsSession);
+  split.now.counts_rows = effects.has(Effect::CountsFoundRows);
   if (effects.has(Effect::SetsNextTransaction)) split.kept.next_at_home = true;
-  if (effects.has(Effect::CreatesTemporaryTable))
-    split.kept.pinned = "it has made a temporary table";
-  if (effects.any(Effect::SetsRole | Effect::SetsUser)) split.kept.pinned = "it has chosen a role";
+  if (effects.has(Effect::CreatesTemporaryTable)) split.kept.pinned = why::kTemporaryTable;
+  if (effects.any(Effect::SetsRole | Effect::SetsUser)) split.kept.pinned = why::kRole;
   if (effects.any(Effect::SetsUserVariable | Effect::WritesUserVariable))
-    split.kept.tied = "it has user variables";
-  if (effects.has(Effect::TakesNamedLock)) split.kept.tied = "it has taken a named lock";
-  if (effects.has(Effect::OpensHandler)) split.kept.tied = "it has opened a handler";
-  if (effects.has(Effect::Prepares)) split.kept.tied = "it has prepared a statement by name";
+    split.kept.tied = why::kUserVariables;
+  take_hold(split, effects);
+  if (effects.has(Effect::Prepares)) split.kept.tied = why::kNamedStatement;
   if (effects.has(Effect::LocksTables)) split.kept.tables_locked = true;
   if (effects.has(Effect::UnlocksTables)) split.kept.tables_locked = false;
 }
@@ -167,10 +204,16 @@ stats::Route why_kept(const Split& split) {
   return plain ? stats::Route::kept : stats::Route::in_transaction;
 }
 
+bool asks_for_id(const Split& split, std::string_view text) {
+  return sql::mentions(text, split.settings.mode, "CONNECTION_ID") || has_pseudo_thread_id(text);
+}
+
 Plan plan_query(Split& split, std::string_view text) {
   const auto statement = sql::classify(text, split.settings.mode);
   take_up(split, statement, text);
-  if (asks_about_last(statement)) return {side_asked_about(split, text), true};
+  const auto asked = take_questions(split, statement, text);
+  if (asked.gone || asks_about_last(statement))
+    return {side_asked_about(split, text), true, asked.gone};
   // Without tables it leaves the diagnostics of the statement before.
   const bool keeps = split.last.diagnostics && split.last.diagnostics_at == Side::server;
   split.now.proved_read = may_read(split, statement);
@@ -178,11 +221,14 @@ Plan plan_query(Split& split, std::string_view text) {
     split.now.why_home = split.now.proved_read ? why_kept(split) : route_of(statement.reason);
   const bool anywhere =
       split.now.proved_read && reads_anywhere(split) && (split.now.uses_tables || !keeps);
-  return {anywhere ? Side::reader : Side::server};
+  return {.side = anywhere ? Side::reader : Side::server, .asks_id = asked.id};
 }
 
-void plan_prepared(const Split& split, std::string_view text, Statement& statement) {
+void plan_prepared(Split& split, std::string_view text, Statement& statement) {
   const auto said = sql::classify(text, split.settings.mode);
+  take_hold(split, said.effects);
+  split.kept.asks_rows |= said.effects.has(Effect::CountsFoundRows);
+  take_questions(split, said, text);
   statement.reads = may_read(split, said) && said.effects.empty();
   statement.uses_tables = uses_tables(said, text);
   statement.repeats = !said.effects.any(kEnds);

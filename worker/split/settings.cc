@@ -49,6 +49,10 @@ void heed(Split& split, std::string_view name, std::string_view value) {
     split.kept.auto_is_null = value == "ON" || value == "1";
   } else if (name == "timestamp") {  // whether it stands still or goes on is not told
     split.kept.pinned = "it has set the time";
+  } else if (name == "insert_id" || name == "gtid_seq_no") {
+    split.kept.tied = "it has set what its next statement gets";
+  } else if (name == "tx_read_only" || name == "transaction_read_only") {
+    if (value == "ON" || value == "1") split.kept.tied = "its transactions only read";
   } else if (name == "rand_seed1" || name == "rand_seed2") {
     split.kept.pinned = "it has set the seed of RAND()";
   } else if (name == "character_set_connection") {  // with another collation, which is not told
@@ -110,10 +114,13 @@ Parsed<> note_one(Split& split, uint8_t kind, ByteSpan data) {
         note_variable(split, name, SLUICE_TRY(in.lenenc_text("value")));
       }
       return {};
-    case kSchema:
-      split.settings.database = SLUICE_TRY(in.lenenc_text("schema"));
+    case kSchema: {
+      const auto schema = SLUICE_TRY(in.lenenc_text("schema"));
+      if (split.settings.database == schema) return {};
+      split.settings.database = schema;
       ++split.settings.database_version;
       return {};
+    }
     case kChanged:
       split.now.changed = true;
       return {};
@@ -222,6 +229,10 @@ void forget_settings(Split& split) {
   split.kept.tied.clear();
   split.kept.tables_locked = split.now.program = split.now.changed =
       split.settings.tracked_by_client = false;
+  split.kept.knows_id = split.now.counts_rows = split.lending.own = false;
+  split.last.insert_id = 0;
+  split.last.insert_id_due = split.last.statement_gone = split.last.select_gone = false;
+  split.lending.account.clear();
   split.kept.isolated = split.kept.auto_is_null = split.settings.collation_due = false;
   split.kept.next_at_home = split.last.diagnostics = split.writes.uncertain = false;
 }

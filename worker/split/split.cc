@@ -64,7 +64,7 @@ void begin(SessionState& s, const Surroundings& w, Actions& out) {
   forget_settings(split);
   drop_leg(s, Side::reader, out);
   split.home_link.step = Step::ready;
-  split.status = mysql::kAutocommit;
+  split.status = s.conversation.status = mysql::kAutocommit;
   split.transaction = {};
   if (s.login && s.login->change_user) {
     split.credentials = {};
@@ -72,12 +72,27 @@ void begin(SessionState& s, const Surroundings& w, Actions& out) {
   } else if (s.login) {
     keep_proof(s, w);
   }
+  if (w.service.pool > 0) {
+    can_log_in(s, w);
+    ask_account(s, Side::server, out);
+  }
   track(s, out);
   ask_what_is(s, out);
 }
 
+void on_accounts(SessionState& s, const Surroundings& w) {
+  if (w.service.pool > 0) can_log_in(s, w);
+}
+
 void on_view(SessionState& s, const Surroundings& w, Actions& out) {
   auto& split = *s.split;
+  if (split.home_link.step == Step::queued) {
+    const auto route = w.router.route(w.service, w.servers, {});
+    if (!route || route->server != s.home.server) {
+      drop_leg(s, Side::server, out);
+      s.deadline_ns = w.now_ns + kAgainNs;
+    }
+  }
   if (split.home_by_ns != 0 && split.home_link.step == Step::none) call_home(s, w, out);
   if (split.reader_link.step == Step::none) {
     split.reader_after_ns = 0;  // a replica may have come

@@ -23,6 +23,8 @@ Bytes ok_for_client(const Split& split, ByteSpan payload);
 void begin(SessionState& s, const Surroundings& w, Actions& out);
 /// Why no further server can be logged in to; empty: it can, or that may yet turn out.
 std::string why_not_known(const Credentials& credentials);
+/// The accounts were read again.
+void on_accounts(SessionState& s, const Surroundings& w);
 
 void from_client(SessionState& s, const Surroundings& w, ByteSpan bytes, Actions& out);
 void from_server(SessionState& s, const Surroundings& w, Side side, ByteSpan bytes, Actions& out);

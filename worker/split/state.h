@@ -21,17 +21,21 @@ enum class Step : uint8_t {
   securing,    ///< TLS
   proving,     ///< the account's proof
   ready,       ///< logged in
+  queued,      ///< it comes from the service's pool, which has not given it yet
 };
 
 /// What sluice asks a server on its own account; the client does not see the answer.
 enum class Errand : uint8_t {
-  track,     ///< to report what changes in the session
-  settings,  ///< to have the session's settings
-  database,  ///< its current database
-  prepare,   ///< a statement that the client has prepared elsewhere; a command waits from here on
-  written,   ///< what the session has written last
-  catch_up,  ///< to wait until it has that
-  replay,    ///< a command of the open transaction, once more
+  track,      ///< to report what changes in the session
+  settings,   ///< to have the session's settings
+  database,   ///< its current database
+  prepare,    ///< a statement that the client has prepared elsewhere; a command waits from here on
+  written,    ///< what the session has written last
+  catch_up,   ///< to wait until it has that
+  replay,     ///< a command of the open transaction, once more
+  reset,      ///< to forget the session that had the connection before
+  account,    ///< as whom it knows us
+  insert_id,  ///< the last one that it has given
 };
 
 /// What sluice knows of a server connection beyond its place in the session.
@@ -46,10 +50,13 @@ struct Link {
   Bytes answer;                   ///< to an errand from Errand::prepare on
   OwnProof proof;                 ///< during the login
   Bytes received;                 ///< a packet that has to be seen whole and is not
+  bool borrowed = false;          ///< another session has had the connection before
+  bool restoring = false;         ///< no command may run there before the errands are answered
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.step), tag<2>(m.own), tag<3>(m.errands), tag<4>(m.settings_version),
                       tag<5>(m.database_version), tag<6>(m.preparing), tag<7>(m.received),
-                      tag<8>(m.proof), tag<9>(m.written_version), tag<10>(m.answer));
+                      tag<8>(m.proof), tag<9>(m.written_version), tag<10>(m.answer),
+                      tag<11>(m.borrowed), tag<12>(m.restoring));
   }
 };
 
@@ -74,6 +81,7 @@ struct Statement {
   uint32_t settings_version = 0, database_version = 0;
   bool uses_tables = false;
   bool long_data = false;  ///< the home server has parts of its parameters
+  bool cursor = false;     ///< the home server has rows of it that were not fetched
   std::string text;        ///< empty: too long to be prepared anywhere else
   Bytes types;             ///< of the parameters, as the client sent them last
   bool home_has_types = false, reader_has_types = false;
@@ -83,7 +91,8 @@ struct Statement {
                       tag<5>(m.long_data), tag<6>(m.text), tag<7>(m.types),
                       tag<8>(m.reader_has_types), tag<14>(m.home_has_types), tag<15>(m.why_home),
                       tag<9>(m.program), tag<10>(m.home_id), tag<11>(m.uses_tables),
-                      tag<12>(m.settings_version), tag<13>(m.database_version), tag<16>(m.repeats));
+                      tag<12>(m.settings_version), tag<13>(m.database_version), tag<16>(m.repeats),
+                      tag<17>(m.cursor));
   }
 };
 
@@ -120,24 +129,31 @@ struct Present {
   bool changed = false;       ///< and the server says that it changed something in the session
   bool begins = false;        ///< it begins a transaction; what was open is committed
   bool repeats = false;       ///< within a transaction it may be run again with it
+  bool counts_rows = false;   ///< SQL_CALC_FOUND_ROWS: what it counts may be asked for
+  uint32_t prepared_id = 0;   ///< of the prepared statement that it is about, as the client has it
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.at), tag<2>(m.bytes), tag<3>(m.delivered), tag<4>(m.only_home),
                       tag<5>(m.why_home), tag<6>(m.statement), tag<7>(m.selects),
                       tag<8>(m.uses_tables), tag<9>(m.proved_read), tag<10>(m.uses_up),
                       tag<11>(m.program), tag<12>(m.sets_session), tag<13>(m.told),
-                      tag<14>(m.changed), tag<15>(m.begins), tag<16>(m.repeats));
+                      tag<14>(m.changed), tag<15>(m.begins), tag<16>(m.repeats),
+                      tag<17>(m.counts_rows), tag<18>(m.prepared_id));
   }
 };
 
 /// Where the statements ran that later ones may ask about.
 struct Last {
-  Side statement_at = Side::server;    ///< ROW_COUNT() is there
-  Side select_at = Side::server;       ///< FOUND_ROWS()
-  Side diagnostics_at = Side::server;  ///< the session's warnings and errors
-  bool diagnostics = false;            ///< there are some
+  Side statement_at = Side::server;                  ///< ROW_COUNT() is there
+  Side select_at = Side::server;                     ///< FOUND_ROWS()
+  Side diagnostics_at = Side::server;                ///< the session's warnings and errors
+  bool diagnostics = false;                          ///< there are some
+  bool statement_gone = false, select_gone = false;  ///< with the connection that was lent
+  uint64_t insert_id = 0;                            ///< LAST_INSERT_ID(), as far as it was asked
+  bool insert_id_due = false;                        ///< it may be another one by now
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.statement_at), tag<2>(m.select_at), tag<3>(m.diagnostics_at),
-                      tag<4>(m.diagnostics));
+                      tag<4>(m.diagnostics), tag<5>(m.statement_gone), tag<6>(m.select_gone),
+                      tag<7>(m.insert_id), tag<8>(m.insert_id_due));
   }
 };
 
@@ -176,9 +192,12 @@ struct Kept {
   bool tables_locked = false;
   bool isolated = false;      ///< its reads lock, or see what is not committed
   bool auto_is_null = false;  ///< "IS NULL" asks for the last insert id
+  bool knows_id = false;      ///< it has asked for the id of its connection
+  bool asks_rows = false;     ///< it asks how many rows the statement before had
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.pinned), tag<2>(m.tied), tag<3>(m.next_at_home),
-                      tag<4>(m.tables_locked), tag<5>(m.isolated), tag<6>(m.auto_is_null));
+                      tag<4>(m.tables_locked), tag<5>(m.isolated), tag<6>(m.auto_is_null),
+                      tag<7>(m.knows_id), tag<8>(m.asks_rows));
   }
 };
 
@@ -207,6 +226,13 @@ struct Transaction {
   }
 };
 
+/// What a service with a pool keeps in mind of a session.
+struct Lending {
+  std::string account;  ///< as home names it, with its role; empty: it was not asked
+  bool own = false;     ///< the next connection home must be one that nobody has had
+  static auto fields(auto& m) { return std::tuple(tag<1>(m.account), tag<2>(m.own)); }
+};
+
 struct Split {
   ServerLeg reader;
   Link home_link, reader_link;
@@ -217,6 +243,7 @@ struct Split {
   Kept kept;
   Transaction transaction;
   Credentials credentials;
+  Lending lending;
   std::vector<Statement> statements;  ///< by id
   uint16_t status = 0;                ///< status flags of the home server's last answer
   bool waiting = false;               ///< the next command waits for a server
@@ -233,7 +260,7 @@ struct Split {
                       tag<9>(m.credentials), tag<10>(m.statements), tag<11>(m.status),
                       tag<12>(m.waiting), tag<13>(m.lost), tag<14>(m.left), tag<15>(m.home_by_ns),
                       tag<16>(m.reader_after_ns), tag<17>(m.reads), tag<18>(m.transaction),
-                      tag<19>(m.quits), tag<20>(m.reader_failure));
+                      tag<19>(m.quits), tag<20>(m.reader_failure), tag<21>(m.lending));
   }
 };
 
@@ -242,9 +269,10 @@ struct Split {
 namespace sluice {
 template <>
 inline constexpr auto kEnumNames<worker::split::Step> = names("none", "connecting", "securing",
-                                                              "proving", "ready");
+                                                              "proving", "ready", "queued");
 template <>
 inline constexpr auto kEnumNames<worker::split::Errand> = names("track", "settings", "database",
                                                                 "prepare", "written", "catch up",
-                                                                "replay");
+                                                                "replay", "reset", "account",
+                                                                "insert id");
 }  // namespace sluice

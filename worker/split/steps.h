@@ -1,6 +1,7 @@
 // The steps between the sources of the splitting engine (split.h).
 #pragma once
 
+#include "common/stats/pins.h"
 #include "worker/session/steps.h"
 #include "worker/split/split.h"
 
@@ -8,6 +9,11 @@ namespace sluice::worker::split {
 
 inline Link& link(SessionState& s, Side side) {
   return side == Side::server ? s.split->home_link : s.split->reader_link;
+}
+
+/// The leg of a side, to be filled in.
+inline ServerLeg& leg_of(SessionState& s, Side side) {
+  return side == Side::server ? s.home : s.split->reader;
 }
 
 /// Whether the client waits for an answer of this server.
@@ -30,8 +36,11 @@ void run_errand(SessionState& s, Side side, Errand errand, mysql::Command comman
                 std::string_view text, Actions& out);
 /// Takes the next commands out of `held`, as far as their turn has come.
 void go_on(SessionState& s, const Surroundings& w, Actions& out);
-/// The command that the reader has or waits for runs at home.
-void again_at_home(SessionState& s, const Surroundings& w, Actions& out);
+/// Asks home what the session has written last.
+void ask_what_is_written(SessionState& s, Actions& out);
+/// The command that the reader has or waits for runs at home, for `why`.
+void again_at_home(SessionState& s, const Surroundings& w, Actions& out,
+                   stats::Route why = stats::Route::refused);
 /// The next command in `held` is answered with an error of sluice's own.
 void refuse_next(SessionState& s, const Surroundings& w, const End& end, Actions& out);
 
@@ -81,21 +90,50 @@ void forget_settings(Split& split);
 bool call_reader(SessionState& s, const Surroundings& w, Actions& out);
 /// Starts to connect to the primary; false if there is none.
 bool call_home(SessionState& s, const Surroundings& w, Actions& out);
+/// Connects to the server that the leg names.
+void dial(SessionState& s, const Surroundings& w, Side side, Actions& out);
+/// Makes it impossible for the reader to write.
+void read_only(SessionState& s, Actions& out);
+/// Whether a further server can be logged in to. The account may have become known since the login.
+bool can_log_in(SessionState& s, const Surroundings& w);
 void login_bytes(SessionState& s, const Surroundings& w, Side side, ByteSpan bytes, Actions& out);
 /// Closes the connection; what was prepared there is gone.
 void drop_leg(SessionState& s, Side side, Actions& out);
+/// The same, of a connection that is not the session's any more.
+void forget_leg(SessionState& s, Side side);
+
+// lending.cc
+
+/// Asks a server as whom it knows us.
+void ask_account(SessionState& s, Side side, Actions& out);
+/// Stands in front of the answer, and in no other one.
+std::string mark_of(const SessionState& s, Side side);
+/// Takes up the answer; false if the connection is not of the session's account.
+bool note_account(SessionState& s, Side side, std::string_view said);
 
 // losses.cc
 
+/// What ties a session to its primary.
+struct Tie {
+  stats::Pin by{};
+  std::string why;  ///< empty: nothing does
+};
+Tie why_tied(const Split& split);
+/// A command has waited long enough for a connection of the pool.
+void pool_late(SessionState& s, const Surroundings& w, Actions& out);
 /// The command that comes next needs the primary, and there is none yet.
 void await_home(SessionState& s, const Surroundings& w, Actions& out);
 /// The wait for a primary: tried again, or given up.
 void home_late(SessionState& s, const Surroundings& w, Actions& out);
+/// What a server was asked to become, it has refused to.
+void on_errand_refused(SessionState& s, const Surroundings& w, Side side, Actions& out);
+/// Ends the session with an error for the client.
+void end(SessionState& s, const Surroundings& w, End why, Actions& out);
 /// A server that has closed the connection without being lost has ended the session: KILL, or a
 /// time limit of its own.
 void home_is_alive(SessionState& s, const Surroundings& w, Actions& out);
-/// A new primary is told what the session had set on the one before.
-void restore(SessionState& s, Actions& out);
+/// A connection to the primary is told what the session had set on the one before.
+void restore(SessionState& s, const Surroundings& w, Actions& out);
 
 /// Keeps what it takes to log in as the client, of the login that has just succeeded.
 void keep_proof(SessionState& s, const Surroundings& w);

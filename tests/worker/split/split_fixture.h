@@ -30,6 +30,7 @@ class SplitTest : public testing::TestWithParam<Manner> {
   World world;
   SessionState s{.id = 1, .service = "shop", .client_ip = "127.0.0.1"};
   std::vector<std::string> connects;
+  std::vector<Side> acquires;  ///< connections that the pool was asked for
   std::array<bool, 3> open{true, false, false};
 
   SplitTest() { world.service.router = config::RouterKind::read_write_split; }
@@ -45,6 +46,7 @@ class SplitTest : public testing::TestWithParam<Manner> {
         said.insert(said.end(), a.bytes.begin(), a.bytes.end());
       if (a.kind == Action::Kind::connect) connects.emplace_back(a.text), is_open = true;
       if (a.kind == Action::Kind::close) is_open = false;
+      if (a.kind == Action::Kind::acquire) acquires.push_back(a.side);
     }
   }
   void move() {
