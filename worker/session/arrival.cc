@@ -65,7 +65,8 @@ void greet(SessionState& s, const Surroundings& w, const PacketView& packet, Act
   greeting->capabilities &= ~kNotOffered;
   if (w.service.tls.mode != config::TlsMode::off) greeting->capabilities |= mysql::kSsl;
   s.conversation.capabilities = greeting->capabilities;  // what was offered
-  s.home.connection_id = greeting->connection_id;
+  s.home.connection_id = s.told_id = greeting->connection_id;
+  s.told_server = s.home.server;
   Bytes bytes;
   mysql::append_packet(bytes, 0, mysql::encode_greeting(*greeting));
   out.send_made(Side::client, std::move(bytes));

@@ -101,6 +101,8 @@ struct SessionState {
   uint16_t client_port = 0;
   std::string outgoing_ip;     ///< address that the server sees us at, where it matters
   std::string user, database;  ///< as the client named them at its login
+  uint32_t told_id = 0;        ///< the connection id in the greeting that the client saw
+  std::string told_server;     ///< of which server that was
   int64_t accepted_ns = 0;
   int64_t active_ns = 0;                 ///< when a byte last came from either side
   int64_t deadline_ns = 0;               ///< of the phase; 0: none
@@ -120,7 +122,8 @@ struct SessionState {
         tag<6>(m.client_port), tag<7>(m.user), tag<8>(m.database), tag<9>(m.accepted_ns),
         tag<10>(m.active_ns), tag<11>(m.deadline_ns), tag<12>(m.bytes_in), tag<13>(m.bytes_out),
         tag<14>(m.conversation), tag<15>(m.login), tag<16>(m.end), tag<17>(m.client_tls),
-        tag<18>(m.held), tag<19>(m.unsent_to_client), tag<20>(m.outgoing_ip), tag<21>(m.split));
+        tag<18>(m.held), tag<19>(m.unsent_to_client), tag<20>(m.outgoing_ip), tag<21>(m.split),
+        tag<22>(m.told_id), tag<23>(m.told_server));
   }
 };
 static_assert(ipc::complete<SessionState>(),

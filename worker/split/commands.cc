@@ -52,6 +52,11 @@ Statement* statement_of(Split& split, ByteSpan command) {
   return found == split.statements.end() || found->id != id ? nullptr : &*found;
 }
 
+/// Of a COM_PROCESS_KILL; 0 if it has none.
+uint32_t process_of(ByteSpan command) {
+  return ByteReader(command.subspan(kHeaderSize + 1)).fixed<uint32_t>("id").value_or(0);
+}
+
 bool names_statement(Command kind) {
   return kind == Command::stmt_execute || kind == Command::stmt_send_long_data ||
          kind == Command::stmt_close || kind == Command::stmt_reset ||
@@ -153,6 +158,7 @@ bool run_at_home(SessionState& s, const Surroundings& w, ByteSpan command, Actio
   const auto to_send = command_for_home(s, command, out);
   if (!to_send) return false;
   keep_for_replay(s, w, command, out);
+  if (split.kill.victim.id != 0) split.kill.step = KillStep::judging;
   run_on(s, Side::server, *to_send, out);
   return true;
 }
@@ -263,6 +269,7 @@ bool run_execute(SessionState& s, const Surroundings& w, ByteSpan command, Actio
     if (statement != nullptr && !split.now.only_home && !statement->reads)
       split.now.why_home = statement->why_home;
     split.now.program = statement == nullptr || statement->program;
+    if (statement != nullptr) split.kill.victim = statement->kills;
     split.now.changed = false;
     split.now.uses_up = split.now.program;
     split.now.proved_read = statement != nullptr && statement->reads;
@@ -319,6 +326,7 @@ bool run(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out)
   split.now.statement = split.now.selects = split.now.uses_up = split.now.uses_tables = false;
   if (!split.now.only_home) split.now.why_home = stats::Route::command;
   split.now.begins = split.now.repeats = false;
+  split.kill.victim = {};
   split.now.proved_read = true;  // no statement, or one that says otherwise
   split.now.bytes.clear();
   const auto kind = kind_of(command);
@@ -346,6 +354,9 @@ bool run(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out)
         split.settings.mode.multi_statements =
             command.size() > kHeaderSize + 1 && byte_at(command, kHeaderSize + 1) == 0;
         break;
+      case Command::process_kill:
+        split.kill.victim = {process_of(command), true};
+        break;
       case Command::reset_connection:
         drop_leg(s, Side::reader, out);
         break;
@@ -362,7 +373,8 @@ bool run(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out)
 std::size_t run_commands(SessionState& s, const Surroundings& w, ByteSpan bytes, Actions& out) {
   auto& split = *s.split;
   std::size_t taken = 0;
-  while (s.conversation.at_boundary() && !split.waiting && s.phase == Phase::relaying) {
+  while (s.conversation.at_boundary() && !split.waiting && !is_killing(split) &&
+         s.phase == Phase::relaying) {
     const auto rest = bytes.subspan(taken);
     if (rest.size() < kHeaderSize) break;
     const auto whole = kHeaderSize + payload_length(rest);
@@ -480,7 +492,7 @@ void refuse_next(SessionState& s, const Surroundings& w, const End& end, Actions
 bool wants_client(const SessionState& s) {
   constexpr std::size_t kMaxAhead = 64 * 1024;
   const auto& split = *s.split;
-  const bool next_is_due = s.conversation.at_boundary() && !split.waiting;
+  const bool next_is_due = s.conversation.at_boundary() && !split.waiting && !is_killing(split);
   return s.held.size() <= (next_is_due ? kMaxLookedAt : kMaxAhead);
 }
 

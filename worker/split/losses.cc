@@ -40,7 +40,8 @@ void reader_failed(SessionState& s, const Surroundings& w, const std::string& wh
   const bool asked = runs_on(s, Side::reader);
   drop_leg(s, Side::reader, out);
   split.reader_after_ns = w.now_ns + kAgainNs;
-  if (split.home_by_ns == 0 && s.phase == Phase::relaying) s.deadline_ns = 0;
+  if (split.home_by_ns == 0 && s.phase == Phase::relaying) s.deadline_ns = split.kill.by_ns;
+  if (split.kill.step >= KillStep::calling) return give_up_kill(s, w, why, out);
   if (asked && split.now.delivered)
     return end(s, w,
                {mysql::kServerShutdown, "08S01",
@@ -85,6 +86,7 @@ void home_lost(SessionState& s, const Surroundings& w, const std::string& why, A
   if (std::ranges::any_of(split.home_link.errands, waits)) split.waiting = false;
   drop_leg(s, Side::server, out);
   split.left.clear();
+  if (split.kill.step == KillStep::judging) split.kill = {.round = split.kill.round};
   if (again)
     put_back(s);
   else if (asked)
@@ -92,6 +94,7 @@ void home_lost(SessionState& s, const Surroundings& w, const std::string& why, A
   transaction_lost(split);
   split.now.bytes.clear();
   if (s.phase == Phase::ending) return end_now(s, w, out);
+  if (split.said_killed && s.deadline_ns == 0) s.deadline_ns = w.now_ns;
   go_on(s, w, out);
 }
 
@@ -148,7 +151,7 @@ void home_late(SessionState& s, const Surroundings& w, Actions& out) {
                 "sluice: the primary was lost, and its transaction could not be run again within "
                 "transaction_replay_timeout; please connect again"},
                out);
-  if (split.home_by_ns == 0) return;
+  if (split.home_by_ns == 0) return look_at_home(s, w, out);
   if (w.now_ns < split.home_by_ns) return await_home(s, w, out);
   split.home_by_ns = 0;
   split.waiting = false;
@@ -157,6 +160,13 @@ void home_late(SessionState& s, const Surroundings& w, Actions& out) {
               {mysql::kCantConnect, "08S01",
                "sluice: " + (route ? "the primary can't be reached" : route.error().message)},
               out);
+}
+
+/// Once: where home can't be reached, nobody has killed the session.
+void look_at_home(SessionState& s, const Surroundings& w, Actions& out) {
+  auto& split = *s.split;
+  if (split.home_link.step != Step::none || split.lost.empty()) return;
+  if (std::exchange(split.said_killed, false)) call_home(s, w, out);
 }
 
 void home_is_alive(SessionState& s, const Surroundings& w, Actions& out) {

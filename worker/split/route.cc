@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/mysql/protocol.h"
+#include "worker/split/steps.h"
 #include "worker/sql/classify.h"
 
 namespace sluice::worker::split {
@@ -138,6 +139,7 @@ void take_up(Split& split, const sql::Statement& statement, std::string_view tex
   split.now.begins = statement.verb == sql::Verb::Begin && !effects.any(kEnds.without(kOfBegin));
   split.now.repeats = !effects.any(kEnds);
   split.now.changed = split.now.told = false;
+  split.kill.victim = victim_of(statement);
   split.now.sets_session = effects.has(Effect::SetsSession);
   if (effects.has(Effect::SetsNextTransaction)) split.kept.next_at_home = true;
   if (effects.has(Effect::CreatesTemporaryTable))
@@ -188,6 +190,7 @@ void plan_prepared(const Split& split, std::string_view text, Statement& stateme
   statement.repeats = !said.effects.any(kEnds);
   if (!statement.reads) statement.why_home = route_of(said.reason);
   statement.program = !said.effects.empty() && !statement.reads;
+  statement.kills = victim_of(said);
 }
 
 }  // namespace sluice::worker::split

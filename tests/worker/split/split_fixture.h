@@ -98,6 +98,7 @@ class SplitTest : public testing::TestWithParam<Manner> {
   World world;
   SessionState s{.id = 1, .service = "shop", .client_ip = "127.0.0.1"};
   std::vector<std::string> connects;
+  int seeks = 0;  ///< for the victim of a KILL
   std::array<bool, 3> open{true, false, false};
 
   SplitTest() { world.service.router = config::RouterKind::read_write_split; }
@@ -113,6 +114,7 @@ class SplitTest : public testing::TestWithParam<Manner> {
         said.insert(said.end(), a.bytes.begin(), a.bytes.end());
       if (a.kind == Action::Kind::connect) connects.emplace_back(a.text), is_open = true;
       if (a.kind == Action::Kind::close) is_open = false;
+      if (a.kind == Action::Kind::seek) ++seeks;
     }
   }
   void move() {
@@ -184,6 +186,7 @@ class SplitTest : public testing::TestWithParam<Manner> {
     g.capabilities = ~uint64_t{0} & ~uint64_t{mysql::kLongPassword | mysql::kSsl |
                                               mysql::kOptionalResultsetMetadata};
     g.plugin = "mysql_native_password";
+    g.connection_id = 17;
     return packet(0, as_text(mysql::encode_greeting(g)));
   }
   static Bytes answer(uint64_t extra) {
