@@ -23,6 +23,12 @@ constexpr Effects kEnds = Effect::BeginsTransaction | Effect::Commits | Effect::
                           Effect::LoadsLocalFile | Effect::RunsProgram | Effect::Executes |
                           Effect::ExecutesImmediate | Effect::InDoubt | Effect::NotReadToEnd;
 
+/// Whether it may be sent again to another server, within the same transaction. There the id in a
+/// KILL is another connection's.
+bool can_be_repeated(const sql::Statement& statement) {
+  return !statement.effects.any(kEnds) && statement.kill.what == sql::Kill::What::None;
+}
+
 bool may_read(const Split& split, const sql::Statement& statement) {
   return statement.read() && statement.user_variables_read == 0 &&
          !statement.effects.has(Effect::CountsFoundRows) &&
@@ -137,7 +143,7 @@ void take_up(Split& split, const sql::Statement& statement, std::string_view tex
   split.now.program = effects.any(kProgram);
   constexpr Effects kOfBegin = Effect::BeginsTransaction | Effect::ImplicitCommit;
   split.now.begins = statement.verb == sql::Verb::Begin && !effects.any(kEnds.without(kOfBegin));
-  split.now.repeats = !effects.any(kEnds);
+  split.now.repeats = can_be_repeated(statement);
   split.now.changed = split.now.told = false;
   split.kill.victim = victim_of(statement);
   split.now.sets_session = effects.has(Effect::SetsSession);
@@ -187,7 +193,7 @@ void plan_prepared(const Split& split, std::string_view text, Statement& stateme
   const auto said = sql::classify(text, split.settings.mode);
   statement.reads = may_read(split, said) && said.effects.empty();
   statement.uses_tables = uses_tables(said, text);
-  statement.repeats = !said.effects.any(kEnds);
+  statement.repeats = can_be_repeated(said);
   if (!statement.reads) statement.why_home = route_of(said.reason);
   statement.program = !said.effects.empty() && !statement.reads;
   statement.kills = victim_of(said);
