@@ -235,7 +235,7 @@ TEST_P(KillTest, TheReplicaIsSilent) {
   reader(error(1094));  // late, and nobody's
   EXPECT_THAT(raw(Side::client), IsEmpty());
   client(query("SELECT a FROM t"));
-  EXPECT_THAT(said(Side::reader), ElementsAre(kRead));
+  EXPECT_EQ(said(Side::reader).back(), kRead);
 }
 
 TEST_P(KillTest, ItsReaderIsLostWhileItSeeks) {
