@@ -27,7 +27,7 @@ class Kill : public testing::Test {
  protected:
   Kill() : sluice_(shop()) {
     pair_.primary.exec(
-        "CREATE TABLE test.big (n INT); INSERT INTO test.big SELECT seq FROM seq_1_to_3000;"
+        "CREATE TABLE test.big (n INT); INSERT INTO test.big SELECT seq FROM test.seq_1_to_3000;"
         "CREATE USER other@'%' IDENTIFIED BY 'app-secret'; GRANT SELECT ON test.* TO other@'%'");
     pair_.replica.catch_up_with(pair_.primary);
     EXPECT_TRUE(eventually(20s, [&] {
