@@ -64,6 +64,7 @@ class Child {
   std::string last_error;   ///< that it logged before it was ready
   LogThrottle log_throttle;
   LogThrottle request_throttle{2000, 500};  ///< of what it wants from the monitor
+  LogThrottle seek_throttle{200, 50};       ///< of what it asks the other workers
 
  private:
   Child(ChildOwner& owner, ipc::Role role, pid_t pid, UniqueFd channel, std::string name);

@@ -9,6 +9,7 @@
 
 #include "common/base/clock.h"
 #include "master/child.h"
+#include "master/inquiries.h"
 #include "master/state.h"
 
 namespace sluice::master {
@@ -102,8 +103,11 @@ class Supervisor final : public ChildOwner {
   Result<> on_accounts_checked(ipc::AccountsChecked message);
   Result<> on_resolve_name(ipc::ResolveName message);
   Result<> on_name_resolved(ipc::NameResolved message);
+  Result<> on_seek_session(ipc::SeekSession message);
+  Result<> on_found_session(ipc::FoundSession message);
 
   bool may_ask_monitor();
+  bool may_seek();
   void send_worker_start(Child& child, const config::Config& config, std::size_t slots);
   ipc::Privileges privileges() const;
   template <class Message>
@@ -135,6 +139,7 @@ class Supervisor final : public ChildOwner {
   };
   std::vector<Unreaped> unreaped_;
   uint32_t workers_started_ = 0;
+  Inquiries inquiries_;
   event::Timer restart_;
   int64_t ticked_ns_ = 0;
   bool finishing_ = false;

@@ -1,6 +1,7 @@
 // What children say to the master, and what it passes on between them.
 #include <netinet/in.h>
 
+#include <algorithm>
 #include <array>
 
 #include "common/base/clock.h"
@@ -8,6 +9,13 @@
 #include "master/supervisor.h"
 
 namespace sluice::master {
+namespace {
+
+bool has_server(const config::Cluster& cluster, std::string_view name) {
+  return std::ranges::find(cluster.servers, name, &config::Server::name) != cluster.servers.end();
+}
+
+}  // namespace
 
 /// What the master takes from its children.
 struct Supervisor::Handlers {
@@ -24,6 +32,8 @@ struct Supervisor::Handlers {
       ipc::on<&Supervisor::on_accounts_checked>(),
       ipc::on<&Supervisor::on_resolve_name>(),
       ipc::on<&Supervisor::on_name_resolved>(),
+      ipc::on<&Supervisor::on_seek_session>(),
+      ipc::on<&Supervisor::on_found_session>(),
   });
 };
 
@@ -145,6 +155,48 @@ Result<> Supervisor::on_resolve_name(ipc::ResolveName message) {
 
 Result<> Supervisor::on_name_resolved(ipc::NameResolved message) {
   to_workers(message);
+  return {};
+}
+
+/// Whether the other workers are asked. A worker whose clients send KILL all the time gets "nobody
+/// knows" for an answer.
+bool Supervisor::may_seek() {
+  auto& throttle = speaking_->seek_throttle;
+  if (!throttle.allow(monotonic_ns())) return false;
+  if (const auto left_out = throttle.take_left_out())
+    log::warning("child", "asks too much of the other workers",
+                 log::kv("process", speaking_->name()), log::kv("left_out", left_out));
+  return true;
+}
+
+Result<> Supervisor::on_seek_session(ipc::SeekSession message) {
+  Child& asker = *speaking_;
+  message.worker = asker.number;
+  const auto* cluster = state_.config.cluster(message.cluster);
+  std::vector<uint32_t> asked;
+  if (may_seek() && cluster != nullptr && has_server(*cluster, message.server)) {
+    for (Child* child : workers()) {
+      if (child == &asker || !(child->phase() & (ipc::kServing | ipc::kDraining))) continue;
+      asked.push_back(child->number);
+      child->send(message);
+    }
+  }
+  if (asked.empty())
+    asker.send(ipc::FoundSession{message.worker, message.session, message.round});
+  else
+    inquiries_.begin({message.worker, message.session, message.round}, std::move(asked),
+                     monotonic_ns());
+  return {};
+}
+
+Result<> Supervisor::on_found_session(ipc::FoundSession message) {
+  const auto known = [&](const config::Cluster& one) { return has_server(one, message.server); };
+  if (!message.server.empty() && std::ranges::none_of(state_.config.clusters, known))
+    message.server.clear();  // of an older configuration, or made up
+  if (!inquiries_.answered({message.worker, message.session, message.round}, speaking_->number,
+                           message.known))
+    return {};
+  if (Child* asker = worker_by(message.worker)) asker->send(message);
   return {};
 }
 

@@ -84,6 +84,8 @@ class Worker final : public process::MasterLinkUser {
   void serve_pool(ServiceEntry& service);
   /// What the sessions do that have the connections to a server, for whoever gets none.
   std::string pool_use(const ServiceEntry& service, std::string_view server) const;
+  /// Looks for the session that the KILL of this one is about, here and in the other workers.
+  void seek(uint64_t killer);
   /// Deletes a session that is over.
   void forget(Session& session);
   int64_t now_ns() const { return now_ns_; }
@@ -108,8 +110,14 @@ class Worker final : public process::MasterLinkUser {
   Result<> on_close_gone(ipc::CloseGone);
   Result<> on_finish(ipc::Finish message);
   Result<> on_ask(ipc::Ask message);
+  Result<> on_seek_session(ipc::SeekSession message);
+  Result<> on_found_session(ipc::FoundSession message);
 
   void on_tick();
+  void on_seeking();
+  Session* session_known_as(std::string_view cluster, std::string_view server, uint32_t id) const;
+  ipc::FoundSession look_for(const ipc::SeekSession& sought);
+  void tell_found(const ipc::FoundSession& found);
   void on_gone_over();
   void carry_out(ServiceEntry& service, const Pool::Decision& decision);
   void on_pins();
@@ -147,6 +155,8 @@ class Worker final : public process::MasterLinkUser {
   std::optional<tls::RsaKey> rsa_key_;
   event::Timer tick_, pins_;
   bool serves_pool_ = false;
+  std::vector<uint64_t> seekers_;  ///< sessions that seek another one
+  event::Timer seeking_;           ///< for them: no session looks at others while it acts
   uint32_t next_session_ = 0;
   int64_t now_ns_ = 0;
   uint64_t clock_turn_ = UINT64_MAX;  ///< of the loop, when the clock was read

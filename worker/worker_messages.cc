@@ -44,6 +44,8 @@ struct Worker::Handlers {
       ipc::on<&Worker::on_close_gone>(),
       ipc::on<&Worker::on_finish>(),
       ipc::on<&Worker::on_ask>(),
+      ipc::on<&Worker::on_seek_session>(),
+      ipc::on<&Worker::on_found_session>(),
   });
 };
 
@@ -249,6 +251,16 @@ Result<> Worker::on_ask(ipc::Ask message) {
     answer.error = "a worker does not know this command";
   }
   link_.send(answer);
+  return {};
+}
+
+Result<> Worker::on_seek_session(ipc::SeekSession message) {
+  link_.send(look_for(message));
+  return {};
+}
+
+Result<> Worker::on_found_session(ipc::FoundSession message) {
+  tell_found(message);
   return {};
 }
 

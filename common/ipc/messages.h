@@ -262,6 +262,35 @@ struct Answer {
   static auto fields(auto& m) { return std::tuple(tag<1>(m.id), tag<2>(m.error), tag<3>(m.table)); }
 };
 
+/// A server has done what a KILL of one of its connections asked for. If that is a session's, which
+/// the id was told, its command may run elsewhere: where? Worker to master to the other workers.
+struct SeekSession {
+  uint32_t worker = 0;   ///< who asks: its number; set by the master
+  uint64_t session = 0;  ///< that has sent the KILL
+  uint32_t round = 0;    ///< of its asking
+  std::string cluster, server;
+  uint32_t connection_id = 0;
+  bool killed = false;  ///< the connection, not its statement alone
+  static auto fields(auto& m) {
+    return std::tuple(tag<1>(m.worker), tag<2>(m.session), tag<3>(m.round), tag<4>(m.cluster),
+                      tag<5>(m.server), tag<6>(m.connection_id), tag<7>(m.killed));
+  }
+};
+/// Worker to master; to the worker that asked, once somebody knows the session or nobody does.
+struct FoundSession {
+  uint32_t worker = 0;  ///< these three as in the question
+  uint64_t session = 0;
+  uint32_t round = 0;
+  bool known = false;          ///< the session is here
+  std::string server;          ///< that runs its command, if it is not the one of the KILL
+  uint32_t connection_id = 0;  ///< there
+  bool waits = false;          ///< its command is about to run on such a server
+  static auto fields(auto& m) {
+    return std::tuple(tag<1>(m.worker), tag<2>(m.session), tag<3>(m.round), tag<4>(m.known),
+                      tag<5>(m.server), tag<6>(m.connection_id), tag<7>(m.waits));
+  }
+};
+
 /// From sluicectl.
 struct ControlRequest {
   std::string command;  ///< the words: "list servers"
@@ -344,7 +373,9 @@ constexpr uint8_t party(Role role) {
   X( 26, NameResolved,    kMonitor | kMaster,  kMaster | kWorker,   kServing | kDraining,              0)   \
   X( 27, KeyMaterial,     kMaster,             kWorker,             kStarting | kServing,              0)   \
   X( 28, CloseGone,       kMaster,             kWorker,             kServing,                          0)   \
-  X( 29, GoneClosed,      kWorker,             kMaster,             kServing,                          0)
+  X( 29, GoneClosed,      kWorker,             kMaster,             kServing,                          0)   \
+  X( 30, SeekSession,     kWorker | kMaster,   kMaster | kWorker,   kServing | kDraining,              0)   \
+  X( 31, FoundSession,    kWorker | kMaster,   kMaster | kWorker,   kServing | kDraining,              0)
 // clang-format on
 
 /// One row of the list for a message type.

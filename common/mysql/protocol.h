@@ -52,6 +52,7 @@ enum class Command : uint8_t {
   field_list = 0x04,
   statistics = 0x09,
   process_info = 0x0A,
+  process_kill = 0x0C,
   ping = 0x0E,
   change_user = 0x11,
   binlog_dump = 0x12,

@@ -417,6 +417,35 @@ TEST_F(TwoRogueWorkers, LeaveAReloadIncompleteAndTheNextOneCompletesIt) {
   EXPECT_EQ(sluice_.connect("shop").value("SELECT 1"), "1");
 }
 
+/// What it says of the victim of a KILL, and of KILLs that there were not.
+TEST_F(TwoRogueWorkers, LieAboutSessionsAndHarmNone) {
+  sluice_.config.services.at("shop").router = "read-write-split";
+  ASSERT_EQ(sluice_.reload().exit_code, 0);
+  const auto master = sluice_.pid();
+  auto killer = sluice_.connect("shop");
+  const auto good = pid_of_worker(sluice_, worker_of(sluice_, killer.thread_id()));
+  write_file(programs_ / "rogue.mode", "OnlyLies");
+  for (const auto pid : sluice_.worker_pids())
+    if (pid != good) ::kill(pid, SIGKILL);
+  ASSERT_TRUE(
+      eventually(10s, [&] { return sluice_.log().find("nothing at all") != std::string::npos; }));
+  Client stranger(server_->endpoint());
+  const auto start = Clock::now();
+  for (int i = 0; i < 5; ++i) {
+    killer.exec(fmt::format("KILL QUERY {}", stranger.thread_id()));
+    EXPECT_EQ(killer.value("SELECT 1"), "1");
+  }
+  EXPECT_LT(Clock::now() - start, 10s) << "nobody waits for what it does not say";
+  EXPECT_TRUE(eventually(5s, [&] { return count(sluice_.log(), "lied") >= 5; }));
+  EXPECT_EQ(stranger.value("SELECT 1"), "1");
+  EXPECT_EQ(killed(), 0u) << "these are no offences";
+  for (const auto pid : sluice_.worker_pids())
+    if (pid != good) ::kill(pid, SIGKILL);
+  keep_rules();
+  EXPECT_EQ(killer.value("SELECT 1"), "1");
+  EXPECT_EQ(sluice_.pid(), master);
+}
+
 TEST_F(RogueWorker, ThatNeverGetsReadyIsKilled) {
   const auto master = sluice_.pid();
   break_rules("Silence");

@@ -49,6 +49,26 @@ void tell_name(Channel& channel, ByteSpan body) {
                                 resolved->ip + " is " + log::quoted(resolved->name)});
 }
 
+/// Somebody has sent a KILL: answers for others and more than once, with what is not so, and has
+/// sessions killed that nobody has killed.
+void lie_about_sessions(Channel& channel, ByteSpan body) {
+  const auto sought = ipc::decode<ipc::SeekSession>(body);
+  if (!sought) return;
+  ipc::FoundSession lie{sought->worker, sought->session, sought->round + 1, true, "db1", 1};
+  say(channel, lie);
+  lie.round = sought->round;
+  lie.worker = 77;
+  say(channel, lie);
+  lie.worker = sought->worker;
+  for (uint32_t id = 1; id < 100; ++id)
+    say(channel, ipc::SeekSession{0, 1, id, sought->cluster, sought->server, id, true});
+  say(channel, ipc::SeekSession{.session = 1, .cluster = std::string(100'000, 'x')});
+  say(channel, lie);
+  lie.server = std::string(100'000, 'x');
+  say(channel, lie);
+  say(channel, ipc::LogRecord{log::Level::error, "rogue", "lied"});
+}
+
 /// Reads what the master sends, for ever or up to the order to start; ends with the master.
 void read_on(Channel& channel, bool up_to_start) {
   for (;;) {
@@ -60,6 +80,8 @@ void read_on(Channel& channel, bool up_to_start) {
     }
     if (up_to_start && (*frame)->id == ipc::Declared<ipc::Start>::kId) return;
     if ((*frame)->id == ipc::Declared<ipc::NameResolved>::kId) tell_name(channel, (*frame)->body);
+    if ((*frame)->id == ipc::Declared<ipc::SeekSession>::kId)
+      lie_about_sessions(channel, (*frame)->body);
   }
 }
 
@@ -81,6 +103,12 @@ void flood(Channel& channel) {
     say(channel, ipc::LogRecord{log::Level::error, "rogue", std::string(200, 'x')});
     say(channel, ipc::RefreshAccounts{"shop"});
     say(channel, ipc::ResolveName{"10.9.9." + std::to_string(i)});
+    say(channel, ipc::SeekSession{.session = static_cast<uint64_t>(i),
+                                  .cluster = "shop",
+                                  .server = "db1",
+                                  .connection_id = 1,
+                                  .killed = true});
+    say(channel, ipc::FoundSession{.worker = 1, .round = 1, .known = true, .server = "db1"});
     say(channel, ipc::Answer{.id = static_cast<uint64_t>(i), .error = "nobody asked"});
   }
 }

@@ -24,6 +24,7 @@ struct Action {
     start_tls,         ///< with `side`; answered by on_secured() or on_tls_failed()
     refresh_accounts,  ///< ask for the tables to be read again
     resolve,           ///< ask for the name of the address `text`
+    seek,              ///< the session that its KILL is about; answered by split::on_sought()
     count,             ///< one more command of a split session, by `route`
     log,               ///< one line about this session; `text` is why
     warn,              ///< the same, for somebody who ought to know
@@ -57,6 +58,7 @@ class Actions {
   void close(Side side) { list_.push_back({Action::Kind::close, side, {}, {}}); }
   void finish_client() { list_.push_back({Action::Kind::finish_client, {}, {}, {}}); }
   void start_tls(Side side) { list_.push_back({Action::Kind::start_tls, side, {}, {}}); }
+  void seek() { list_.push_back({Action::Kind::seek, {}, {}, {}}); }
   void count(stats::Route route) { list_.push_back({Action::Kind::count, {}, {}, {}, route}); }
   void resolve(std::string_view ip) { list_.push_back({Action::Kind::resolve, {}, {}, ip}); }
   void refresh_accounts() { list_.push_back({Action::Kind::refresh_accounts, {}, {}, {}}); }

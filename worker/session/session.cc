@@ -216,6 +216,21 @@ void Session::order_to_end(const End& end, int64_t deadline_ns) {
   happen([&] { on_order_to_end(state_, surroundings(), end, deadline_ns, worker_.actions()); });
 }
 
+/// A replica or a primary may have to be called now.
+void Session::sought(uint32_t round, const split::OnReplica& victim) {
+  happen([&] {
+    split::on_sought(state_, worker_.surroundings(service_, Worker::Servers::with_load), round,
+                     victim, worker_.actions());
+  });
+}
+
+void Session::said_killed() {
+  happen([&] {
+    split::on_said_killed(state_, worker_.surroundings(service_, Worker::Servers::with_load),
+                          worker_.actions());
+  });
+}
+
 void Session::on_ready(Side side, event::Bits what) {
   worker_.read_clock();
   happen([&] {
@@ -317,6 +332,8 @@ void Session::carry_out(const Action& action) {
       return worker_.refresh_accounts(*service_.cluster);
     case Action::Kind::resolve:
       return worker_.resolve(action.text);
+    case Action::Kind::seek:
+      return worker_.seek(state_.id);
     case Action::Kind::count:
       return stats::add(service_.counters->routes[static_cast<std::size_t>(action.route)]);
     case Action::Kind::log:

@@ -8,6 +8,7 @@
 #include "common/base/unique_fd.h"
 #include "common/event/event.h"
 #include "worker/session/engine.h"
+#include "worker/split/split.h"
 #include "worker/tls/layer.h"
 
 namespace sluice::worker {
@@ -33,6 +34,8 @@ class Session {
   void accounts_changed();
   void deadline_passed();
   void order_to_end(const End& end, int64_t deadline_ns);
+  void sought(uint32_t round, const split::OnReplica& victim);
+  void said_killed();
 
   // Decisions of the pool.
   void granted(Side side);

@@ -20,13 +20,22 @@ bool stands(uint16_t error) {
   return error == 1317 || error == 1969 || error == 3024;
 }
 
+}  // namespace
+
 void deliver(SessionState& s, ByteSpan bytes, Actions& out) {
   if (bytes.empty()) return;
+  if (s.split->kill.step == KillStep::judging) {
+    auto& kept = s.split->kill.answer;
+    kept.insert(kept.end(), bytes.begin(), bytes.end());
+    return;
+  }
   s.split->now.delivered = true;
   note_answer(*s.split, bytes);
   s.bytes_out += bytes.size();
   out.send(Side::client, bytes);
 }
+
+namespace {
 
 /// The id in the answer to a COM_STMT_PREPARE, and how many parameters the statement has.
 /// MySQL manual, "COM_STMT_PREPARE_OK".
@@ -111,6 +120,8 @@ void note_what_stays(SessionState& s) {
     statement->cursor = false;
 }
 
+}  // namespace
+
 void command_answered(SessionState& s, const Surroundings& w, Actions& out) {
   auto& split = *s.split;
   if (split.now.statement) {
@@ -153,6 +164,14 @@ void command_answered(SessionState& s, const Surroundings& w, Actions& out) {
   if (!s.held.empty()) go_on(s, w, out);
 }
 
+namespace {
+
+/// The answer to the command under way is over.
+void answer_over(SessionState& s, const Surroundings& w, Actions& out) {
+  if (s.split->kill.step == KillStep::judging) return killed_at_home(s, w, out);
+  command_answered(s, w, out);
+}
+
 mysql::Command command_of(const Split& split, Errand errand) {
   switch (errand) {
     case Errand::replay: {
@@ -165,6 +184,7 @@ mysql::Command command_of(const Split& split, Errand errand) {
     case Errand::catch_up:
     case Errand::account:
     case Errand::insert_id:
+    case Errand::kill:
       return mysql::Command::query;
     case Errand::reset:
       return mysql::Command::reset_connection;
@@ -242,6 +262,10 @@ bool errand_done(SessionState& s, const Surroundings& w, Side side, Actions& out
     return true;
   }
   if (errand == Errand::replay) return replayed_alike(*s.split);
+  if (errand == Errand::kill) {
+    victim_stopped(s, w, from.own.error, out);
+    return true;
+  }
   if (errand == Errand::prepare && from.own.error == 0)
     return note_prepared_there(*s.split, side, from.preparing, answer);
   if (from.own.error == 0) return true;
@@ -370,7 +394,7 @@ Taken answer_bytes(SessionState& s, const Surroundings& w, Side side, ByteSpan b
   }
   deliver(s, bytes.first(walk.taken), out);
   if (walk.why != Walk::Why::session_state) {
-    if (answered) command_answered(s, w, out);
+    if (answered) answer_over(s, w, out);
     return {walk.taken, answered};
   }
   const auto rest = bytes.subspan(walk.taken);
@@ -385,7 +409,7 @@ Taken answer_bytes(SessionState& s, const Surroundings& w, Side side, ByteSpan b
   for_client(split, packet, told);
   deliver(s, told, out);
   const bool over = s.conversation.expect == mysql::Expect::nothing;
-  if (over) command_answered(s, w, out);
+  if (over) answer_over(s, w, out);
   return {walk.taken + packet.size(), over};
 }
 

@@ -57,6 +57,11 @@ Statement* statement_of(Split& split, ByteSpan command) {
   return found == split.statements.end() || found->id != id ? nullptr : &*found;
 }
 
+/// Of a COM_PROCESS_KILL; 0 if it has none.
+uint32_t process_of(ByteSpan command) {
+  return ByteReader(command.subspan(kHeaderSize + 1)).fixed<uint32_t>("id").value_or(0);
+}
+
 bool names_statement(Command kind) {
   return kind == Command::stmt_execute || kind == Command::stmt_send_long_data ||
          kind == Command::stmt_close || kind == Command::stmt_reset ||
@@ -147,9 +152,29 @@ void keep_for_replay(SessionState& s, const Surroundings& w, ByteSpan command, A
   s.split->now.bytes.assign(command.begin(), command.end());
 }
 
+/// Where connections change hands an id that a client knows may be that of another session by now:
+/// the server would end the wrong one.
+void refuse_kill(SessionState& s, Actions& out) {
+  constexpr uint16_t kNotSupported = 1235;
+  s.split->kill = {};
+  ++s.conversation.commands;
+  Bytes answer;
+  mysql::append_packet(
+      answer, 1,
+      mysql::encode_error(kNotSupported, "42000",
+                          "sluice: KILL by id can't be used where sessions share connections "
+                          "(pool); see sluicectl kill session"));
+  s.bytes_out += answer.size();
+  out.send_made(Side::client, std::move(answer));
+}
+
 /// False if it has to wait, for a primary or until a statement is prepared there.
 bool run_at_home(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out) {
   auto& split = *s.split;
+  if (split.kill.victim.id != 0 && w.service.pool > 0) {
+    refuse_kill(s, out);
+    return true;
+  }
   if (split.home_link.restoring) {
     split.waiting = true;
     return false;
@@ -165,6 +190,7 @@ bool run_at_home(SessionState& s, const Surroundings& w, ByteSpan command, Actio
   const auto* statement =
       names_statement(kind_of(command)) ? statement_of(split, command) : nullptr;
   split.now.prepared_id = statement != nullptr ? statement->id : 0;
+  if (split.kill.victim.id != 0) split.kill.step = KillStep::judging;
   run_on(s, Side::server, *to_send, out);
   return true;
 }
@@ -308,6 +334,7 @@ bool run_execute(SessionState& s, const Surroundings& w, ByteSpan command, Actio
     if (statement != nullptr && !split.now.only_home && !statement->reads)
       split.now.why_home = statement->why_home;
     split.now.program = statement == nullptr || statement->program;
+    if (statement != nullptr) split.kill.victim = statement->kills;
     split.now.changed = false;
     split.now.uses_up = split.now.program;
     split.now.proved_read = statement != nullptr && statement->reads;
@@ -376,6 +403,7 @@ bool run(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out)
   split.now.statement = split.now.selects = split.now.uses_up = split.now.uses_tables = false;
   if (!split.now.only_home) split.now.why_home = stats::Route::command;
   split.now.begins = split.now.repeats = false;
+  split.kill.victim = {};
   split.now.proved_read = true;  // no statement, or one that says otherwise
   split.now.bytes.clear();
   const auto kind = kind_of(command);
@@ -417,6 +445,9 @@ bool run(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out)
         split.settings.mode.multi_statements =
             command.size() > kHeaderSize + 1 && byte_at(command, kHeaderSize + 1) == 0;
         break;
+      case Command::process_kill:
+        split.kill.victim = {process_of(command), true};
+        break;
       case Command::reset_connection:
         drop_leg(s, Side::reader, out);
         break;
@@ -437,7 +468,8 @@ bool run(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out)
 std::size_t run_commands(SessionState& s, const Surroundings& w, ByteSpan bytes, Actions& out) {
   auto& split = *s.split;
   std::size_t taken = 0;
-  while (s.conversation.at_boundary() && !split.waiting && s.phase == Phase::relaying) {
+  while (s.conversation.at_boundary() && !split.waiting && !is_killing(split) &&
+         s.phase == Phase::relaying) {
     const auto rest = bytes.subspan(taken);
     if (rest.size() < kHeaderSize) break;
     const auto whole = kHeaderSize + payload_length(rest);
@@ -558,7 +590,7 @@ void refuse_next(SessionState& s, const Surroundings& w, const End& end, Actions
 bool wants_client(const SessionState& s) {
   constexpr std::size_t kMaxAhead = 64 * 1024;
   const auto& split = *s.split;
-  const bool next_is_due = s.conversation.at_boundary() && !split.waiting;
+  const bool next_is_due = s.conversation.at_boundary() && !split.waiting && !is_killing(split);
   return s.held.size() <= (next_is_due ? kMaxLookedAt : kMaxAhead);
 }
 

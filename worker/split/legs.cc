@@ -88,11 +88,12 @@ void ready(SessionState& s, const Surroundings& w, Side side, Actions& out) {
   auto& split = *s.split;
   link(s, side).step = Step::ready;
   link(s, side).proof = {};
-  s.deadline_ns = 0;
+  s.deadline_ns = split.kill.by_ns;
   if (side == Side::reader) {
     split.reader_failure.clear();
     out.log(fmt::format("reads go to {}", split.reader.server));
     read_only(s, out);
+    if (!link(s, side).restoring) stop_victim(s, out);
   } else {
     out.log(fmt::format("goes on with {}", s.home.server));
     split.lending.own = false;
@@ -234,6 +235,19 @@ bool call_reader(SessionState& s, const Surroundings& w, Actions& out) {
   return true;
 }
 
+bool call_replica(SessionState& s, const Surroundings& w, const std::string& name, Actions& out) {
+  const auto is_it = [&](const ServerView& view) {
+    return view.state->name == name && view.state->role == cluster::Role::replica;
+  };
+  if (std::ranges::none_of(w.servers, is_it) || !is_told_alike(s, w, name) ||
+      !can_log_in(s, w, out))
+    return false;
+  drop_leg(s, Side::reader, out);
+  s.split->last.select_at = Side::server;  // what was found there can't be asked about any more
+  call(s, w, Side::reader, name, out);
+  return true;
+}
+
 bool call_home(SessionState& s, const Surroundings& w, Actions& out) {
   const auto route = w.router.route(w.service, w.servers, {});
   if (!route || !is_told_alike(s, w, route->server) || !can_log_in(s, w, out)) return false;
@@ -306,6 +320,7 @@ void on_secured(SessionState& s, const Surroundings& w, Side side, tls::Info inf
 
 void late(SessionState& s, const Surroundings& w, Actions& out) {
   s.deadline_ns = 0;
+  if (kill_late(s, w, out)) return;
   for (const Side side : {Side::server, Side::reader}) {
     const auto step = link(s, side).step;
     if (step == Step::queued)

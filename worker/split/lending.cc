@@ -18,10 +18,10 @@ constexpr std::string_view kInitialised = " init_connect";
 /// Everything was answered and delivered, and the client has sent nothing more.
 bool is_at_rest(const SessionState& s, Side side) {
   const auto& to = side == Side::server ? s.split->home_link : s.split->reader_link;
-  return s.phase == Phase::relaying && !s.login && !s.end && s.conversation.at_boundary() &&
-         s.held.empty() && s.unsent_to_client.empty() && !s.split->waiting &&
-         to.step == Step::ready && to.errands.empty() && to.received.empty() && !to.restoring &&
-         to.own.expect == mysql::Expect::nothing && leg(s, side).unsent.empty();
+  return s.phase == Phase::relaying && s.split->kill.step == KillStep::none && !s.login && !s.end &&
+         s.conversation.at_boundary() && s.held.empty() && s.unsent_to_client.empty() &&
+         !s.split->waiting && to.step == Step::ready && to.errands.empty() && to.received.empty() &&
+         !to.restoring && to.own.expect == mysql::Expect::nothing && leg(s, side).unsent.empty();
 }
 
 /// Multi-statements can be chosen anew (COM_SET_OPTION); a new connection has the login's choice.

@@ -62,7 +62,8 @@ void reader_failed(SessionState& s, const Surroundings& w, const std::string& wh
   const bool asked = runs_on(s, Side::reader);
   drop_leg(s, Side::reader, out);
   split.reader_after_ns = w.now_ns + kAgainNs;
-  if (split.home_by_ns == 0 && s.phase == Phase::relaying) s.deadline_ns = 0;
+  if (split.home_by_ns == 0 && s.phase == Phase::relaying) s.deadline_ns = split.kill.by_ns;
+  if (split.kill.step >= KillStep::calling) return give_up_kill(s, w, why, out);
   if (asked && split.now.delivered)
     return end(s, w,
                {mysql::kServerShutdown, "08S01",
@@ -121,6 +122,7 @@ void home_lost(SessionState& s, const Surroundings& w, const std::string& why, A
   split.last.insert_id = 0;
   split.last.insert_id_due = false;
   split.left.clear();
+  if (split.kill.step == KillStep::judging) split.kill = {.round = split.kill.round};
   if (again)
     put_back(s);
   else if (asked)
@@ -128,6 +130,7 @@ void home_lost(SessionState& s, const Surroundings& w, const std::string& why, A
   transaction_lost(split);
   split.now.bytes.clear();
   if (s.phase == Phase::ending) return end_now(s, w, out);
+  if (split.said_killed && s.deadline_ns == 0) s.deadline_ns = w.now_ns;
   go_on(s, w, out);
 }
 
@@ -201,7 +204,7 @@ void home_late(SessionState& s, const Surroundings& w, Actions& out) {
                 "sluice: the primary was lost, and its transaction could not be run again within "
                 "transaction_replay_timeout; please connect again"},
                out);
-  if (split.home_by_ns == 0) return;
+  if (split.home_by_ns == 0) return look_at_home(s, w, out);
   if (w.now_ns < split.home_by_ns) return await_home(s, w, out);
   split.home_by_ns = 0;
   split.waiting = false;
@@ -210,6 +213,13 @@ void home_late(SessionState& s, const Surroundings& w, Actions& out) {
               {mysql::kCantConnect, "08S01",
                "sluice: " + (route ? "the primary can't be reached" : route.error().message)},
               out);
+}
+
+/// Once: where home can't be reached, nobody has killed the session.
+void look_at_home(SessionState& s, const Surroundings& w, Actions& out) {
+  auto& split = *s.split;
+  if (split.home_link.step != Step::none || split.lost.empty()) return;
+  if (std::exchange(split.said_killed, false)) call_home(s, w, out);
 }
 
 void home_is_alive(SessionState& s, const Surroundings& w, Actions& out) {

@@ -4,6 +4,7 @@
 
 #include "common/mysql/protocol.h"
 #include "worker/split/pins.h"
+#include "worker/split/steps.h"
 #include "worker/sql/classify.h"
 
 namespace sluice::worker::split {
@@ -22,6 +23,12 @@ constexpr Effects kEnds = Effect::BeginsTransaction | Effect::Commits | Effect::
                           Effect::SetsAutocommit | Effect::LocksTables | Effect::UnlocksTables |
                           Effect::LoadsLocalFile | Effect::RunsProgram | Effect::Executes |
                           Effect::ExecutesImmediate | Effect::InDoubt | Effect::NotReadToEnd;
+
+/// Whether it may be sent again to another server, within the same transaction. There the id in a
+/// KILL is another connection's.
+bool can_be_repeated(const sql::Statement& statement) {
+  return !statement.effects.any(kEnds) && statement.kill.what == sql::Kill::What::None;
+}
 
 bool may_read(const Split& split, const sql::Statement& statement) {
   return statement.read() && statement.user_variables_read == 0 &&
@@ -174,8 +181,9 @@ void take_up(Split& split, const sql::Statement& statement, std::string_view tex
   split.now.program = effects.any(kProgram);
   constexpr Effects kOfBegin = Effect::BeginsTransaction | Effect::ImplicitCommit;
   split.now.begins = statement.verb == sql::Verb::Begin && !effects.any(kEnds.without(kOfBegin));
-  split.now.repeats = !effects.any(kEnds);
+  split.now.repeats = can_be_repeated(statement);
   split.now.changed = split.now.told = false;
+  split.kill.victim = victim_of(statement);
   split.now.sets_session = effects.has(Effect::SetsSession);
   split.now.counts_rows = effects.has(Effect::CountsFoundRows);
   if (effects.has(Effect::SetsNextTransaction)) split.kept.next_at_home = true;
@@ -231,9 +239,10 @@ void plan_prepared(Split& split, std::string_view text, Statement& statement) {
   take_questions(split, said, text);
   statement.reads = may_read(split, said) && said.effects.empty();
   statement.uses_tables = uses_tables(said, text);
-  statement.repeats = !said.effects.any(kEnds);
+  statement.repeats = can_be_repeated(said);
   if (!statement.reads) statement.why_home = route_of(said.reason);
   statement.program = !said.effects.empty() && !statement.reads;
+  statement.kills = victim_of(said);
 }
 
 }  // namespace sluice::worker::split

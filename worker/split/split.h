@@ -9,7 +9,7 @@
 //
 // One command is under way at a time. commands.cc sends them, answers.cc follows the answers,
 // settings.cc learns what the session has set, legs.cc makes connections, losses.cc deals with
-// those that are lost.
+// those that are lost, kill.cc with KILL.
 #pragma once
 
 #include "worker/session/engine.h"
@@ -42,6 +42,22 @@ bool leave_home(SessionState& s, const Surroundings& w, const std::string& why, 
 /// Tells a server that the connection ends, if it is in a state to hear it; else it would count and
 /// log an aborted one.
 void take_leave(const SessionState& s, Side side, Actions& out);
+/// Whether clients mean this session by that id of a connection to `server`.
+bool is_known_as(const SessionState& s, std::string_view server, uint32_t id);
+/// What a session runs on a replica.
+struct OnReplica {
+  std::string server;          ///< empty: nothing
+  uint32_t connection_id = 0;  ///< the replica's own
+  bool waits = false;          ///< nothing yet, but in a moment
+};
+OnReplica on_replica(const SessionState& s);
+/// The answer to Action::Kind::seek of this round.
+void on_sought(SessionState& s, const Surroundings& w, uint32_t round, const OnReplica& victim,
+               Actions& out);
+/// Somebody says that its home has been told to end the connection. That is not taken for granted:
+/// if home closes the connection, or has done so, sluice looks whether it is alive.
+void on_said_killed(SessionState& s, const Surroundings& w, Actions& out);
+
 /// Makes an answer to a greeting ask for news of the session.
 void ask_for_tracking(Bytes& answer);
 /// Whether one more of the client's commands can be taken.

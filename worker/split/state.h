@@ -33,6 +33,7 @@ enum class Errand : uint8_t {
   written,    ///< what the session has written last
   catch_up,   ///< to wait until it has that
   replay,     ///< a command of the open transaction, once more
+  kill,       ///< to stop what another session runs there
   reset,      ///< to forget the session that had the connection before
   account,    ///< as whom it knows us
   insert_id,  ///< the last one that it has given
@@ -69,6 +70,13 @@ struct Setting {
   }
 };
 
+/// What a KILL is about.
+struct Victim {
+  uint32_t id = 0;          ///< of a connection, as the client wrote it; 0: there is none
+  bool connection = false;  ///< it is to end, not its statement alone
+  static auto fields(auto& m) { return std::tuple(tag<1>(m.id), tag<2>(m.connection)); }
+};
+
 /// A prepared statement. The client knows the id that the home server gave.
 struct Statement {
   uint32_t id = 0;                      ///< that the client knows
@@ -86,13 +94,14 @@ struct Statement {
   Bytes types;             ///< of the parameters, as the client sent them last
   bool home_has_types = false, reader_has_types = false;
   stats::Route why_home = stats::Route::command;  ///< why it runs there, if it does not read
+  Victim kills;                                   ///< it is a KILL
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.id), tag<2>(m.reader_id), tag<3>(m.parameters), tag<4>(m.reads),
                       tag<5>(m.long_data), tag<6>(m.text), tag<7>(m.types),
                       tag<8>(m.reader_has_types), tag<14>(m.home_has_types), tag<15>(m.why_home),
                       tag<9>(m.program), tag<10>(m.home_id), tag<11>(m.uses_tables),
                       tag<12>(m.settings_version), tag<13>(m.database_version), tag<16>(m.repeats),
-                      tag<17>(m.cursor));
+                      tag<17>(m.cursor), tag<20>(m.kills));
   }
 };
 
@@ -233,6 +242,32 @@ struct Lending {
   static auto fields(auto& m) { return std::tuple(tag<1>(m.account), tag<2>(m.own)); }
 };
 
+/// How far sluice is with a KILL of its client's.
+enum class KillStep : uint8_t {
+  none,
+  judging,   ///< home has it, and decides
+  seeking,   ///< home has done its part; what does the victim run on a replica?
+  pausing,   ///< it is about to run something there: to be asked again in a moment
+  calling,   ///< the victim's replica is connected to
+  stopping,  ///< and asked to stop it
+};
+
+/// A KILL of the client's, whose victim may have a command on a replica. The client gets home's
+/// answer when that was stopped too: many hang up as soon as they have it.
+struct Killing {
+  KillStep step = KillStep::none;
+  Victim victim;
+  std::string server;      ///< home, which has judged it
+  uint32_t round = 0;      ///< of asking for it
+  uint32_t reader_id = 0;  ///< the victim's connection to the replica that is called
+  int64_t by_ns = 0;       ///< it is given up then; 0: nothing is under way
+  Bytes answer;            ///< home's
+  static auto fields(auto& m) {
+    return std::tuple(tag<1>(m.step), tag<2>(m.victim), tag<3>(m.round), tag<4>(m.reader_id),
+                      tag<5>(m.by_ns), tag<6>(m.answer), tag<7>(m.server));
+  }
+};
+
 struct Split {
   ServerLeg reader;
   Link home_link, reader_link;
@@ -242,6 +277,8 @@ struct Split {
   Writes writes;
   Kept kept;
   Transaction transaction;
+  Killing kill;
+  bool said_killed = false;  ///< somebody has killed its connection home, or says so
   Credentials credentials;
   Lending lending;
   std::vector<Statement> statements;  ///< by id
@@ -260,7 +297,8 @@ struct Split {
                       tag<9>(m.credentials), tag<10>(m.statements), tag<11>(m.status),
                       tag<12>(m.waiting), tag<13>(m.lost), tag<14>(m.left), tag<15>(m.home_by_ns),
                       tag<16>(m.reader_after_ns), tag<17>(m.reads), tag<18>(m.transaction),
-                      tag<19>(m.quits), tag<20>(m.reader_failure), tag<21>(m.lending));
+                      tag<19>(m.quits), tag<20>(m.reader_failure), tag<21>(m.lending),
+                      tag<22>(m.kill), tag<23>(m.said_killed));
   }
 };
 
@@ -271,8 +309,11 @@ template <>
 inline constexpr auto kEnumNames<worker::split::Step> = names("none", "connecting", "securing",
                                                               "proving", "ready", "queued");
 template <>
+inline constexpr auto kEnumNames<worker::split::KillStep> = names("none", "judging", "seeking",
+                                                                  "pausing", "calling", "stopping");
+template <>
 inline constexpr auto kEnumNames<worker::split::Errand> = names("track", "settings", "database",
                                                                 "prepare", "written", "catch up",
-                                                                "replay", "reset", "account",
-                                                                "insert id");
+                                                                "replay", "kill", "reset",
+                                                                "account", "insert id");
 }  // namespace sluice

@@ -4,6 +4,7 @@
 #include "common/stats/pins.h"
 #include "worker/session/steps.h"
 #include "worker/split/split.h"
+#include "worker/sql/statement.h"
 
 namespace sluice::worker::split {
 
@@ -50,6 +51,30 @@ std::optional<ByteSpan> command_for_home(SessionState& s, ByteSpan command, Acti
 /// The command that is under way comes first again in `held`.
 void put_back(SessionState& s);
 
+// answers.cc
+
+/// Bytes of an answer, for the client.
+void deliver(SessionState& s, ByteSpan bytes, Actions& out);
+/// The command under way was answered, and the client has the answer.
+void command_answered(SessionState& s, const Surroundings& w, Actions& out);
+
+// kill.cc
+
+/// Whether the next command has to wait until a KILL has done all that it is to do.
+bool is_killing(const Split& split);
+/// What a statement kills; nobody if it is no KILL, or if its victim is not written as a number.
+Victim victim_of(const sql::Statement& statement);
+/// Home has answered the KILL.
+void killed_at_home(SessionState& s, const Surroundings& w, Actions& out);
+/// The victim's replica is there.
+void stop_victim(SessionState& s, Actions& out);
+/// It has answered, with this error or 0.
+void victim_stopped(SessionState& s, const Surroundings& w, uint16_t error, Actions& out);
+/// Whatever is left of it is given up, for `why`; the client gets home's answer.
+void give_up_kill(SessionState& s, const Surroundings& w, std::string_view why, Actions& out);
+/// The deadline was that of a KILL.
+bool kill_late(SessionState& s, const Surroundings& w, Actions& out);
+
 // replay.cc
 
 /// Whether the command that goes home belongs to a transaction that may have to be run again.
@@ -88,6 +113,8 @@ void forget_settings(Split& split);
 
 /// Starts to connect to a replica; false if there is none, or none can be had.
 bool call_reader(SessionState& s, const Surroundings& w, Actions& out);
+/// Starts to connect to this replica, in place of another one; false if that can't be.
+bool call_replica(SessionState& s, const Surroundings& w, const std::string& name, Actions& out);
 /// Starts to connect to the primary; false if there is none.
 bool call_home(SessionState& s, const Surroundings& w, Actions& out);
 /// Connects to the server that the leg names.
@@ -129,6 +156,8 @@ void home_late(SessionState& s, const Surroundings& w, Actions& out);
 void on_errand_refused(SessionState& s, const Surroundings& w, Side side, Actions& out);
 /// Ends the session with an error for the client.
 void end(SessionState& s, const Surroundings& w, End why, Actions& out);
+/// Looks whether a home that has closed the connection is alive, if it is said to have killed it.
+void look_at_home(SessionState& s, const Surroundings& w, Actions& out);
 /// A server that has closed the connection without being lost has ended the session: KILL, or a
 /// time limit of its own.
 void home_is_alive(SessionState& s, const Surroundings& w, Actions& out);

@@ -85,6 +85,7 @@ inline Bytes greeting() {
   g.capabilities = ~uint64_t{0} & ~uint64_t{mysql::kLongPassword | mysql::kSsl |
                                             mysql::kOptionalResultsetMetadata};
   g.plugin = "mysql_native_password";
+  g.connection_id = 17;
   return packet(0, as_text(mysql::encode_greeting(g)));
 }
 inline Bytes answer(uint64_t extra) {

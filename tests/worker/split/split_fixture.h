@@ -31,6 +31,7 @@ class SplitTest : public testing::TestWithParam<Manner> {
   SessionState s{.id = 1, .service = "shop", .client_ip = "127.0.0.1"};
   std::vector<std::string> connects;
   std::vector<Side> acquires;  ///< connections that the pool was asked for
+  int seeks = 0;               ///< for the victim of a KILL
   std::array<bool, 3> open{true, false, false};
 
   SplitTest() { world.service.router = config::RouterKind::read_write_split; }
@@ -47,6 +48,7 @@ class SplitTest : public testing::TestWithParam<Manner> {
       if (a.kind == Action::Kind::connect) connects.emplace_back(a.text), is_open = true;
       if (a.kind == Action::Kind::close) is_open = false;
       if (a.kind == Action::Kind::acquire) acquires.push_back(a.side);
+      if (a.kind == Action::Kind::seek) ++seeks;
     }
   }
   void move() {

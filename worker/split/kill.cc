@@ -1,0 +1,150 @@
+// KILL by the id that a client knows. Home decides, and does its part; where the victim is a
+// session of sluice that runs something on a replica, that is stopped there as well: by the
+// killer's own reader, so the replica judges the killer's rights too. What other workers say of the
+// victim is not trusted further than that: a replica of the cluster, and KILL QUERY.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "worker/split/steps.h"
+
+namespace sluice::worker::split {
+namespace {
+
+constexpr int64_t kPatienceNs = 3 * kSecondNs;     // the client waits for its answer
+constexpr int64_t kPauseNs = 50 * kMillisecondNs;  // a login on a replica takes less, mostly
+
+void seek(SessionState& s, Actions& out) {
+  auto& kill = s.split->kill;
+  ++kill.round;
+  kill.step = KillStep::seeking;
+  s.deadline_ns = kill.by_ns;
+  out.seek();
+}
+
+void finish(SessionState& s, const Surroundings& w, Actions& out) {
+  auto& split = *s.split;
+  const auto answer = out.keep(std::exchange(split.kill.answer, {}));
+  if (is_killing(split)) {
+    const auto step = split.home_link.step;
+    const bool calls_home = step != Step::none && step != Step::ready;
+    s.deadline_ns = calls_home ? connect_deadline_ns(s.home, w) : 0;
+  }
+  split.kill = {.round = split.kill.round};
+  deliver(s, answer, out);
+  command_answered(s, w, out);
+}
+
+}  // namespace
+
+bool is_known_as(const SessionState& s, std::string_view server, uint32_t id) {
+  if (s.told_server == server) return s.told_id == id;
+  // It has left the server that its client knows: here it has the id that lists of processes show.
+  return s.home.server == server && s.home.connection_id == id;
+}
+
+OnReplica on_replica(const SessionState& s) {
+  if (!s.split || s.phase < Phase::relaying || s.phase > Phase::ending) return {};
+  const auto& split = *s.split;
+  if (s.conversation.expect != mysql::Expect::nothing) {
+    if (split.now.at != Side::reader) return {};
+    // An errand that is ahead of the command must not be hit in its place.
+    if (!split.reader_link.errands.empty()) return {.waits = true};
+    return {split.reader.server, split.reader.connection_id};
+  }
+  return {.waits = split.waiting && split.home_by_ns == 0 && !s.held.empty()};
+}
+
+bool is_killing(const Split& split) {
+  return split.kill.step > KillStep::judging;
+}
+
+Victim victim_of(const sql::Statement& statement) {
+  using What = sql::Kill::What;
+  const auto& kill = statement.kill;
+  const bool of_connection = kill.what == What::Connection || kill.what == What::Query;
+  if (statement.statements != 1 || !of_connection || !kill.known ||
+      kill.id > std::numeric_limits<uint32_t>::max())
+    return {};
+  return {static_cast<uint32_t>(kill.id), kill.what == What::Connection};
+}
+
+void killed_at_home(SessionState& s, const Surroundings& w, Actions& out) {
+  if (s.conversation.error != 0 || s.phase != Phase::relaying) return finish(s, w, out);
+  s.split->kill.by_ns = w.now_ns + kPatienceNs;
+  s.split->kill.server = s.home.server;
+  seek(s, out);
+}
+
+void on_sought(SessionState& s, const Surroundings& w, uint32_t round, const OnReplica& victim,
+               Actions& out) {
+  if (!s.split || s.phase != Phase::relaying) return;
+  auto& kill = s.split->kill;
+  if (kill.step != KillStep::seeking || kill.round != round) return;
+  if (victim.waits) {
+    kill.step = KillStep::pausing;
+    s.deadline_ns = std::min(w.now_ns + kPauseNs, kill.by_ns);
+    return;
+  }
+  if (victim.server.empty()) return finish(s, w, out);
+  kill.step = KillStep::calling;
+  kill.reader_id = victim.connection_id;
+  const auto& split = *s.split;
+  if (split.reader_link.step == Step::ready && split.reader.server == victim.server)
+    return stop_victim(s, out);
+  if (!call_replica(s, w, victim.server, out)) give_up_kill(s, w, "it can't be logged in to", out);
+}
+
+void stop_victim(SessionState& s, Actions& out) {
+  auto& kill = s.split->kill;
+  if (kill.step != KillStep::calling) return;
+  kill.step = KillStep::stopping;
+  s.deadline_ns = kill.by_ns;
+  run_errand(s, Side::reader, Errand::kill, mysql::Command::query,
+             fmt::format("KILL QUERY {}", kill.reader_id), out);
+}
+
+void victim_stopped(SessionState& s, const Surroundings& w, uint16_t error, Actions& out) {
+  auto& split = *s.split;
+  if (split.kill.step != KillStep::stopping) return;
+  if (error != 0) return give_up_kill(s, w, fmt::format("it refuses with error {}", error), out);
+  out.log(fmt::format("KILL {}: its statement is stopped on {} too", split.kill.victim.id,
+                      split.reader.server));
+  finish(s, w, out);
+}
+
+void give_up_kill(SessionState& s, const Surroundings& w, std::string_view why, Actions& out) {
+  out.log(fmt::format("KILL {}: what it runs on a replica is not stopped: {}",
+                      s.split->kill.victim.id, why));
+  finish(s, w, out);
+}
+
+bool kill_late(SessionState& s, const Surroundings& w, Actions& out) {
+  auto& kill = s.split->kill;
+  switch (kill.step) {
+    case KillStep::none:
+    case KillStep::judging:
+    case KillStep::calling:  // the login is late: on_leg_failed()
+      return false;
+    case KillStep::pausing:
+      if (w.now_ns >= kill.by_ns)
+        give_up_kill(s, w, "it has waited for one for too long", out);
+      else
+        seek(s, out);
+      return true;
+    case KillStep::seeking:
+    case KillStep::stopping:
+      give_up_kill(s, w, "no answer came in time", out);
+      return true;
+  }
+  return false;
+}
+
+void on_said_killed(SessionState& s, const Surroundings& w, Actions& out) {
+  if (!s.split || s.phase != Phase::relaying) return;
+  s.split->said_killed = true;
+  look_at_home(s, w, out);
+}
+
+}  // namespace sluice::worker::split
