@@ -114,6 +114,8 @@ class EngineTest : public testing::Test {
           resolved.emplace_back(a.text);
           break;
         case Kind::count:
+        case Kind::acquire:
+        case Kind::unserved:
           break;
         case Kind::log:
           logged = a.text;

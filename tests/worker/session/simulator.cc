@@ -327,6 +327,8 @@ void Simulator::carry_out() {
         break;
       case Action::Kind::start_tls:
       case Action::Kind::resolve:
+      case Action::Kind::acquire:
+      case Action::Kind::unserved:
         fail("asks for what no recording has");
         break;
       case Action::Kind::count:
