@@ -329,6 +329,7 @@ void Simulator::carry_out() {
       case Action::Kind::resolve:
       case Action::Kind::acquire:
       case Action::Kind::unserved:
+      case Action::Kind::seek:
         fail("asks for what no recording has");
         break;
       case Action::Kind::count:
