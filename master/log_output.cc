@@ -2,10 +2,15 @@
 
 #include <fcntl.h>
 #include <fmt/chrono.h>
+#include <limits.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <syslog.h>
 #include <unistd.h>
 
 #include <chrono>
+#include <cstring>
 
 namespace sluice::master {
 namespace {
@@ -50,6 +55,29 @@ Result<UniqueFd> open_file(const std::string& path) {
   return fd;
 }
 
+/// The socket of the system's log. Not by syslog(3), which waits for a log daemon that is stopped.
+UniqueFd connect_syslog() {
+  UniqueFd fd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}};
+  std::strcpy(address.sun_path, "/dev/log");
+  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+    return {};
+  return fd;
+}
+
+/// Whether all of it was taken at once. A descriptor that others share can't be made non-blocking;
+/// one that can be written to takes PIPE_BUF bytes.
+bool write_at_once(int fd, std::string_view text) {
+  while (!text.empty()) {
+    pollfd ready{.fd = fd, .events = POLLOUT, .revents = 0};
+    if (::poll(&ready, 1, 0) != 1) return false;
+    const auto written = ::write(fd, text.data(), std::min<std::size_t>(text.size(), PIPE_BUF));
+    if (written < 0) return false;
+    text.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return true;
+}
+
 std::string timestamp() {
   using namespace std::chrono;
   const auto now = system_clock::now();
@@ -62,8 +90,7 @@ std::string timestamp() {
 Result<> LogOutput::open(const config::Log& config) {
   UniqueFd file;
   if (config.target == config::LogTarget::file) file = SLUICE_TRY(open_file(config.file));
-  if (config.target == config::LogTarget::syslog)
-    ::openlog("sluice", LOG_NDELAY, facility_of(config.facility));
+  if (config.target == config::LogTarget::syslog) file = connect_syslog();
   file_ = std::move(file);
   config_ = config;
   log::set_level(config.level);
@@ -77,16 +104,34 @@ Result<> LogOutput::rotate() {
 
 void LogOutput::write(std::string_view process, log::Level level, std::string_view component,
                       std::string_view text) {
+  if (lost_ > 0) {
+    static const std::string own = fmt::format("sluiced[{}]", ::getpid());
+    const auto lost = fmt::format("lines lost: the log could not be written count={}", lost_);
+    if (put(own, log::Level::warning, "log", lost)) lost_ = 0;
+  }
+  if (!put(process, level, component, text)) ++lost_;
+}
+
+bool LogOutput::put(std::string_view process, log::Level level, std::string_view component,
+                    std::string_view text) {
   if (config_.target == config::LogTarget::syslog) {
-    const auto line = fmt::format("{}: {}: {}", process, component, text);
-    ::syslog(priority_of(level), "%s", line.c_str());
-    return;
+    const auto line = fmt::format(
+        "<{}>{:%b %e %H:%M:%S} sluice: {}: {}: {}",
+        facility_of(config_.facility) | priority_of(level),
+        fmt::localtime(std::chrono::system_clock::to_time_t(std::chrono::system_clock::now())),
+        process, component, text);
+    const auto send = [&] {
+      return file_ && ::send(file_.get(), line.data(), line.size(), MSG_NOSIGNAL) >= 0;
+    };
+    if (send()) return true;
+    if (file_ && (errno == EAGAIN || errno == EMSGSIZE)) return false;
+    file_ = connect_syslog();  // the daemon was started anew, or for the first time
+    return send();
   }
   const auto line =
       fmt::format("{} {} {}: {}: {}\n", timestamp(), log::name(level), process, component, text);
-  const int fd = config_.target == config::LogTarget::file ? file_.get() : STDERR_FILENO;
-  // A full disk must not stop the service: what can't be written is lost.
-  if (::write(fd, line.data(), line.size()) < 0) return;
+  return write_at_once(config_.target == config::LogTarget::file ? file_.get() : STDERR_FILENO,
+                       line);
 }
 
 void LogOutput::take_over() {

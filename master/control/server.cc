@@ -15,7 +15,7 @@
 namespace sluice::master {
 namespace {
 
-constexpr std::size_t kMaxClients = 32;
+constexpr std::size_t kMaxClients = 32, kMaxAdmins = 40;  // root is let in when others fill it
 constexpr int64_t kIdleNs = 600 * kSecondNs;
 constexpr int64_t kQuestionNs = 5 * kSecondNs;  // children answer in microseconds, or hang
 constexpr int64_t kAccountsNs = 60 * kSecondNs;
@@ -29,10 +29,11 @@ bool in_group(int socket, gid_t primary, gid_t wanted) {
   return std::ranges::find(groups, wanted) != groups.end();
 }
 
-/// What the peer of the socket may do; nothing if it may not even look.
-std::optional<control::Access> access_of(int socket, const ucred& peer, gid_t group) {
+/// What the peer of the socket may do; nothing if it may not even look. Workers and monitor are of
+/// the group, but command nobody: one of them could have been taken over.
+std::optional<control::Access> access_of(int socket, const ucred& peer, const State& own) {
   if (peer.uid == 0 || peer.uid == ::geteuid()) return control::Access::admin;
-  if (in_group(socket, peer.gid, group)) return control::Access::operate;
+  if (peer.uid != own.uid && in_group(socket, peer.gid, own.gid)) return control::Access::operate;
   return std::nullopt;
 }
 
@@ -120,9 +121,10 @@ void ControlServer::on_connection(event::Bits) {
   ucred who{};
   socklen_t size = sizeof who;
   ::getsockopt(peer.get(), SOL_SOCKET, SO_PEERCRED, &who, &size);
-  const auto access = access_of(peer.get(), who, master_.state().gid);
+  const auto access = access_of(peer.get(), who, master_.state());
   const auto name = fmt::format("uid={} pid={}", who.uid, who.pid);
-  if (!access || clients_.size() >= kMaxClients) {
+  const auto most = access == control::Access::admin ? kMaxAdmins : kMaxClients;
+  if (!access || clients_.size() >= most) {
     log::warning("control", "refused", log::kv("client", name),
                  log::kv("reason", access ? "too many clients" : "neither root nor of the group"));
     ipc::Channel channel(std::move(peer));
