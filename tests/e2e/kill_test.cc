@@ -128,6 +128,8 @@ TEST_F(Kill, ConnectionStopsTheReadAndEndsTheSession) {
 TEST_F(Kill, ReachesASessionOfAnOlderGeneration) {
   auto victim = sluice_.connect("shop");
   auto answer = start_reading(victim);
+  sluice_.config.workers = 1;  // what changes is served by new workers
+  sluice_.write_config(sluice_.config.text());
   ASSERT_EQ(sluice_.ctl({"reload"}).exit_code, 0);
   auto killer = sluice_.connect("shop");
   ASSERT_NE(worker_of(killer), worker_of(victim));
