@@ -9,6 +9,8 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstring>
 
@@ -78,6 +80,11 @@ bool write_at_once(int fd, std::string_view text) {
   return true;
 }
 
+const std::string& own_name() {
+  static const std::string name = fmt::format("sluiced[{}]", ::getpid());
+  return name;
+}
+
 std::string timestamp() {
   using namespace std::chrono;
   const auto now = system_clock::now();
@@ -105,9 +112,8 @@ Result<> LogOutput::rotate() {
 void LogOutput::write(std::string_view process, log::Level level, std::string_view component,
                       std::string_view text) {
   if (lost_ > 0) {
-    static const std::string own = fmt::format("sluiced[{}]", ::getpid());
     const auto lost = fmt::format("lines lost: the log could not be written count={}", lost_);
-    if (put(own, log::Level::warning, "log", lost)) lost_ = 0;
+    if (put(own_name(), log::Level::warning, "log", lost)) lost_ = 0;
   }
   if (!put(process, level, component, text)) ++lost_;
 }
@@ -140,8 +146,7 @@ void LogOutput::take_over() {
 
 void LogOutput::sink(void* self, log::Level level, std::string_view component,
                      std::string_view text) {
-  static const std::string own = fmt::format("sluiced[{}]", ::getpid());
-  static_cast<LogOutput*>(self)->write(own, level, component, text);
+  static_cast<LogOutput*>(self)->write(own_name(), level, component, text);
 }
 
 }  // namespace sluice::master

@@ -27,13 +27,6 @@ std::size_t first_not(std::size_t low, std::size_t high, auto below) {
   return low;
 }
 
-std::size_t first_row_of(const Table& table, std::string_view user) {
-  return first_not(0, table.size(), [&](std::size_t i) {
-    const auto key = table.key(i);
-    return key && key->user < user;
-  });
-}
-
 std::size_t first_grant_of(const Table& table, std::string_view user) {
   return first_not(0, table.grant_hosts(), [&](std::size_t i) {
     const auto grant = table.grant_host(i);
@@ -119,6 +112,13 @@ bool is_or_unnamed(std::string_view demanded, std::string_view actual) {
 }
 
 }  // namespace
+
+std::size_t first_row_of(const Table& table, std::string_view user) {
+  return first_not(0, table.size(), [&](std::size_t i) {
+    const auto key = table.key(i);
+    return key && key->user < user;
+  });
+}
 
 Peer as_seen_by(const Table& table, const Peer& client) {
   if (client.ip.empty() && client.name.empty()) return {"", std::string(kLocalhost)};

@@ -30,6 +30,9 @@ std::optional<Account> find(const Table& table, std::string_view user, const Pee
 /// Verification": "the order is indeterminate".
 bool undecided(const Table& table, std::string_view user, const Peer& client);
 
+/// The number of the first row of a user, or of where it would stand.
+std::size_t first_row_of(const Table& table, std::string_view user);
+
 /// Whether any account covers the client's host. If not, the server answers 1130 (host not allowed)
 /// before it looks at the user. Tries every pattern; plain hosts are looked up.
 /// Source: MariaDB sql/sql_acl.cc acl_check_host(); MySQL the same.

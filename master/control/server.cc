@@ -130,7 +130,8 @@ void ControlServer::on_connection(event::Bits) {
     ipc::Channel channel(std::move(peer));
     (void)channel.send(ipc::ControlReply{
         .error = access ? "too many control clients"
-                        : "permission denied: root or the group of sluice is needed"});
+                        : "permission denied: root or the group of sluice is needed, and "
+                          "not the user that workers run as"});
     return;
   }
   auto& client =

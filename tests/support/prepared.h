@@ -2,6 +2,7 @@
 
 #include <array>
 #include <string>
+#include <utility>
 
 #include "tests/support/client.h"
 #include "tests/support/test_error.h"
@@ -15,7 +16,10 @@ class Prepared {
       : statement_(::mysql_stmt_init(client.handle())) {
     if (::mysql_stmt_prepare(statement_, sql.data(), sql.size()) != 0) fail();
   }
-  ~Prepared() { ::mysql_stmt_close(statement_); }
+  ~Prepared() {
+    if (statement_ != nullptr) ::mysql_stmt_close(statement_);
+  }
+  Prepared(Prepared&& other) noexcept : statement_(std::exchange(other.statement_, nullptr)) {}
   Prepared(const Prepared&) = delete;
   Prepared& operator=(const Prepared&) = delete;
 

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <functional>
-#include <map>
 
+#include "common/accounts/match.h"
 #include "worker/auth/sha2.h"
 
 namespace sluice::worker {
@@ -13,11 +13,16 @@ std::size_t mixed(std::size_t seed, std::string_view text) {
   return (seed ^ std::hash<std::string_view>()(text)) * 0x9E3779B97F4A7C15U;
 }
 
-/// What decides whether a password is still right; never 0.
-std::size_t hash_of(std::size_t seed, const accounts::Account& account) {
-  seed = mixed(seed, account.host) ^ static_cast<std::size_t>(account.locked);
-  for (const auto& proof : account.proofs) seed = mixed(mixed(seed, proof.plugin), proof.text);
-  return seed | 1U;
+/// What decides whether a user's password is still right; never 0.
+std::size_t hash_of(const accounts::Table& table, std::string_view user) {
+  std::size_t sum = 1;
+  for (auto i = accounts::first_row_of(table, user); i < table.size(); ++i) {
+    const auto account = table.at(i);
+    if (!account || account->user != user) break;
+    sum = mixed(sum, account->host) ^ static_cast<std::size_t>(account->locked);
+    for (const auto& proof : account->proofs) sum = mixed(mixed(sum, proof.plugin), proof.text);
+  }
+  return sum | 1U;
 }
 
 }  // namespace
@@ -44,16 +49,8 @@ void Passwords::remember(std::string_view user, const Secret& password, int64_t 
 
 void Passwords::accounts_loaded(const accounts::Table& table, int64_t now_ns) {
   if (entries_.empty()) return;
-  std::map<std::string_view, std::size_t> hashes;
-  for (const auto& entry : entries_) hashes[entry.user] = 1;
-  for (std::size_t i = 0; i < table.size(); ++i) {
-    const auto key = table.key(i);
-    const auto wanted = key ? hashes.find(key->user) : hashes.end();
-    if (wanted == hashes.end()) continue;
-    if (const auto account = table.at(i)) wanted->second = hash_of(wanted->second, *account);
-  }
   std::erase_if(entries_, [&](Entry& entry) {
-    const auto before = std::exchange(entry.accounts, hashes.at(entry.user));
+    const auto before = std::exchange(entry.accounts, hash_of(table, entry.user));
     return before != 0 && before != entry.accounts && now_ns - entry.good_ns > kFreshNs;
   });
 }

@@ -296,11 +296,6 @@ bool is_question(Errand errand) {
   return errand >= Errand::prepare && errand != Errand::reset && errand != Errand::replay;
 }
 
-/// Whether a command waits for the answer, wherever it runs then.
-bool is_waited_for(Errand errand) {
-  return errand >= Errand::prepare && errand <= Errand::replay;
-}
-
 /// One more errand of a connection that is brought to what the session was is answered: after the
 /// last one commands may run there.
 void restored(SessionState& s, Side side) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "common/accounts/match.h"
 #include "common/base/clock.h"
 #include "common/mysql/packets.h"
 #include "worker/auth/native.h"
@@ -174,9 +175,9 @@ void look_for_password(Credentials& kept, const Surroundings& w) {
 
 /// And so may the account.
 void look_for_account(Credentials& kept, const accounts::Table& table) {
-  for (std::size_t i = 0; i < table.size() && !kept.known; ++i) {
+  for (auto i = accounts::first_row_of(table, kept.user); i < table.size() && !kept.known; ++i) {
     const auto key = table.key(i);
-    if (!key || key->user != kept.user) continue;
+    if (!key || key->user != kept.user) return;
     const auto account = table.at(i);
     if (!account) continue;
     for (const auto& proof : account->proofs) {

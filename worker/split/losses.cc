@@ -116,8 +116,7 @@ void home_lost(SessionState& s, const Surroundings& w, const std::string& why, A
                             "please connect again",
                             server, why, tied.empty() ? "a command was cut" : tied)},
                out);
-  const auto waits = [](Errand errand) { return errand >= Errand::prepare; };
-  if (std::ranges::any_of(split.home_link.errands, waits)) split.waiting = false;
+  if (std::ranges::any_of(split.home_link.errands, is_waited_for)) split.waiting = false;
   drop_leg(s, Side::server, out);
   split.last.insert_id = 0;
   split.last.insert_id_due = false;
@@ -169,6 +168,10 @@ void on_errand_refused(SessionState& s, const Surroundings& w, Side side, Action
 
 bool leave_home(SessionState& s, const Surroundings& w, const std::string& why, Actions& out) {
   auto& split = *s.split;
+  if (split.quits) {  // home was about to close it
+    on_leg_failed(s, w, Side::server, why, out);
+    return true;
+  }
   if (split.home_link.restoring || split.home_link.step != Step::ready) {
     on_leg_failed(s, w, Side::server, why, out);  // a command waits for it
     await_home(s, w, out);

@@ -22,6 +22,11 @@ inline bool runs_on(const SessionState& s, Side side) {
   return s.split->now.at == side && s.conversation.expect != mysql::Expect::nothing;
 }
 
+/// Whether a command waits for the answer, wherever it runs then.
+inline bool is_waited_for(Errand errand) {
+  return errand >= Errand::prepare && errand <= Errand::replay;
+}
+
 /// How long a replica that failed, or was not there, is left alone.
 inline constexpr int64_t kAgainNs = kSecondNs;
 

@@ -317,6 +317,15 @@ TEST_P(SplitTest, AClientThatQuitsWaitsForTheEnd) {
   EXPECT_THAT(raw(Side::client), IsEmpty());
 }
 
+TEST_P(SplitTest, AClientThatQuitsNeedsNoOtherPrimary) {
+  log_in();
+  client(command(Command::quit));
+  primary_moves();
+  view();
+  EXPECT_EQ(s.phase, Phase::closing);
+  EXPECT_THAT(connects, IsEmpty());
+}
+
 TEST_P(SplitTest, AClientThatQuitsNeedsNoPrimary) {
   log_in();
   lost(Side::server);
