@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 
 #include <algorithm>
+#include <array>
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
@@ -36,9 +37,25 @@ void Supervisor::shrink(std::size_t count) {
     auto slot = std::move(slots_.back());
     slots_.pop_back();
     if (slot.starting) give_up(std::move(slot.starting));
-    if (!slot.serving) continue;
-    stop_accepting(std::move(slot.serving));
+    if (slot.serving) stop_accepting(std::move(slot.serving));
   }
+  if (finishing_) return;
+  for (const auto& child : leaving_)
+    if (Child* heir = successor_of(*child); heir != nullptr && child->slot >= count)
+      hand_over(*child, *heir);
+}
+
+Child* Supervisor::successor_of(const Child& leaving) const {
+  if (slots_.empty() || leaving.finishing) return nullptr;
+  return slots_[leaving.slot % slots_.size()].serving.get();
+}
+
+void Supervisor::hand_over(Child& from, Child& to) {
+  auto ends = ipc::Channel::pair();
+  if (!ends)
+    return log::error("child", "sessions can't move", log::kv("error", ends.error().message));
+  to.send(ipc::HandOff{.give = false}, std::array{ends->first.get()});
+  from.send(ipc::HandOff{.give = true}, std::array{ends->second.get()});
 }
 
 void Supervisor::stop_accepting(std::unique_ptr<Child> child) {

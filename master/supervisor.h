@@ -113,6 +113,9 @@ class Supervisor final : public ChildOwner {
   template <class Message>
   void to_workers(const Message& message, std::span<const int> fds = {});
   void stop_accepting(std::unique_ptr<Child> child);
+  /// The worker that has the place of one which leaves; null if there is none just now.
+  Child* successor_of(const Child& leaving) const;
+  void hand_over(Child& from, Child& to);
   void worker_lost(Child& child, std::unique_ptr<Child> owned, Slot& slot);
   void start_missing();
   void retire(Child& child);

@@ -53,6 +53,8 @@ Result<> Supervisor::on_ready(ipc::Ready message) {
   auto& slot = slots_[child.slot];
   auto old = std::exchange(slot.serving, std::move(slot.starting));
   if (old) stop_accepting(std::move(old));
+  for (const auto& leaving : leaving_)
+    if (successor_of(*leaving) == slot.serving.get()) hand_over(*leaving, *slot.serving);
   user_.on_worker_ready(child.slot);
   return {};
 }

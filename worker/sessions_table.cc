@@ -65,8 +65,7 @@ std::string client_name(const SessionState& s) {
   return config::Endpoint{s.client_ip, s.client_port, {}}.text();
 }
 
-ipc::Table sessions_table(const std::unordered_map<uint64_t, std::unique_ptr<Session>>& sessions,
-                          std::string_view only, int64_t now_ns) {
+ipc::Table sessions_table() {
   using ipc::Kind;
   ipc::Table table;
   table.columns = {{"session", Kind::text},
@@ -87,22 +86,32 @@ ipc::Table sessions_table(const std::unordered_map<uint64_t, std::unique_ptr<Ses
                    {"reader", Kind::text},
                    {"reads", Kind::number},
                    {"kept_because", Kind::text},
-                   {"holds", Kind::text}};
-  for (const auto& [id, session] : sessions) {
-    const auto& s = session->state();
-    if (!only.empty() && session_name(id) != only) continue;
-    table.rows.push_back(
-        {{session_name(id), s.service, client_name(s), s.user, s.database, s.home.server,
-          activity(s), fmt::to_string((now_ns - s.accepted_ns) / kSecondNs),
-          fmt::to_string((now_ns - s.active_ns) / kSecondNs),
-          fmt::to_string(s.conversation.commands), fmt::to_string(s.bytes_in),
-          fmt::to_string(s.bytes_out), fmt::to_string(s.home.connection_id), tls_text(s.client_tls),
-          tls_text(s.home.tls), s.split ? s.split->reader.server : "",
-          fmt::to_string(s.split ? s.split->reads : 0), s.split ? why_kept(*s.split) : "",
-          holdings(s)}});
-  }
-  table.record = !only.empty();
+                   {"holds", Kind::text},
+                   {"not_movable", Kind::text}};
   return table;
+}
+
+ipc::Row session_row(const SessionState& s, std::string_view stays, int64_t now_ns) {
+  return {{session_name(s.id),
+           s.service,
+           client_name(s),
+           s.user,
+           s.database,
+           s.home.server,
+           activity(s),
+           fmt::to_string((now_ns - s.accepted_ns) / kSecondNs),
+           fmt::to_string((now_ns - s.active_ns) / kSecondNs),
+           fmt::to_string(s.conversation.commands),
+           fmt::to_string(s.bytes_in),
+           fmt::to_string(s.bytes_out),
+           fmt::to_string(s.home.connection_id),
+           tls_text(s.client_tls),
+           tls_text(s.home.tls),
+           s.split ? s.split->reader.server : "",
+           fmt::to_string(s.split ? s.split->reads : 0),
+           s.split ? why_kept(*s.split) : "",
+           holdings(s),
+           std::string(stays)}};
 }
 
 }  // namespace sluice::worker

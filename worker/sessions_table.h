@@ -3,7 +3,6 @@
 
 #include <memory>
 #include <string>
-#include <unordered_map>
 
 #include "common/ipc/messages.h"
 #include "worker/session/session.h"
@@ -15,9 +14,10 @@ std::string session_name(uint64_t id);
 /// "10.0.0.7:51234", or "unix" for a client on a Unix socket.
 std::string client_name(const SessionState& state);
 
-/// All sessions, or the one with this name.
-ipc::Table sessions_table(const std::unordered_map<uint64_t, std::unique_ptr<Session>>& sessions,
-                          std::string_view only, int64_t now_ns);
+/// A table of sessions, and a row of it. `stays`: why it can't go to another worker, where that is
+/// wanted; empty: it can.
+ipc::Table sessions_table();
+ipc::Row session_row(const SessionState& s, std::string_view stays, int64_t now_ns);
 
 /// What `explain sql` prints: where a statement would run, why, and how it was read.
 ipc::Table explanation_table(std::string_view statement);

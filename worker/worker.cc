@@ -1,5 +1,7 @@
 #include "worker/worker.h"
 
+#include <algorithm>
+
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "worker/auth/identity.h"
@@ -142,6 +144,11 @@ void Worker::forget(Session& session) {
   if (phase_ == ipc::kDraining) leave_if_done();
 }
 
+Session* Worker::session(uint64_t id) const {
+  const auto found = sessions_.find(id);
+  return found == sessions_.end() ? nullptr : found->second.get();
+}
+
 void Worker::for_sessions(const ClusterEntry* cluster, const std::function<void(Session&)>& call) {
   std::vector<uint64_t> ids;  // the call may end any of them
   for (const auto& [id, session] : sessions_)
@@ -173,8 +180,12 @@ void Worker::start_finishing(const End& end, int64_t deadline_ns) {
 }
 
 void Worker::leave_if_done() {
-  if (!sessions_.empty() || !acceptors_.empty()) return;
-  if (phase_ != ipc::kDraining) return;
+  if (phase_ != ipc::kDraining || !sessions_.empty() || !acceptors_.empty()) return;
+  if (!std::ranges::all_of(
+          givers_, &Giver::is_done, [](const auto& one) -> auto& { return *one; }))
+    return;
+  for (const auto& taker : takers_)
+    if (taker->holds_any()) return;
   if (!link_.lost()) link_.send(ipc::Leaving{});
   loop_.stop();
 }

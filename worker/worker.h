@@ -14,6 +14,7 @@
 #include "common/process/master_link.h"
 #include "common/stats/page.h"
 #include "worker/acceptor.h"
+#include "worker/handoff.h"
 #include "worker/pool.h"
 #include "worker/session/session.h"
 #include "worker/tls/context.h"
@@ -88,6 +89,20 @@ class Worker final : public process::MasterLinkUser {
   void seek(uint64_t killer);
   /// Deletes a session that is over.
   void forget(Session& session);
+  Session* session(uint64_t id) const;
+
+  // For sessions that come from another worker, or go to one.
+  std::vector<uint64_t> session_ids() const;
+  /// Whether this worker serves, and will for a while.
+  bool takes_sessions() const { return phase_ == ipc::kServing; }
+  /// The service of a session from another worker, if its servers are configured; else null.
+  ServiceEntry* service_for(const SessionState& state) const;
+  void take_over(ServiceEntry& service, SessionState state, std::vector<Session::Arrival> legs);
+  void tell_passwords(ipc::Channel& to) const;
+  void learn_password(const ipc::KnownPassword& known);
+  /// It was offered to another worker, and something happens to it here. False: it is deleted.
+  bool take_back(Session& session);
+  void leave_if_done();
   int64_t now_ns() const { return now_ns_; }
   void read_clock();  ///< once for all events that came together
   void read_exact_clock();
@@ -108,6 +123,7 @@ class Worker final : public process::MasterLinkUser {
   Result<> on_log_level(ipc::LogLevel message);
   Result<> on_stop_accepting(ipc::StopAccepting);
   Result<> on_close_gone(ipc::CloseGone);
+  Result<> on_hand_off(ipc::HandOff message, std::vector<UniqueFd> fds);
   Result<> on_finish(ipc::Finish message);
   Result<> on_ask(ipc::Ask message);
   Result<> on_seek_session(ipc::SeekSession message);
@@ -121,9 +137,8 @@ class Worker final : public process::MasterLinkUser {
   void on_gone_over();
   void carry_out(ServiceEntry& service, const Pool::Decision& decision);
   void on_pins();
-  Session* session(uint64_t id) const;
   void start_finishing(const End& end, int64_t deadline_ns);
-  void leave_if_done();
+  std::string why_listed(const Session& session) const;
   void accounts_news(const ClusterEntry* cluster);
   Result<> make_client_tls();
   Result<> make_tls();
@@ -144,6 +159,8 @@ class Worker final : public process::MasterLinkUser {
   std::vector<std::unique_ptr<Acceptor>> gone_;  ///< until CloseGone, and a moment longer
   event::Timer gone_over_;
   std::unordered_map<uint64_t, std::unique_ptr<Session>> sessions_;
+  std::vector<std::unique_ptr<Giver>> givers_;  ///< the last one gives; the others say no more
+  std::vector<std::unique_ptr<Taker>> takers_;
   std::unordered_set<Session*> with_deadline_;
   std::vector<ServerView> views_;  ///< of the service that is being asked about
   std::vector<std::byte> scratch_;

@@ -42,6 +42,7 @@ struct Worker::Handlers {
       ipc::on<&Worker::on_log_level>(),
       ipc::on<&Worker::on_stop_accepting>(),
       ipc::on<&Worker::on_close_gone>(),
+      ipc::on<&Worker::on_hand_off>(),
       ipc::on<&Worker::on_finish>(),
       ipc::on<&Worker::on_ask>(),
       ipc::on<&Worker::on_seek_session>(),
@@ -230,7 +231,12 @@ Result<> Worker::on_ask(ipc::Ask message) {
   const std::string_view id =
       message.arguments.empty() ? "" : std::string_view(message.arguments[0]);
   if (message.command == "list sessions" || message.command == "show session") {
-    answer.table = sessions_table(sessions_, id, now_ns_);
+    answer.table = sessions_table();
+    for (const auto& [number, session] : sessions_)
+      if (id.empty() || session_name(number) == id)
+        answer.table.rows.push_back(session_row(session->state(), why_listed(*session), now_ns_));
+    for (const auto& giver : givers_) giver->list_given(answer.table, id);
+    answer.table.record = !id.empty();
     if (!id.empty() && answer.table.rows.empty()) answer.error = fmt::format("no session {}", id);
   } else if (message.command == "explain sql" && message.arguments.size() == 2) {
     if (services_.contains(id))

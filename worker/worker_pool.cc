@@ -17,7 +17,7 @@ class Sessions final : public Lenders {
   /// Where the server has spoken, or gone, that has to be heard first.
   Answer may_lend(Place place) const override {
     const auto found = all_.find(place.session);
-    if (found == all_.end()) return Answer::no;
+    if (found == all_.end() || found->second->frozen()) return Answer::no;
     const auto& state = found->second->state();
     if (split::may_lend(state, place.side))
       return found->second->is_silent(place.side) ? Answer::yes : Answer::no;
@@ -48,11 +48,6 @@ class Sessions final : public Lenders {
 using PinCounts = std::array<uint64_t, stats::kPins>;
 
 }  // namespace
-
-Session* Worker::session(uint64_t id) const {
-  const auto found = sessions_.find(id);
-  return found == sessions_.end() ? nullptr : found->second.get();
-}
 
 void Worker::serve_pool(ServiceEntry& service) {
   if (serves_pool_) return;  // what is carried out now comes back to here

@@ -55,13 +55,17 @@ void take_fds(msghdr& msg, std::vector<UniqueFd>& out) {
   }
 }
 
-Result<Frame> parse(ByteSpan datagram, std::vector<UniqueFd> fds) {
+Result<Frame> parse(ByteSpan datagram, std::vector<UniqueFd> fds, bool fds_lost) {
   ByteReader in(datagram);
   Frame frame;
   const auto id = in.fixed<uint16_t>("id");
   const auto flags = in.fixed<uint16_t>("flags");
   if (!id || !flags || *flags > kSpilled) return fail(Errc::ipc_protocol, "malformed header");
   frame.id = *id;
+  if (fds_lost) {
+    frame.fds_lost = true;  // nobody knows which: the message is of no use
+    return frame;
+  }
   if (*flags & kSpilled) {
     if (fds.empty() || !in.done()) return fail(Errc::ipc_protocol, "malformed spilled message");
     const auto map = SLUICE_TRY(SealedMap::map(fds.back().get(), Channel::kMaxMessage));
@@ -145,9 +149,9 @@ Result<std::optional<Frame>> Channel::receive() {
   std::vector<UniqueFd> fds;
   take_fds(msg, fds);  // first of all, so that none leaks whatever follows
   if (n == 0) return fail(Errc::unavailable, "the peer has left");
-  if (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC))
-    return fail(Errc::ipc_protocol, "oversized message");
-  return SLUICE_TRY(parse(ByteSpan(buffer).first(static_cast<std::size_t>(n)), std::move(fds)));
+  if (msg.msg_flags & MSG_TRUNC) return fail(Errc::ipc_protocol, "oversized message");
+  return SLUICE_TRY(parse(ByteSpan(buffer).first(static_cast<std::size_t>(n)), std::move(fds),
+                          (msg.msg_flags & MSG_CTRUNC) != 0));
 }
 
 Result<UniqueFd> sealed_memfd(const char* name, ByteSpan bytes) {

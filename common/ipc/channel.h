@@ -17,6 +17,7 @@ struct Frame {
   uint16_t id = 0;
   Bytes body;
   std::vector<UniqueFd> fds;
+  bool fds_lost = false;  ///< there were more, and no room for them here (RLIMIT_NOFILE)
 };
 
 /// Sends and receives frames. Never blocks: what the kernel does not take is queued, up to a bound.

@@ -17,7 +17,7 @@ struct Handler {
   std::string_view name;
   uint8_t senders;
   uint8_t phases;
-  std::size_t fds;
+  FdCount fds;
   Result<> (*call)(Self& self, Frame frame);
 };
 
@@ -45,7 +45,7 @@ constexpr auto on() {
   using Self = typename Traits::Self;
   using Message = typename Traits::Message;
   using Row = Declared<Message>;
-  static_assert(Traits::kTakesFds == (Row::kFds > 0), "fds declared and fds taken differ");
+  static_assert(Traits::kTakesFds == (Row::kFds.most > 0), "fds declared and fds taken differ");
   return Handler<Self>{Row::kId,
                        Row::kName,
                        Row::kSender,
@@ -75,7 +75,9 @@ Result<> dispatch(Self& self, std::span<const Handler<Self>> table, Role sender,
     return fail(Errc::ipc_protocol, fmt::format("{} is not its to send", row->name));
   if (!(row->phases & phase))
     return fail(Errc::ipc_protocol, fmt::format("{} out of phase", row->name));
-  if (frame.fds.size() != row->fds)
+  if (frame.fds_lost)
+    return fail(Errc::ipc_protocol, fmt::format("{}: there was no room for its fds", row->name));
+  if (!row->fds.holds(frame.fds.size()))
     return fail(Errc::ipc_protocol, fmt::format("{}: {} fds", row->name, frame.fds.size()));
   return row->call(self, std::move(frame));
 }

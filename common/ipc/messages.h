@@ -291,6 +291,53 @@ struct FoundSession {
   }
 };
 
+/// Sessions move from a worker that is replaced to the one that serves in its place. + fd: one end
+/// of the socket between the two, on which the master neither reads nor writes.
+struct HandOff {
+  bool give = false;  ///< else take
+  static auto fields(auto& m) { return std::tuple(tag<1>(m.give)); }
+};
+
+/// One connection of a session that moves.
+struct OfferedLeg {
+  uint32_t side = 0;  ///< worker::Side
+  Bytes tls;          ///< what the record layer knows; empty: it is not encrypted
+  static auto fields(auto& m) { return std::tuple(tag<1>(m.side), tag<2>(m.tls)); }
+};
+/// A session, whole (worker/session/state.h). The giver does nothing with it any more, until the
+/// taker has answered; the taker does nothing with it before GiveSession. + fds: of its legs.
+struct OfferSession {
+  uint64_t number = 0;   ///< of the offer, on this channel
+  uint32_t version = 0;  ///< of the state's format
+  std::vector<OfferedLeg> legs;
+  Bytes state;
+  static auto fields(auto& m) {
+    return std::tuple(tag<1>(m.number), tag<2>(m.version), tag<3>(m.legs), tag<4>(m.state));
+  }
+};
+/// The taker's answer.
+struct SessionTaken {
+  uint64_t number = 0;
+  std::string refused;  ///< why it can't take it; empty: it can
+  static auto fields(auto& m) { return std::tuple(tag<1>(m.number), tag<2>(m.refused)); }
+};
+/// The giver's last word about an offer, at any time. A giver that dies before it leaves the
+/// session to the taker.
+struct GiveSession {
+  uint64_t number = 0;
+  bool go = false;  ///< it is the taker's; else the giver goes on with it
+  static auto fields(auto& m) { return std::tuple(tag<1>(m.number), tag<2>(m.go)); }
+};
+/// A password that clients have shown to the giver (man/decisions/0006).
+struct KnownPassword {
+  std::string cluster, user;
+  Secret password;
+  int64_t good_ns = 0;  ///< CLOCK_MONOTONIC: when a server accepted it last
+  static auto fields(auto& m) {
+    return std::tuple(tag<1>(m.cluster), tag<2>(m.user), tag<3>(m.password), tag<4>(m.good_ns));
+  }
+};
+
 /// From sluicectl.
 struct ControlRequest {
   std::string command;  ///< the words: "list servers"
@@ -342,6 +389,17 @@ constexpr uint8_t party(Role role) {
   return static_cast<uint8_t>(1U << static_cast<int>(role));
 }
 
+/// How many fds ride along with a message.
+struct FdCount {
+  constexpr FdCount(std::size_t n) : least(n), most(n) {}  // NOLINT(google-explicit-constructor)
+  constexpr FdCount(std::size_t from, std::size_t to) : least(from), most(to) {}
+  constexpr bool holds(std::size_t n) const { return n >= least && n <= most; }
+  std::size_t least, most;
+};
+constexpr FdCount up_to(std::size_t most) {
+  return {0, most};
+}
+
 // clang-format off
 //    id  message          sender               receiver             legal in phase (of the child)      fds
 #define SLUICE_IPC_MESSAGES(X)                                                                              \
@@ -375,7 +433,12 @@ constexpr uint8_t party(Role role) {
   X( 28, CloseGone,       kMaster,             kWorker,             kServing,                          0)   \
   X( 29, GoneClosed,      kWorker,             kMaster,             kServing,                          0)   \
   X( 30, SeekSession,     kWorker | kMaster,   kMaster | kWorker,   kServing | kDraining,              0)   \
-  X( 31, FoundSession,    kWorker | kMaster,   kMaster | kWorker,   kServing | kDraining,              0)
+  X( 31, FoundSession,    kWorker | kMaster,   kMaster | kWorker,   kServing | kDraining,              0)   \
+  X( 32, HandOff,         kMaster,             kWorker,             kServing | kDraining,              1)   \
+  X( 33, OfferSession,    kWorker,             kWorker,             kServing | kDraining,              up_to(3)) \
+  X( 34, SessionTaken,    kWorker,             kWorker,             kServing | kDraining,              0)   \
+  X( 35, GiveSession,     kWorker,             kWorker,             kServing | kDraining,              0)   \
+  X( 36, KnownPassword,   kWorker,             kWorker,             kServing | kDraining,              0)
 // clang-format on
 
 /// One row of the list for a message type.
@@ -389,7 +452,7 @@ struct Declared;
     static constexpr uint8_t kSender = from;                     \
     static constexpr uint8_t kReceiver = to;                     \
     static constexpr uint8_t kPhases = when;                     \
-    static constexpr std::size_t kFds = fds;                     \
+    static constexpr FdCount kFds = fds;                         \
   };
 SLUICE_IPC_MESSAGES(SLUICE_IPC_DECLARE)
 #undef SLUICE_IPC_DECLARE

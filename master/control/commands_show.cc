@@ -11,16 +11,9 @@ namespace sluice::master {
 
 namespace {
 
-/// The worker that a session's name begins with: "3-17" is of worker 3.
-Child* worker_of_session(const Invocation& in) {
-  const auto number = std::strtoul(in.arguments[0].c_str(), nullptr, 10);
-  return in.master.supervisor().worker_by(static_cast<uint32_t>(number));
-}
-
+/// A session may have moved from the worker that its name begins with: all are asked.
 Reply session_command(const Invocation& in, const char* command) {
-  Child* worker = worker_of_session(in);
-  if (worker == nullptr) return refused("no session " + in.arguments[0]);
-  in.server.ask(in.request, {worker}, command, in.arguments);
+  in.server.ask(in.request, in.master.supervisor().workers(), command, in.arguments);
   return std::nullopt;
 }
 

@@ -37,6 +37,16 @@ std::optional<control::Access> access_of(int socket, const ucred& peer, const St
   return std::nullopt;
 }
 
+/// A session that moved while two workers were asked, one after the other, stands in both lists.
+void list_once(std::vector<ipc::Row>& rows) {
+  const auto name = [](const ipc::Row& row) {
+    return row.cells.empty() ? std::string_view() : std::string_view(row.cells[0]);
+  };
+  std::ranges::stable_sort(rows, {}, name);
+  const auto doubles = std::ranges::unique(rows, {}, name);
+  rows.erase(doubles.begin(), doubles.end());
+}
+
 }  // namespace
 
 ControlClient::ControlClient(ControlServer& server, UniqueFd socket, control::Access access,
@@ -213,6 +223,8 @@ void ControlServer::finish(std::map<uint64_t, Question>::iterator at) {
       question.head.rows[0].cells.push_back(table.rows[0].cells[i]);
     }
     table = std::move(question.head);
+  } else if (!table.columns.empty() && table.columns[0].name == "session") {
+    list_once(table.rows);
   } else if (!question.any_good && question.reply.error.empty()) {
     question.reply.error = "no process can answer now";
   }

@@ -34,17 +34,17 @@ const Secret* Passwords::find(std::string_view user, ByteSpan scramble, ByteSpan
   return found == entries_.end() ? nullptr : &found->password;
 }
 
-void Passwords::remember(std::string_view user, const Secret& password, int64_t now_ns) {
+void Passwords::remember(std::string_view user, const Secret& password, int64_t good_ns) {
   const auto known = std::ranges::find_if(entries_, [&](const Entry& entry) {
     return entry.user == user && entry.password == password;
   });
   if (known != entries_.end()) {
-    known->good_ns = now_ns;
+    known->good_ns = std::max(known->good_ns, good_ns);
     return;
   }
   if (entries_.size() == kMost)
     entries_.erase(std::ranges::min_element(entries_, {}, &Entry::good_ns));
-  entries_.push_back({std::string(user), password, 0, now_ns});
+  entries_.push_back({std::string(user), password, 0, good_ns});
 }
 
 void Passwords::accounts_loaded(const accounts::Table& table, int64_t now_ns) {

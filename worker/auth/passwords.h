@@ -22,19 +22,21 @@ class Passwords {
 
   /// The password of `user` that gives this answer to this scramble; null if none is known.
   const Secret* find(std::string_view user, ByteSpan scramble, ByteSpan response) const;
-  /// A server has just accepted it.
-  void remember(std::string_view user, const Secret& password, int64_t now_ns);
+  /// A server has accepted it at that time.
+  void remember(std::string_view user, const Secret& password, int64_t good_ns);
   /// Forgets the passwords of users whose accounts are not what they were.
   void accounts_loaded(const accounts::Table& table, int64_t now_ns);
   std::size_t size() const { return entries_.size(); }
 
- private:
   struct Entry {
     std::string user;
     Secret password;
     std::size_t accounts = 0;  ///< a hash of what the tables said of the user; 0: not looked up yet
     int64_t good_ns = 0;       ///< when a server accepted it last
   };
+  const std::vector<Entry>& all() const { return entries_; }
+
+ private:
   std::vector<Entry> entries_;
 };
 

@@ -142,16 +142,19 @@ void Session::accepted(bool over_limit) {
 }
 
 void Session::view_changed() {
+  if (frozen_) return;
   happen([&] {
     on_view(state_, worker_.surroundings(service_, Worker::Servers::with_load), worker_.actions());
   });
 }
 
 void Session::accounts_changed() {
+  if (frozen_) return;
   happen([&] { on_accounts(state_, surroundings(), worker_.actions()); });
 }
 
 void Session::deadline_passed() {
+  if (frozen_) return;
   happen([&] {
     auto w = surroundings();
     const auto use = service_.pool && state_.split ? worker_.pool_use(service_, state_.home.server)
@@ -213,6 +216,7 @@ void Session::take(Side side, Loan loan) {
 }
 
 void Session::order_to_end(const End& end, int64_t deadline_ns) {
+  if (frozen_ && !worker_.take_back(*this)) return;
   happen([&] { on_order_to_end(state_, surroundings(), end, deadline_ns, worker_.actions()); });
 }
 
@@ -225,6 +229,7 @@ void Session::sought(uint32_t round, const split::OnReplica& victim) {
 }
 
 void Session::said_killed() {
+  if (frozen_ && !worker_.take_back(*this)) return;
   happen([&] {
     split::on_said_killed(state_, worker_.surroundings(service_, Worker::Servers::with_load),
                           worker_.actions());

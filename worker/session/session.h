@@ -37,6 +37,37 @@ class Session {
   void sought(uint32_t round, const split::OnReplica& victim);
   void said_killed();
 
+  // The move to another worker (worker/handoff.h).
+  /// Why it can't move now; empty: it can.
+  std::string why_stays() const;
+  /// All that there is of it. From here on nothing happens to it, until thaw() or go_away().
+  struct Parcel {
+    struct Leg {
+      Side side{};
+      int fd = -1;
+      Bytes tls;
+    };
+    Bytes state;
+    std::vector<Leg> legs;
+  };
+  Parcel freeze();
+  bool frozen() const { return frozen_; }
+  /// It goes on here after all, with a look at what it has missed (view_changed()). False: it
+  /// can't, and is deleted.
+  bool thaw();
+  /// Another worker has it: its connections are closed here without a word. Deletes it.
+  void go_away();
+  /// One of its connections, where it arrives.
+  struct Arrival {
+    Side side{};
+    UniqueFd fd;
+    std::unique_ptr<tls::Layer> tls;
+  };
+  /// Whether these are the connections that a state speaks of.
+  static bool fit(const SessionState& state, const std::vector<Arrival>& legs);
+  /// Takes the connections of a session that comes from another worker, and goes on.
+  void arrive(std::vector<Arrival> legs);
+
   // Decisions of the pool.
   void granted(Side side);
   void none_lent(Side side);
@@ -96,6 +127,7 @@ class Session {
   ServiceEntry& service_;
   SessionState state_;
   std::array<Leg, 3> legs_;
+  bool frozen_ = false;
 };
 
 }  // namespace sluice::worker

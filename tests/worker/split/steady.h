@@ -26,6 +26,7 @@ class SteadySession {
   /// Throws std::logic_error if that fails.
   explicit SteadySession(config::RouterKind router);
 
+  const SessionState& state() const { return state_; }
   bool splits() const { return world_.service.router == config::RouterKind::read_write_split; }
   /// Whether the right server alone got the command, and the client the answer.
   bool run(const Turn& turn);

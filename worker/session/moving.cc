@@ -1,0 +1,93 @@
+// The move of a session from one worker to another, as its runtime has it.
+#include <algorithm>
+
+#include "worker/session/movable.h"
+#include "worker/session/session.h"
+#include "worker/worker.h"
+
+namespace sluice::worker {
+namespace {
+
+/// Whether the state says that this side is connected.
+bool is_connected(const SessionState& s, Side side) {
+  using split::Step;
+  switch (side) {
+    case Side::client:
+      return true;
+    case Side::server:
+      return !s.split || s.split->home_link.step == Step::ready;
+    case Side::reader:
+      return s.split && s.split->reader_link.step == Step::ready;
+  }
+  return false;
+}
+
+}  // namespace
+
+std::string Session::why_stays() const {
+  if (const auto why = why_not_movable(state_); !why.empty()) return std::string(why);
+  for (const auto& one : legs_)
+    if (one.fd && one.tls) return "it is encrypted";
+  return {};
+}
+
+/// The registrations in epoll are the sockets', not ours: they would outlive our closing these.
+Session::Parcel Session::freeze() {
+  Parcel out;
+  for (const Side side : kSides) {
+    auto& one = leg(side);
+    if (!one.fd) continue;
+    one.watch.stop();
+    out.legs.push_back({side, one.fd.get(), {}});
+  }
+  out.state = ipc::encode(state_);
+  frozen_ = true;
+  return out;
+}
+
+bool Session::thaw() {
+  frozen_ = false;
+  if (auto ok = restore(); !ok) {
+    log(log::Level::error, ok.error().message);
+    worker_.forget(*this);
+    return false;
+  }
+  if (state_.deadline_ns != 0) worker_.watch_deadline(*this);
+  return true;
+}
+
+void Session::go_away() {
+  for (const Side side : kSides) {
+    auto& one = leg(side);
+    if (!one.fd) continue;
+    if (side != Side::client) stats::subtract(worker_.lane().servers[one.row].open);
+    if (service_.pool && side != Side::client) service_.pool->left({state_.id, side});
+    one.fd.reset();
+    one.tls.reset();
+  }
+  worker_.forget(*this);
+}
+
+bool Session::fit(const SessionState& state, const std::vector<Arrival>& legs) {
+  for (const Side side : kSides)
+    if (std::ranges::count(legs, side, &Arrival::side) != (is_connected(state, side) ? 1 : 0))
+      return false;
+  return legs.size() <= std::size(kSides);
+}
+
+void Session::arrive(std::vector<Arrival> legs) {
+  for (auto& arriving : legs) {
+    auto& to = leg(arriving.side);
+    to.tls = std::move(arriving.tls);
+    if (arriving.side == Side::client) continue;
+    to.fd = std::move(arriving.fd);
+    const auto& name =
+        arriving.side == Side::server ? state_.home.server : state_.split->reader.server;
+    to.row = service_.cluster->server_row(name);
+    stats::add(worker_.lane().servers[to.row].open);
+    if (service_.pool) service_.pool->came(name, {state_.id, arriving.side});
+  }
+  if (thaw()) view_changed();
+}
+
+}  // namespace sluice::worker
