@@ -158,6 +158,7 @@ void Supervisor::retire(Child& child) {
     for (auto counter :
          {&stats::PoolCounters::lent, &stats::PoolCounters::waited, &stats::PoolCounters::refused})
       move(s.pool.*counter, t.pool.*counter);
+    for (std::size_t r = 0; r < stats::kRoutes; ++r) move(s.routes[r], t.routes[r]);
     s.pool.open.store(0);
     s.pool.waiting.store(0);
     for (auto& pin : s.pool.pins) pin.store(0);

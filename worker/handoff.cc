@@ -90,15 +90,20 @@ void Giver::lose(std::string_view why) {
 
 void Giver::on_look() {
   worker_.read_clock();
-  while (!offers_.empty() && offers_.begin()->second.by_ns <= worker_.now_ns())
-    take_back(offers_.begin()->first);  // the oldest
+  if (!offers_.empty() && offers_.begin()->second.by_ns <= worker_.now_ns()) {
+    log::warning("handoff", "the successor does not answer: sessions stay here for now",
+                 log::kv("given", given_));
+    hangs_ = true;
+    take_all_back();
+  }
   candidates_ = worker_.session_ids();
   go_on();
   update_interest();
 }
 
 void Giver::go_on() {
-  while (!candidates_.empty() && offers_.size() < kOffersAtATime && !channel_.wants_write()) {
+  while (!hangs_ && !candidates_.empty() && offers_.size() < kOffersAtATime &&
+         !channel_.wants_write()) {
     const auto id = candidates_.back();
     candidates_.pop_back();
     auto* session = worker_.session(id);
@@ -128,14 +133,6 @@ void Giver::go_on_with(uint64_t id) {
   if (session != nullptr && session->thaw()) session->view_changed();
 }
 
-void Giver::take_back(uint64_t number) {
-  const auto id = offers_.extract(number).mapped().session;
-  const auto told = channel_.send(ipc::GiveSession{number, false});
-  go_on_with(id);
-  if (!told) return lose(told.error().message);
-  update_interest();
-}
-
 bool Giver::take_back(Session& session) {
   for (const auto& [number, offer] : offers_) {
     if (offer.session != session.state().id) continue;
@@ -149,6 +146,7 @@ bool Giver::take_back(Session& session) {
 
 Result<> Giver::on_session_taken(ipc::SessionTaken message) {
   const auto offer = offers_.find(message.number);
+  hangs_ = false;
   if (offer == offers_.end()) {
     if (message.number > offered_) return fail(Errc::ipc_protocol, "an answer to no offer");
     return {};  // it was taken back

@@ -60,7 +60,6 @@ class Giver {
   void go_on();
   void receive();
   void offer(Session& session);
-  void take_back(uint64_t number);
   void go_on_with(uint64_t id);
   void take_all_back();
   void give(Session& session, uint64_t number);
@@ -77,8 +76,9 @@ class Giver {
   std::vector<uint64_t> candidates_;
   std::unordered_map<uint64_t, std::string> refused_;
   std::deque<Given> given_rows_;
-  bool over_ = false;  ///< nothing more is offered
-  bool gone_ = false;  ///< and the taker is not there any more
+  bool hangs_ = false;  ///< the taker has not answered: it gets no offer before it does
+  bool over_ = false;   ///< nothing more is offered
+  bool gone_ = false;   ///< and the taker is not there any more
 };
 
 /// The worker that serves now.

@@ -12,6 +12,7 @@
 #include "tests/support/free_port.h"
 #include "tests/support/load.h"
 #include "tests/support/raw_client.h"
+#include "tests/support/rogue_workers.h"
 #include "tests/support/sluice.h"
 #include "tests/support/test_error.h"
 #include "tests/support/topologies.h"
@@ -21,14 +22,6 @@ namespace {
 
 constexpr unsigned kServerShutdown = 1053;
 constexpr unsigned kServerGone = 2006, kServerLost = 2013;  // what the client library says
-
-SluiceConfig in_front_of(MariadbServer& server, unsigned workers = 2) {
-  SluiceConfig config;
-  config.workers = workers;
-  config.add_cluster("shop", "single", {&server});
-  config.add_service("shop", "shop");
-  return config;
-}
 
 /// Errors of sessions that lost their worker. Anything else, a refused connection above all (2002,
 /// 2003), must not happen.
@@ -60,12 +53,6 @@ uint64_t connections(const Sluice& sluice, const std::string& service) {
 
 std::string role_of(const Sluice& sluice, const std::string& server) {
   return sluice.ctl_json({"show", "server", server}).at("role");
-}
-
-std::size_t count(const std::string& text, std::string_view what) {
-  std::size_t n = 0;
-  for (auto at = text.find(what); at != std::string::npos; at = text.find(what, at + 1)) ++n;
-  return n;
 }
 
 /// An answer of a worker that is too large for one datagram, from behind its filter of system
@@ -284,51 +271,6 @@ TEST(Fault, HangingWorkerIsNoticedByItsSilence) {
 
 // A worker that was taken over.
 
-/// Sluice with a rogue program in the place of sluice-worker. It works until break_rules().
-class RogueWorker : public testing::Test {
- protected:
-  static void SetUpTestSuite() { server_ = std::make_unique<MariadbServer>(); }
-  static void TearDownTestSuite() { server_.reset(); }
-
-  explicit RogueWorker(unsigned workers = 1)
-      : sluice_(in_front_of(*server_, workers), Sluice::Start::Stopped) {
-    namespace fs = std::filesystem;
-    const auto directory = fs::path(programs_.path());
-    fs::copy_file(program("sluiced"), directory / "sluiced");
-    fs::copy_file(program("e2e/rogue_worker"), directory / "sluice-worker");
-    fs::create_symlink(program("sluice-monitor"), directory / "sluice-monitor");
-    fs::create_symlink(program("sluice-worker"), directory / "good-worker");
-    sluice_.daemon = programs_ / "sluiced";
-    sluice_.start();
-    EXPECT_EQ(sluice_.connect("shop").value("SELECT 1"), "1");
-  }
-
-  /// From now on workers misbehave; the present one makes room.
-  void break_rules(const std::string& mode) {
-    write_file(programs_ / "rogue.mode", mode);
-    const auto workers = sluice_.worker_pids();
-    ASSERT_EQ(workers.size(), 1u);
-    ASSERT_EQ(::kill(workers[0], SIGKILL), 0);
-  }
-  void keep_rules() { std::filesystem::remove(programs_ / "rogue.mode"); }
-
-  std::size_t killed() const { return count(sluice_.log(), "child: killed process=sluice-worker"); }
-
-  /// The master answers, and once workers are good again clients are served again.
-  void expect_recovery(pid_t master) {
-    EXPECT_EQ(sluice_.ctl({"status"}).exit_code, 0);
-    keep_rules();
-    EXPECT_EQ(sluice_.connect("shop").value("SELECT 1"), "1");
-    EXPECT_EQ(sluice_.pid(), master);
-    EXPECT_TRUE(sluice_.process().running());
-  }
-
-  static std::unique_ptr<MariadbServer> server_;
-  TempDir programs_;
-  Sluice sluice_;
-};
-std::unique_ptr<MariadbServer> RogueWorker::server_;
-
 class RogueWorkerThat : public RogueWorker, public testing::WithParamInterface<const char*> {};
 
 TEST_P(RogueWorkerThat, IsKilledAndLogged) {
@@ -396,7 +338,7 @@ class TwoRogueWorkers : public RogueWorker {
 TEST_F(TwoRogueWorkers, LeaveAReloadIncompleteAndTheNextOneCompletesIt) {
   auto& service = sluice_.config.services.at("shop");
   const auto old_port = service.port();
-  write_file(programs_ / "rogue.mode", "FirstIsGood");
+  misbehave("FirstIsGood");
   service.listen = {free_address()};
   const auto incomplete = sluice_.reload();
   EXPECT_EQ(incomplete.exit_code, 1) << incomplete.out;
@@ -424,7 +366,7 @@ TEST_F(TwoRogueWorkers, LieAboutSessionsAndHarmNone) {
   const auto master = sluice_.pid();
   auto killer = sluice_.connect("shop");
   const auto good = pid_of_worker(sluice_, worker_of(sluice_, killer.thread_id()));
-  write_file(programs_ / "rogue.mode", "OnlyLies");
+  misbehave("OnlyLies");
   for (const auto pid : sluice_.worker_pids())
     if (pid != good) ::kill(pid, SIGKILL);
   ASSERT_TRUE(

@@ -241,10 +241,11 @@ TEST_F(Pool, AReloadChangesIt) {
     all.back().exec("BEGIN");
     all.back().exec("INSERT INTO test.t (a) VALUES (1)");
   }
-  auto more = connect();
   EXPECT_EQ(shown("pool"), 3);
-  EXPECT_TRUE(eventually(5s, [&] { return shown("pool_connections") == 4; }))
-      << "one is the old worker's";
+  EXPECT_TRUE(eventually(5s, [&] { return shown("pool_connections") == 3; }))
+      << "the session of before the reload has come over, and has lent its connection";
+  EXPECT_EQ(old.error("INSERT INTO test.t (a) VALUES (2)").code, 1040u);
+  all[1].exec("COMMIT");
   old.exec("INSERT INTO test.t (a) VALUES (2)");
 }
 

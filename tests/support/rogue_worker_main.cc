@@ -10,6 +10,7 @@
 
 #include <array>
 #include <fstream>
+#include <optional>
 #include <string>
 
 #include "common/ipc/channel.h"
@@ -69,22 +70,6 @@ void lie_about_sessions(Channel& channel, ByteSpan body) {
   say(channel, ipc::LogRecord{log::Level::error, "rogue", "lied"});
 }
 
-/// Reads what the master sends, for ever or up to the order to start; ends with the master.
-void read_on(Channel& channel, bool up_to_start) {
-  for (;;) {
-    auto frame = channel.receive();
-    if (!frame) ::_exit(0);
-    if (!*frame) {
-      wait_for(channel, POLLIN);
-      continue;
-    }
-    if (up_to_start && (*frame)->id == ipc::Declared<ipc::Start>::kId) return;
-    if ((*frame)->id == ipc::Declared<ipc::NameResolved>::kId) tell_name(channel, (*frame)->body);
-    if ((*frame)->id == ipc::Declared<ipc::SeekSession>::kId)
-      lie_about_sessions(channel, (*frame)->body);
-  }
-}
-
 void send_raw(const Channel& channel, std::string_view bytes) {
   (void)!::send(channel.fd(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
 }
@@ -95,6 +80,86 @@ Bytes garbage() {
   for (int i = 0; i < 64; ++i)
     out.fixed<uint64_t>(0x9E3779B97F4A7C15u * static_cast<uint64_t>(i + 1));
   return bytes;
+}
+
+/// What a rogue does with sessions, by its mode.
+std::string mode_of_handoff;
+
+std::optional<ipc::Frame> next(Channel& channel) {
+  for (;;) {
+    auto frame = channel.receive();
+    if (!frame) return std::nullopt;
+    if (*frame) return std::move(**frame);
+    wait_for(channel, POLLIN);
+  }
+}
+
+/// Is offered the sessions of a good worker.
+void take(Channel giver) {
+  const auto& mode = mode_of_handoff;
+  if (mode == "TakerDies") ::_exit(0);
+  for (int offers = 0; auto frame = next(giver);) {
+    const auto offer = ipc::decode<ipc::OfferSession>(frame->body);
+    if (frame->id != ipc::Declared<ipc::OfferSession>::kId || !offer) continue;
+    if (mode == "TakerDiesAfterOffers" && ++offers == 3) ::_exit(0);
+    if (mode == "TakerSaysNothing") continue;
+    if (mode == "TakerRefuses")
+      say(giver, ipc::SessionTaken{offer->number, "it is not in the mood"});
+    if (mode == "TakerAnswersNobody") say(giver, ipc::SessionTaken{offer->number + 1'000'000, ""});
+    if (mode == "TakerSendsGarbage") (void)giver.send_frame(34, garbage(), {});
+    if (mode == "TakerSpeaksAsGiver") say(giver, ipc::GiveSession{offer->number, true});
+  }
+}
+
+/// Offers to a good worker what are no sessions.
+void give(Channel taker) {
+  const auto& mode = mode_of_handoff;
+  std::array<int, 3> files;
+  files.fill(::open("/dev/null", O_RDONLY));
+  ipc::OfferSession offer{
+      .number = 1, .version = 1, .legs = {{0, {}}, {1, {}}}, .state = garbage()};
+  for (; offer.number < 100; ++offer.number) {
+    offer.version = offer.number % 3 == 0 ? 99 : 1;
+    offer.legs[0].side = offer.number % 7;
+    if (offer.number % 2) offer.state.clear();
+    say(taker, offer, std::span(files).first(2));
+    say(taker, ipc::GiveSession{offer.number, true});
+  }
+  say(taker, ipc::GiveSession{12345, true});
+  if (mode == "GiverCountsWrong") say(taker, offer, files);
+  if (mode == "GiverSendsGarbage") (void)taker.send_frame(33, garbage(), {});
+  if (mode == "GiverSpeaksAsMaster") say(taker, ipc::Finish{"rogue", 0});
+  while (next(taker)) {
+  }
+}
+
+/// In a process of its own, which ends with the other side.
+void hand_off(Channel& master, ipc::Frame frame) {
+  const auto order = ipc::decode<ipc::HandOff>(frame.body);
+  if (!order || frame.fds.size() != 1) return;
+  say(master, ipc::LogRecord{log::Level::error, "rogue", "hands off"});
+  if (::fork() != 0) return;
+  ::close(kChannelFd);  // the master is to notice when we are killed
+  (order->give ? give : take)(Channel(std::move(frame.fds[0])));
+  ::_exit(0);
+}
+
+/// Reads what the master sends, for ever or up to the order to start; ends with the master.
+void read_on(Channel& channel, bool up_to_start) {
+  for (;;) {
+    auto frame = channel.receive();
+    if (!frame) ::_exit(0);
+    if (!*frame) {
+      wait_for(channel, POLLIN);
+      continue;
+    }
+    if (up_to_start && (*frame)->id == ipc::Declared<ipc::Start>::kId) return;
+    if ((*frame)->id == ipc::Declared<ipc::StopAccepting>::kId) say(channel, ipc::Stopped{});
+    if ((*frame)->id == ipc::Declared<ipc::HandOff>::kId) hand_off(channel, std::move(**frame));
+    if ((*frame)->id == ipc::Declared<ipc::NameResolved>::kId) tell_name(channel, (*frame)->body);
+    if ((*frame)->id == ipc::Declared<ipc::SeekSession>::kId)
+      lie_about_sessions(channel, (*frame)->body);
+  }
 }
 
 /// Legal messages, one by one, and many more of them than any good worker has to send.
@@ -195,6 +260,7 @@ int main(int, char** argv) {
     return 127;
   }
   if (mode == "FirstIsGood") return 1;
+  mode_of_handoff = mode;
   ipc::Channel channel{UniqueFd(kChannelFd)};
   if (!break_rules_at_start(channel, mode)) {
     say(channel, ipc::Hello{.role = ipc::Role::worker});

@@ -1,0 +1,168 @@
+/// Workers die, hang, or go mad while sessions move between them: every session either goes on,
+/// where it was or where it went, or ends; none hangs, and none gets what is another's.
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <signal.h>
+
+#include <random>
+#include <thread>
+
+#include "tests/support/eventually.h"
+#include "tests/support/rogue_workers.h"
+
+namespace sluice::test {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::HasSubstr;
+
+class HandoffFault : public RogueWorker {
+ protected:
+  /// Sessions with something of their own.
+  void connect(int count) {
+    for (int i = 0; i < count; ++i) {
+      clients_.push_back(sluice_.connect("shop"));
+      clients_.back().exec(fmt::format("SET @me = {}", i));
+    }
+  }
+  void reload() {
+    sluice_.config.services.at("shop").extra =
+        fmt::format("max_connections = {}\n", 900 + ++rolls_);
+    const auto reloaded = sluice_.reload();
+    ASSERT_EQ(reloaded.exit_code, 0) << reloaded.err;
+  }
+  void expect_all_well() {
+    for (std::size_t i = 0; i < clients_.size(); ++i)
+      ASSERT_EQ(clients_[i].value("SELECT @me"), std::to_string(i));
+  }
+  /// The workers that are rogues make room for good ones, and all sessions go there.
+  void recover() {
+    keep_rules();
+    for (const auto& worker : sluice_.ctl_json({"list", "workers"}))
+      if (worker.at("generation") == sluice_.ctl_json({"status"}).at("generation"))
+        ::kill(worker.at("pid").get<pid_t>(), SIGKILL);
+    EXPECT_TRUE(eventually(10s,
+                           [&] {
+                             return sluice_.ctl_json({"list", "workers"}).size() == 1;
+                           }))
+        << sluice_.ctl({"list", "workers"}).out << sluice_.ctl({"list", "sessions"}).out;
+    expect_all_well();
+  }
+
+  std::vector<Client> clients_;
+  int rolls_ = 0;
+};
+
+class RogueTaker : public HandoffFault, public testing::WithParamInterface<const char*> {};
+
+TEST_P(RogueTaker, CostsNoSession) {
+  connect(60);
+  misbehave(GetParam());
+  reload();
+  EXPECT_TRUE(eventually(5s, [&] { return sluice_.log().find("hands off") != std::string::npos; }));
+  expect_all_well();
+  recover();
+}
+
+INSTANTIATE_TEST_SUITE_P(That, RogueTaker,
+                         testing::Values("TakerDies", "TakerDiesAfterOffers", "TakerSaysNothing",
+                                         "TakerRefuses", "TakerAnswersNobody", "TakerSendsGarbage",
+                                         "TakerSpeaksAsGiver"),
+                         [](const auto& info) { return std::string(info.param); });
+
+TEST_F(HandoffFault, WhyASessionWasRefusedIsShown) {
+  connect(3);
+  misbehave("TakerRefuses");
+  reload();
+  EXPECT_TRUE(eventually(5s, [&] {
+    for (const auto& session : sluice_.ctl_json({"list", "sessions"}))
+      if (session.at("not_movable") != "it is not in the mood") return false;
+    return true;
+  }));
+}
+
+class RogueGiver : public HandoffFault, public testing::WithParamInterface<const char*> {};
+
+TEST_P(RogueGiver, HarmsNoOtherSession) {
+  break_rules(GetParam());
+  EXPECT_TRUE(
+      eventually(5s, [&] { return sluice_.log().find("nothing at all") != std::string::npos; }));
+  keep_rules();
+  const auto before = count(sluice_.log(), "a worker is gone");
+  reload();
+  connect(5);
+  EXPECT_TRUE(eventually(5s, [&] { return sluice_.log().find("hands off") != std::string::npos; }));
+  expect_all_well();
+  EXPECT_EQ(sluice_.ctl_json({"list", "sessions"}).size(), 5u);
+  EXPECT_EQ(count(sluice_.log(), "a worker is gone"), before) << "the good one lives";
+}
+
+INSTANTIATE_TEST_SUITE_P(That, RogueGiver,
+                         testing::Values("GiverOffersNonsense", "GiverCountsWrong",
+                                         "GiverSendsGarbage", "GiverSpeaksAsMaster"),
+                         [](const auto& info) { return std::string(info.param); });
+
+/// Somebody is killed, or stopped, at any moment of the move.
+class Interrupted : public HandoffFault, public testing::WithParamInterface<int> {
+ protected:
+  pid_t worker_of_generation(bool newest) const {
+    const auto generation = sluice_.ctl_json({"status"}).at("generation");
+    for (const auto& worker : sluice_.ctl_json({"list", "workers"}))
+      if ((worker.at("generation") == generation) == newest) return worker.at("pid");
+    return 0;
+  }
+};
+
+TEST_P(Interrupted, EverySessionGoesOnOrEnds) {
+  std::mt19937 random(4711);
+  for (int round = 0; round < 4; ++round) {
+    clients_.clear();
+    connect(150);
+    const auto old = worker_of_generation(true);
+    sluice_.config.services.at("shop").extra =
+        fmt::format("max_connections = {}\n", 900 + ++rolls_);
+    std::thread reloading([&] { (void)sluice_.reload(); });
+    // When the new one is there the sessions begin to move; they need some ten milliseconds.
+    EXPECT_TRUE(eventually(5s, [&] { return sluice_.worker_pids().size() > 1; }));
+    std::this_thread::sleep_for(std::chrono::milliseconds(5 + random() % 60));
+    auto victim = old;
+    for (const auto pid : sluice_.worker_pids())
+      if (GetParam() % 2 == 1 && pid != old) victim = pid;
+    ::kill(victim, GetParam() < 2 ? SIGKILL : SIGSTOP);
+    reloading.join();
+    if (GetParam() >= 2) {
+      std::this_thread::sleep_for(300ms);
+      ::kill(victim, SIGCONT);
+    }
+    int alive = 0;
+    for (std::size_t i = 0; i < clients_.size(); ++i) {
+      const auto answer = clients_[i].query("SELECT @me");
+      if (answer) {
+        ++alive;
+        EXPECT_EQ(answer->at(0).at(0), std::to_string(i));
+      } else {
+        EXPECT_TRUE(answer.error().code == 2013 || answer.error().code == 2006)
+            << answer.error().text;
+      }
+    }
+    if (GetParam() >= 2) {
+      EXPECT_EQ(alive, 150) << "nobody died";
+    }
+    EXPECT_TRUE(eventually(20s,
+                           [&] {
+                             return sluice_.ctl_json({"list", "workers"}).size() == 1;
+                           }))
+        << sluice_.ctl({"list", "workers"}).out << sluice_.ctl({"list", "sessions"}).out;
+    EXPECT_EQ(sluice_.ctl_json({"list", "sessions"}).size(), static_cast<std::size_t>(alive));
+  }
+}
+
+std::string name_of(const testing::TestParamInfo<int>& info) {
+  constexpr const char* kNames[] = {"TheDeathOfTheGiver", "TheDeathOfTheTaker", "AStopOfTheGiver",
+                                    "AStopOfTheTaker"};
+  return kNames[info.param];
+}
+INSTANTIATE_TEST_SUITE_P(By, Interrupted, testing::Range(0, 4), name_of);
+
+}  // namespace
+}  // namespace sluice::test
