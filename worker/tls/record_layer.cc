@@ -146,10 +146,9 @@ std::string_view RecordLayer::doubt() const {
 Result<> RecordLayer::receive(ByteSpan cipher_in, Bytes& plain_out, Bytes& cipher_out) {
   if (!established()) return fail(Errc::unavailable, "TLS has failed before");
   Taken<> taken;
-  while (taken && !cipher_in.empty() && !state_.theirs.closed)
-    taken = take(cipher_in, plain_out, cipher_out);
-  if (taken && std::exchange(update_due_, false) && !state_.ours.closed && !update_keys(cipher_out))
-    taken = refuse(SSL_AD_INTERNAL_ERROR, "the keys can't be changed");
+  while (taken && !cipher_in.empty() && !state_.theirs.closed) taken = take(cipher_in, plain_out);
+  if (taken && std::exchange(answer_due_, false) && !state_.ours.closed && !answer(cipher_out))
+    taken = refuse(SSL_AD_INTERNAL_ERROR, "no answer can be made");
   if (taken) return {};
   fail_with(taken.error(), cipher_out);
   return fail(Errc::bad_input, std::move(taken.error().why));
@@ -166,16 +165,16 @@ void RecordLayer::fail_with(const Refusal& refusal, Bytes& cipher_out) {
 
 /// One record, or what there is of it. A record that is there in full is decrypted from where it
 /// is.
-RecordLayer::Taken<> RecordLayer::take(ByteSpan& in, Bytes& plain_out, Bytes& cipher_out) {
-  if (!state_.record.empty() || in.size() < kHeaderSize) return collect(in, plain_out, cipher_out);
+RecordLayer::Taken<> RecordLayer::take(ByteSpan& in, Bytes& plain_out) {
+  if (!state_.record.empty() || in.size() < kHeaderSize) return collect(in, plain_out);
   const auto size = SLUICE_TRY(size_of_record(in));
-  if (in.size() < size) return collect(in, plain_out, cipher_out);
+  if (in.size() < size) return collect(in, plain_out);
   const auto record = in.first(size);
   in = in.subspan(size);
-  return open(record, plain_out, cipher_out);
+  return open(record, plain_out);
 }
 
-RecordLayer::Taken<> RecordLayer::collect(ByteSpan& in, Bytes& plain_out, Bytes& cipher_out) {
+RecordLayer::Taken<> RecordLayer::collect(ByteSpan& in, Bytes& plain_out) {
   Bytes& part = state_.record;
   fill(part, kHeaderSize, in);
   if (part.size() < kHeaderSize) return {};
@@ -183,7 +182,7 @@ RecordLayer::Taken<> RecordLayer::collect(ByteSpan& in, Bytes& plain_out, Bytes&
   fill(part, size, in);
   if (part.size() < size) return {};
   const Bytes record = std::exchange(part, {});  // gives the memory back: idle ones have none
-  return open(record, plain_out, cipher_out);
+  return open(record, plain_out);
 }
 
 /// With its header, which is judged.
@@ -199,7 +198,7 @@ RecordLayer::Taken<std::size_t> RecordLayer::size_of_record(ByteSpan header) con
   return kHeaderSize + size;
 }
 
-RecordLayer::Taken<> RecordLayer::open(ByteSpan record, Bytes& plain_out, Bytes& cipher_out) {
+RecordLayer::Taken<> RecordLayer::open(ByteSpan record, Bytes& plain_out) {
   const auto overhead = kHeaderSize + explicit_size() + kTagSize;
   if (record.size() < overhead) return refuse(SSL_AD_BAD_RECORD_MAC, "record too short");
   const auto before = plain_out.size();
@@ -214,7 +213,7 @@ RecordLayer::Taken<> RecordLayer::open(ByteSpan record, Bytes& plain_out, Bytes&
   else if (is_data && size > 0)
     useless_ = 0;
   else
-    taken = take_content(type, *content, cipher_out);
+    taken = take_content(type, *content);
   plain_out.resize(before + (taken && is_data ? size : 0));
   return taken;
 }
@@ -244,7 +243,7 @@ RecordLayer::Taken<ByteSpan> RecordLayer::decrypt(ByteSpan record, std::span<std
 }
 
 /// What is no data.
-RecordLayer::Taken<> RecordLayer::take_content(uint8_t type, ByteSpan content, Bytes& cipher_out) {
+RecordLayer::Taken<> RecordLayer::take_content(uint8_t type, ByteSpan content) {
   if (!state_.message.empty() && type != SSL3_RT_HANDSHAKE)
     return refuse(SSL_AD_UNEXPECTED_MESSAGE, "a record inside a handshake message");
   switch (type) {
@@ -253,7 +252,7 @@ RecordLayer::Taken<> RecordLayer::take_content(uint8_t type, ByteSpan content, B
     case SSL3_RT_ALERT:
       return take_alert(content);
     case SSL3_RT_HANDSHAKE:
-      return take_handshake(content, cipher_out);
+      return take_handshake(content);
     default:
       return refuse(SSL_AD_UNEXPECTED_MESSAGE, "unexpected record");
   }
@@ -279,7 +278,7 @@ RecordLayer::Taken<> RecordLayer::take_alert(ByteSpan content) {
 }
 
 /// Messages may begin and end anywhere in records of their type.
-RecordLayer::Taken<> RecordLayer::take_handshake(ByteSpan content, Bytes& cipher_out) {
+RecordLayer::Taken<> RecordLayer::take_handshake(ByteSpan content) {
   if (content.empty()) return refuse(SSL_AD_UNEXPECTED_MESSAGE, "empty handshake record");
   while (!content.empty()) {
     Bytes& message = state_.message;
@@ -294,7 +293,7 @@ RecordLayer::Taken<> RecordLayer::take_handshake(ByteSpan content, Bytes& cipher
     fill(message, kMessageHeaderSize + 1, body);
     content = content.subspan(n);
     state_.message_left -= static_cast<uint32_t>(n);
-    if (state_.message_left == 0) SLUICE_TRY(end_message(content.empty(), cipher_out));
+    if (state_.message_left == 0) SLUICE_TRY(end_message(content.empty()));
   }
   return {};
 }
@@ -318,12 +317,10 @@ RecordLayer::Taken<> RecordLayer::judge_message() const {
 
 /// A ticket that comes this late is not kept: openssl_layer.h waits for those that come at once.
 /// Renegotiation (TLS 1.2) is refused, and the connection goes on.
-RecordLayer::Taken<> RecordLayer::end_message(bool at_the_end, Bytes& cipher_out) {
+RecordLayer::Taken<> RecordLayer::end_message(bool at_the_end) {
   const Bytes message = std::exchange(state_.message, {});
   if (!tls_1_3()) {
-    const bool told =
-        state_.ours.closed || write_alert(SSL3_AL_WARNING, SSL_AD_NO_RENEGOTIATION, cipher_out);
-    if (!told) return refuse(SSL_AD_INTERNAL_ERROR, "no memory");
+    answer_due_ = true;
     return count_useless();
   }
   if (byte_at(message, 0) != SSL3_MT_KEY_UPDATE) return {};
@@ -332,7 +329,7 @@ RecordLayer::Taken<> RecordLayer::end_message(bool at_the_end, Bytes& cipher_out
   const auto request = byte_at(message, kMessageHeaderSize);
   if (request > SSL_KEY_UPDATE_REQUESTED)
     return refuse(SSL_AD_ILLEGAL_PARAMETER, "invalid key update");
-  if (request == SSL_KEY_UPDATE_REQUESTED) update_due_ = true;
+  answer_due_ = answer_due_ || request == SSL_KEY_UPDATE_REQUESTED;
   if (!renew(state_.theirs, theirs_))
     return refuse(SSL_AD_INTERNAL_ERROR, "the keys can't be changed");
   return {};
@@ -396,6 +393,12 @@ bool RecordLayer::write(uint8_t type, ByteSpan fragment, Bytes& cipher_out) {
 bool RecordLayer::write_alert(uint8_t level, uint8_t description, Bytes& cipher_out) {
   const std::array alert = {std::byte{level}, std::byte{description}};
   return write(SSL3_RT_ALERT, alert, cipher_out);
+}
+
+/// To however many requests there were: for other keys, or in TLS 1.2 for another handshake.
+bool RecordLayer::answer(Bytes& cipher_out) {
+  if (tls_1_3()) return update_keys(cipher_out);
+  return write_alert(SSL3_AL_WARNING, SSL_AD_NO_RENEGOTIATION, cipher_out);
 }
 
 /// Tells the peer that what follows is under the next key, and asks for nothing.

@@ -56,21 +56,22 @@ class RecordLayer final : public Layer {
   void end(Phase phase);
 
   // What we receive.
-  Taken<> take(ByteSpan& in, Bytes& plain_out, Bytes& cipher_out);
-  Taken<> collect(ByteSpan& in, Bytes& plain_out, Bytes& cipher_out);
+  Taken<> take(ByteSpan& in, Bytes& plain_out);
+  Taken<> collect(ByteSpan& in, Bytes& plain_out);
   Taken<std::size_t> size_of_record(ByteSpan header) const;
-  Taken<> open(ByteSpan record, Bytes& plain_out, Bytes& cipher_out);
+  Taken<> open(ByteSpan record, Bytes& plain_out);
   Taken<ByteSpan> decrypt(ByteSpan record, std::span<std::byte> text, uint8_t& type);
-  Taken<> take_content(uint8_t type, ByteSpan content, Bytes& cipher_out);
+  Taken<> take_content(uint8_t type, ByteSpan content);
   Taken<> take_alert(ByteSpan content);
-  Taken<> take_handshake(ByteSpan content, Bytes& cipher_out);
+  Taken<> take_handshake(ByteSpan content);
   Taken<> judge_message() const;
-  Taken<> end_message(bool at_the_end, Bytes& cipher_out);
+  Taken<> end_message(bool at_the_end);
   Taken<> count_useless();
 
   // What we send.
   bool write(uint8_t type, ByteSpan fragment, Bytes& cipher_out);
   bool write_alert(uint8_t level, uint8_t description, Bytes& cipher_out);
+  bool answer(Bytes& cipher_out);
   bool update_keys(Bytes& cipher_out);
 
   bool renew(RecordsOneWay& way, Keys& keys) const;
@@ -83,7 +84,7 @@ class RecordLayer final : public Layer {
   Keys ours_, theirs_;
   Info info_;
   Phase phase_ = Phase::open;
-  bool update_due_ = false;  ///< the peer wants us to change keys too; within one receive() only
+  bool answer_due_ = false;  ///< within one receive()
   uint8_t useless_ = 0;      ///< records in a row that moved nothing
 };
 
