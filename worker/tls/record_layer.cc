@@ -369,7 +369,7 @@ bool RecordLayer::write(uint8_t type, ByteSpan fragment, Bytes& cipher_out) {
   Nonce with = nonce(ours_, number);
   ByteWriter to(cipher_out);
   std::array<std::byte, kHeaderSize> header;
-  header[0] = std::byte{tls_1_3() ? static_cast<uint8_t>(SSL3_RT_APPLICATION_DATA) : type};
+  header[0] = static_cast<std::byte>(tls_1_3() ? SSL3_RT_APPLICATION_DATA : type);
   put(TLS1_2_VERSION, std::span(header).subspan(1, 2));
   put(explicit_size() + text_size + kTagSize, std::span(header).subspan(3, 2));
   to.raw(header);

@@ -45,21 +45,20 @@ std::vector<Case> cases() {
 
 class Handover : public testing::TestWithParam<Case> {
  protected:
-  explicit Handover(const Case& c = GetParam())
-      : case_(c), context_(peer_context(c.role == Role::client ? Role::server : Role::client)) {
-    SSL_CTX_set_min_proto_version(context_.get(), c.version);
-    SSL_CTX_set_max_proto_version(context_.get(), c.version);
-    if (c.version == TLS1_3_VERSION)
-      SSL_CTX_set_ciphersuites(context_.get(), c.cipher);
+  Handover() {
+    SSL_CTX_set_min_proto_version(context_.get(), case_.version);
+    SSL_CTX_set_max_proto_version(context_.get(), case_.version);
+    if (is_13())
+      SSL_CTX_set_ciphersuites(context_.get(), case_.cipher);
     else
-      SSL_CTX_set_cipher_list(context_.get(), c.cipher);
-    if (c.role == Role::client) show(context_, authority_.server);
+      SSL_CTX_set_cipher_list(context_.get(), case_.cipher);
+    if (case_.role == Role::client) show(context_, authority_.server);
   }
   bool is_13() const { return case_.version == TLS1_3_VERSION; }
+  Role their_role() const { return case_.role == Role::client ? Role::server : Role::client; }
 
   Connection connect() {
-    const auto theirs = case_.role == Role::client ? Role::server : Role::client;
-    auto peer = std::make_unique<OpensslPeer>(context_, theirs);
+    auto peer = std::make_unique<OpensslPeer>(context_, their_role());
     openssl_ = peer.get();
     if (case_.role == Role::client) return {must(client_.start()), std::move(peer)};
     return {std::move(peer), must(server_.start())};
@@ -83,9 +82,9 @@ class Handover : public testing::TestWithParam<Case> {
     openssl_->flush(theirs(c).unsent);
   }
 
-  const Case case_;
+  const Case case_ = GetParam();
   const Authority authority_;
-  const SslContext context_;
+  const SslContext context_ = peer_context(their_role());
   const Context client_ = towards_server(server_with(authority_.ca.pem()));
   const Context server_ = towards_clients(service_with(authority_.server));
   OpensslPeer* openssl_ = nullptr;
