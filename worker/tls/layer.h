@@ -3,15 +3,15 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "common/base/bytes.h"
 #include "common/base/result.h"
 #include "common/ipc/codec.h"
+#include "worker/tls/records.h"
 
 namespace sluice::tls {
-
-using ipc::tag;
 
 /// What was agreed with the peer, and who it is. What is said of the peer stays empty where it
 /// showed no certificate.
@@ -63,6 +63,19 @@ class Layer {
 
   /// Of an established connection.
   virtual Info info() const = 0;
+
+  /// Why the connection can't go on in another process: "its TLS handshake is not over". Empty if
+  /// it can.
+  virtual std::string why_not_movable() const = 0;
+
+  /// What the connection goes on from, by resume(): Errc::unavailable if it is not movable. After
+  /// that this layer is of no use any more, and sends nothing, neither when it is closed nor when
+  /// it goes.
+  virtual Result<RecordsState> leave() = 0;
 };
+
+/// The connection that left, here or in another process; `info` is what its layer knew. An error
+/// says what of the state can't be: it may be a hostile process that made it.
+Result<std::unique_ptr<Layer>> resume(RecordsState state, Info info);
 
 }  // namespace sluice::tls

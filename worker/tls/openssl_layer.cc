@@ -35,9 +35,11 @@ Result<> OpensslLayer::prepare() {
   ERR_clear_error();
   ssl_.reset(SSL_new(settings_->context.get()));
   Bio bio = make_bio(wire_);
+  witness_ = std::make_unique<Witness>();
   if (!ssl_ || !bio) return fail(Errc::unavailable, "no TLS connection: " + take_reason());
   SSL_set_bio(ssl_.get(), bio.get(), bio.get());
   bio.release();  // one reference, for both directions
+  witness_->watch(ssl_.get());
   if (settings_->role == Role::server) {
     SSL_set_accept_state(ssl_.get());
     return {};
@@ -61,14 +63,15 @@ void OpensslLayer::offer_session() {
 
 OpensslLayer::~OpensslLayer() {
   // A handshake that came to nothing may be the fault of the session that it offered.
-  if (!established()) settings_->session.reset();
+  if (settings_ && !established()) settings_->session.reset();
 }
 
 Result<> OpensslLayer::receive(ByteSpan cipher_in, Bytes& plain_out, Bytes& cipher_out) {
+  if (records_) return records_->receive(cipher_in, plain_out, cipher_out);
   if (state_ == State::failed) return fail(Errc::unavailable, "TLS has failed before");
   const Lend lend(wire_, cipher_in, cipher_out);
   auto taken = judge_first_byte(cipher_in);
-  if (taken) taken = take(plain_out);
+  if (taken) taken = take(plain_out, cipher_out);
   if (!taken) state_ = State::failed;
   return taken;
 }
@@ -83,39 +86,75 @@ Result<> OpensslLayer::judge_first_byte(ByteSpan cipher_in) {
   return {};
 }
 
-Result<> OpensslLayer::take(Bytes& plain_out) {
-  if (!established()) SLUICE_TRY(shake_hands());
+Result<> OpensslLayer::take(Bytes& plain_out, Bytes& cipher_out) {
+  if (!established()) SLUICE_TRY(shake_hands(cipher_out));
   if (!established()) return {};
-  return read_records(plain_out);
+  return read_records(plain_out, cipher_out);
 }
 
-Result<> OpensslLayer::shake_hands() {
+Result<> OpensslLayer::shake_hands(Bytes& cipher_out) {
   ERR_clear_error();
+  const auto before = cipher_out.size();
   const int result = SSL_do_handshake(ssl_.get());
+  witness_->sent(ByteSpan(cipher_out).subspan(before));
   if (result == 1) {
     state_ = State::established;
+    if (!why_not_ours(ssl_.get()).empty()) stay();
     return {};
   }
   if (SSL_get_error(ssl_.get(), result) == SSL_ERROR_WANT_READ) return {};
   return take_failure(ssl_.get(), "TLS handshake failed");
 }
 
-Result<> OpensslLayer::read_records(Bytes& plain_out) {
+Result<> OpensslLayer::read_records(Bytes& plain_out, Bytes& cipher_out) {
   std::byte record[SSL3_RT_MAX_PLAIN_LENGTH];
   do {
+    if (go_over()) return records_->receive(wire_.in, plain_out, cipher_out);
     ERR_clear_error();
     std::size_t size = 0;
     const int result = SSL_read_ex(ssl_.get(), record, sizeof record, &size);
     ByteWriter(plain_out).raw({record, size});
+    if (size > 0) heard_ = true;
     if (result == 1) continue;
     const int error = SSL_get_error(ssl_.get(), result);
     if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_ZERO_RETURN) return {};
     return take_failure(ssl_.get(), kBroken);
   } while (!wire_.in.empty());
+  go_over();
   return {};
 }
 
+/// Nothing of the connection is inside OpenSSL, and all session tickets that come with a handshake
+/// have come.
+bool OpensslLayer::between_records() const {
+  const bool has_tickets =
+      heard_ || settings_->role == Role::server || SSL_version(ssl_.get()) == TLS1_2_VERSION;
+  return has_tickets && SSL_has_pending(ssl_.get()) == 0 && SSL_get_shutdown(ssl_.get()) == 0 &&
+         SSL_get_key_update_type(ssl_.get()) == SSL_KEY_UPDATE_NONE;
+}
+
+/// Whether the records are ours from now on.
+bool OpensslLayer::go_over() {
+  if (!witness_ || !between_records()) return false;
+  auto state = witness_->state_of(ssl_.get(), settings_->role);
+  if (state)
+    if (auto made = RecordLayer::from(std::move(*state), info_of(ssl_.get())))
+      records_ = std::move(*made);
+  if (!records_) return stay(), false;
+  ssl_.reset();
+  witness_.reset();
+  settings_.reset();
+  return true;
+}
+
+void OpensslLayer::stay() {
+  SSL_set_msg_callback(ssl_.get(), nullptr);
+  SSL_set_app_data(ssl_.get(), nullptr);
+  witness_.reset();
+}
+
 Result<> OpensslLayer::send(ByteSpan plain, Bytes& cipher_out) {
+  if (records_) return records_->send(plain, cipher_out);
   if (!established()) return fail(Errc::internal, "TLS is not established");
   if (plain.empty()) return {};  // SSL_write(3) knows no empty records
   const Lend lend(wire_, {}, cipher_out);
@@ -127,6 +166,7 @@ Result<> OpensslLayer::send(ByteSpan plain, Bytes& cipher_out) {
 }
 
 void OpensslLayer::close(Bytes& cipher_out) {
+  if (records_) return records_->close(cipher_out);
   if (!established() || (SSL_get_shutdown(ssl_.get()) & SSL_SENT_SHUTDOWN)) return;
   const Lend lend(wire_, {}, cipher_out);
   ERR_clear_error();
@@ -135,15 +175,31 @@ void OpensslLayer::close(Bytes& cipher_out) {
 }
 
 bool OpensslLayer::established() const {
-  return state_ == State::established;
+  return records_ ? records_->established() : state_ == State::established;
 }
 
 bool OpensslLayer::peer_closed() const {
+  if (records_) return records_->peer_closed();
   return established() && (SSL_get_shutdown(ssl_.get()) & SSL_RECEIVED_SHUTDOWN);
 }
 
 Info OpensslLayer::info() const {
-  return info_of(ssl_.get());
+  return records_ ? records_->info() : info_of(ssl_.get());
+}
+
+std::string OpensslLayer::why_not_movable() const {
+  if (records_) return records_->why_not_movable();
+  if (state_ == State::failed) return "its TLS has failed";
+  if (!established()) return "its TLS handshake is not over";
+  if (auto why = why_not_ours(ssl_.get()); !why.empty()) return why;
+  if (!witness_) return "its TLS keys are not known";
+  if (SSL_get_shutdown(ssl_.get()) != 0) return "its TLS is closed";
+  return heard_ ? "a TLS record has come in part" : "nothing has come over its TLS";
+}
+
+Result<RecordsState> OpensslLayer::leave() {
+  if (auto why = why_not_movable(); !why.empty()) return fail(Errc::unavailable, std::move(why));
+  return records_->leave();
 }
 
 }  // namespace sluice::tls

@@ -10,6 +10,7 @@
 #include "worker/tls/errors.h"
 #include "worker/tls/peer.h"
 #include "worker/tls/pem.h"
+#include "worker/tls/witness.h"
 
 namespace sluice::tls {
 namespace {
@@ -28,6 +29,7 @@ Result<std::shared_ptr<Settings>> make(Role role, const config::Tls& tls) {
   SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
   SSL_CTX_set_max_early_data(context, 0);
   SSL_CTX_set_verify_depth(context, kMaxChain);
+  Witness::watch(context);
   SLUICE_TRY(use_versions_and_ciphers(context, tls));
   return made;
 }

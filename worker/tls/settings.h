@@ -7,11 +7,10 @@
 #include "common/config/config.h"
 #include "common/ipc/messages.h"
 #include "worker/tls/openssl.h"
+#include "worker/tls/records.h"
 #include "worker/tls/tickets.h"
 
 namespace sluice::tls {
-
-enum class Role : uint8_t { client, server };
 
 struct Settings {
   Role role{};

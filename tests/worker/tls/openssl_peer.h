@@ -23,6 +23,8 @@ class OpensslPeer final : public Layer {
   bool established() const override { return SSL_is_init_finished(ssl_.get()); }
   bool peer_closed() const override;
   Info info() const override;
+  std::string why_not_movable() const override { return "it is OpenSSL's"; }
+  Result<RecordsState> leave() override { return fail(Errc::unavailable, why_not_movable()); }
 
   SSL* ssl() { return ssl_.get(); }
   /// What the library wants to send after a call on ssl().
