@@ -23,6 +23,14 @@ constexpr auto kLookInterval = std::chrono::milliseconds(10);
 constexpr int64_t kPatienceNs = 2 * kSecondNs;
 constexpr int64_t kListedNs = kSecondNs;
 
+/// An encrypted connection that comes from another process.
+Result<std::unique_ptr<tls::Layer>> resumed(Bytes& encoded, const tls::Info* info) {
+  auto records = ipc::decode<tls::RecordsState>(encoded);
+  wipe(encoded);
+  if (!records || info == nullptr) return fail(Errc::bad_input, "its TLS is malformed");
+  return tls::resume(std::move(*records), *info);
+}
+
 }  // namespace
 
 // The giver.
@@ -267,8 +275,11 @@ Result<Taker::Offer> Taker::judged(ipc::OfferSession message, std::vector<Unique
                                           state->service));
   for (std::size_t i = 0; i < message.legs.size(); ++i) {
     auto& leg = message.legs[i];
+    if (leg.side >= std::size(kSides)) return fail(Errc::bad_input, "a connection of no side");
     Session::Arrival arrival{
         .side = static_cast<Side>(leg.side), .fd = std::move(fds[i]), .tls = {}};
+    if (!leg.tls.empty())
+      arrival.tls = SLUICE_TRY(resumed(leg.tls, tls_info(*state, arrival.side)));
     offer.legs.push_back(std::move(arrival));
   }
   offer.state = std::move(*state);

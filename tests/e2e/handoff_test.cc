@@ -6,6 +6,7 @@
 #include <future>
 #include <set>
 
+#include "tests/support/certificates.h"
 #include "tests/support/eventually.h"
 #include "tests/support/load.h"
 #include "tests/support/prepared.h"
@@ -20,17 +21,31 @@ using testing::HasSubstr;
 
 constexpr unsigned kShutdown = 1053;
 
-/// Both routers: sessions of either move.
-class Handoff : public testing::TestWithParam<const char*> {
+struct Manner {
+  const char* name;
+  const char* router;
+  bool tls;  ///< towards clients and servers
+};
+
+/// Sessions of either router, in clear and encrypted.
+class Handoff : public testing::TestWithParam<Manner> {
  protected:
   static void SetUpTestSuite() {
-    pair_ = std::make_unique<ReplicationPair>();
+    files_ = std::make_unique<TempDir>();
+    const auto papers = write_files(
+        *files_, "server",
+        CertificateAuthority("Shop CA").issue({.common_name = "db", .addresses = {"127.0.0.1"}}));
+    pair_ = std::make_unique<ReplicationPair>(
+        std::vector<std::string>{"--ssl-cert=" + papers.certificate, "--ssl-key=" + papers.key});
     pair_->primary.exec(
         "CREATE TABLE test.t (n INT PRIMARY KEY, text VARCHAR(20)); CREATE TABLE test.big (n INT);"
         "INSERT INTO test.big SELECT seq FROM test.seq_1_to_1000;");
     pair_->replica.catch_up_with(pair_->primary);
   }
-  static void TearDownTestSuite() { pair_.reset(); }
+  static void TearDownTestSuite() {
+    pair_.reset();
+    files_.reset();
+  }
 
   Handoff() : sluice_(shop()) {
     pair_->primary.exec("DELETE FROM test.t");
@@ -39,16 +54,28 @@ class Handoff : public testing::TestWithParam<const char*> {
   static SluiceConfig shop() {
     SluiceConfig config;
     config.add_cluster("shop", "replication", pair_->servers());
-    config.add_service("shop", "shop").router = GetParam();
+    auto& service = config.add_service("shop", "shop");
+    service.router = GetParam().router;
+    if (GetParam().tls) {
+      config.clusters.at("shop").extra = "tls = { mode = \"required\", verify = \"none\" }\n";
+      service.extra = kRequired;
+    }
     config.settings = "drain_timeout = \"30s\"\n";
     return config;
   }
   bool is_whole() const {
-    auto client = sluice_.connect("shop");
+    auto client = connect();
     client.exec("SELECT COUNT(*) FROM test.big");
     const auto session = session_of(client);
-    return std::string_view(GetParam()) == "connection" || session.at("reader") == "db2";
+    EXPECT_EQ(session.at("client_tls") != "" && session.at("server_tls") != "", GetParam().tls);
+    return std::string_view(GetParam().router) == "connection" || session.at("reader") == "db2";
   }
+  ClientOptions endpoint() const {
+    auto options = sluice_.endpoint("shop");
+    options.tls = GetParam().tls;
+    return options;
+  }
+  Client connect() const { return Client(endpoint()); }
   nlohmann::json session_of(const Client& client) const {
     for (const auto& session : sluice_.ctl_json({"list", "sessions"}))
       if (session.at("server_connection_id") == client.thread_id()) return session;
@@ -57,7 +84,8 @@ class Handoff : public testing::TestWithParam<const char*> {
   /// Every worker is replaced by one that is configured otherwise.
   void roll() {
     auto& service = sluice_.config.services.at("shop");
-    service.extra = fmt::format("max_connections = {}\n", 5000 + ++rolls_);
+    service.extra =
+        fmt::format("max_connections = {}\n{}", 5000 + ++rolls_, GetParam().tls ? kRequired : "");
     const auto reloaded = sluice_.reload();
     ASSERT_EQ(reloaded.exit_code, 0) << reloaded.err;
   }
@@ -75,13 +103,15 @@ class Handoff : public testing::TestWithParam<const char*> {
         << sluice_.ctl({"list", "workers"}).out << sluice_.ctl({"--json", "list", "sessions"}).out;
   }
 
+  static constexpr const char* kRequired = "tls = { mode = \"required\" }\n";
+  static inline std::unique_ptr<TempDir> files_;
   static inline std::unique_ptr<ReplicationPair> pair_;
   Sluice sluice_;
   int rolls_ = 0;
 };
 
 TEST_P(Handoff, WhatASessionHasMovesWithIt) {
-  auto client = sluice_.connect("shop");
+  auto client = connect();
   const auto id = client.value("SELECT CONNECTION_ID()");
   client.exec("SET @kept = 'a value', SESSION sql_mode = 'ANSI_QUOTES', time_zone = '+03:00'");
   client.exec("CREATE TEMPORARY TABLE test.mine (n INT); INSERT INTO test.mine VALUES (7)");
@@ -108,7 +138,7 @@ TEST_P(Handoff, WhatASessionHasMovesWithIt) {
 }
 
 TEST_P(Handoff, LockedTablesStayLocked) {
-  auto client = sluice_.connect("shop"), other = sluice_.connect("shop");
+  auto client = connect(), other = connect();
   client.exec("LOCK TABLES test.t WRITE");
   roll_and_wait();
   client.exec("INSERT INTO test.t VALUES (1, 'one')");
@@ -119,7 +149,7 @@ TEST_P(Handoff, LockedTablesStayLocked) {
 }
 
 TEST_P(Handoff, InTheMiddleOfAStatement) {
-  auto writer = sluice_.connect("shop"), reader = sluice_.connect("shop");
+  auto writer = connect(), reader = connect();
   auto written = std::async(std::launch::async,
                             [&] { return writer.query("INSERT INTO test.t SELECT 1, SLEEP(3)"); });
   auto read = std::async(std::launch::async,
@@ -140,7 +170,7 @@ TEST_P(Handoff, InTheMiddleOfAStatement) {
 
 /// Much more than sockets hold: unsent bytes of both directions move as well.
 TEST_P(Handoff, InTheMiddleOfALargeResult) {
-  auto client = sluice_.connect("shop");
+  auto client = connect();
   const std::string sql = "SELECT a.n, REPEAT('x', 400) FROM test.big a, test.big b LIMIT 300000";
   ASSERT_EQ(::mysql_real_query(client.handle(), sql.data(), sql.size()), 0);
   MYSQL_RES* result = ::mysql_use_result(client.handle());
@@ -157,7 +187,7 @@ TEST_P(Handoff, InTheMiddleOfALargeResult) {
 }
 
 TEST_P(Handoff, ACursorInTheMiddle) {
-  auto client = sluice_.connect("shop");
+  auto client = connect();
   MYSQL_STMT* statement = ::mysql_stmt_init(client.handle());
   const unsigned long cursor = CURSOR_TYPE_READ_ONLY;
   ::mysql_stmt_attr_set(statement, STMT_ATTR_CURSOR_TYPE, &cursor);
@@ -177,16 +207,16 @@ TEST_P(Handoff, ACursorInTheMiddle) {
 }
 
 TEST_P(Handoff, AMovedSessionIsKilledByTheIdThatItsClientKnows) {
-  auto victim = sluice_.connect("shop");
+  auto victim = connect();
   roll_and_wait();
-  auto killer = sluice_.connect("shop");
+  auto killer = connect();
   killer.exec(fmt::format("KILL {}", victim.thread_id()));
   EXPECT_TRUE(eventually(5s, [&] { return !victim.query("SELECT 1 FROM test.t FOR UPDATE"); }));
 }
 
 TEST_P(Handoff, AnOperatorFindsItOnceAndEndsIt) {
   std::vector<Client> clients;
-  for (int i = 0; i < 40; ++i) clients.push_back(sluice_.connect("shop"));
+  for (int i = 0; i < 40; ++i) clients.push_back(connect());
   auto listing = std::async(std::launch::async, [&] {
     for (int i = 0; i < 60; ++i) {
       std::multiset<std::string> names;
@@ -205,7 +235,7 @@ TEST_P(Handoff, AnOperatorFindsItOnceAndEndsIt) {
 }
 
 TEST_P(Handoff, NobodyNoticesUnderLoad) {
-  Load load({.endpoint = sluice_.endpoint("shop"), .connecting = 4, .holding = 20});
+  Load load({.endpoint = endpoint(), .connecting = 4, .holding = 20});
   load.wait_flowing();
   for (int i = 0; i < 10; ++i) roll_and_wait();
   EXPECT_TRUE(load.advance(200));
@@ -218,7 +248,7 @@ TEST_P(Handoff, FewerWorkersTakeTheSessionsOfThoseThatGo) {
   sluice_.config.workers = 4;
   ASSERT_EQ(sluice_.reload().exit_code, 0);
   for (int i = 0; i < 30; ++i) {
-    clients.push_back(sluice_.connect("shop"));
+    clients.push_back(connect());
     clients.back().exec(fmt::format("SET @me = {}", i));
   }
   for (const unsigned workers : {1U, 3U, 2U}) {
@@ -238,10 +268,10 @@ TEST_P(Handoff, ASessionWhoseServiceIsGoneStaysUntilTheTimeIsUp) {
   gone.listen = {sluice_.path("gone.sock")};
   sluice_.config.settings = "drain_timeout = \"3s\"\n";
   ASSERT_EQ(sluice_.reload().exit_code, 0);
-  auto options = sluice_.endpoint("shop");
+  auto options = endpoint();
   options.socket = sluice_.path("gone.sock");
   Client stays(options);
-  auto moves = sluice_.connect("shop");
+  auto moves = connect();
   sluice_.config.services.erase("gone");
   ASSERT_EQ(sluice_.reload().exit_code, 0);
   EXPECT_EQ(stays.value("SELECT 1"), "1");
@@ -258,7 +288,7 @@ TEST_P(Handoff, ASessionWhoseServiceIsGoneStaysUntilTheTimeIsUp) {
 TEST_P(Handoff, CountersGoOn) {
   std::vector<Client> clients;
   for (int i = 0; i < 10; ++i) {
-    clients.push_back(sluice_.connect("shop"));
+    clients.push_back(connect());
     clients.back().exec("SELECT 1");
   }
   const auto before = sluice_.ctl_json({"show", "service", "shop"});
@@ -270,10 +300,12 @@ TEST_P(Handoff, CountersGoOn) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Routers, Handoff, testing::Values("connection", "read-write-split"),
-                         [](const auto& info) {
-                           return std::string(info.param) == "connection" ? "Connection" : "Split";
-                         });
+INSTANTIATE_TEST_SUITE_P(Of, Handoff,
+                         testing::Values(Manner{"Connection", "connection", false},
+                                         Manner{"Split", "read-write-split", false},
+                                         Manner{"ConnectionTls", "connection", true},
+                                         Manner{"SplitTls", "read-write-split", true}),
+                         [](const auto& info) { return std::string(info.param.name); });
 
 }  // namespace
 }  // namespace sluice::test

@@ -24,29 +24,47 @@ bool is_connected(const SessionState& s, Side side) {
 
 }  // namespace
 
+const tls::Info* tls_info(const SessionState& s, Side side) {
+  if (side == Side::client) return s.client_tls.get();
+  if (side == Side::server) return s.home.tls.get();
+  return s.split ? s.split->reader.tls.get() : nullptr;
+}
+
 std::string Session::why_stays() const {
   if (const auto why = why_not_movable(state_); !why.empty()) return std::string(why);
   for (const auto& one : legs_)
-    if (one.fd && one.tls) return "it is encrypted";
+    if (auto why = one.tls ? one.tls->why_not_movable() : std::string(); !why.empty()) return why;
   return {};
 }
 
 /// The registrations in epoll are the sockets', not ours: they would outlive our closing these.
 Session::Parcel Session::freeze() {
   Parcel out;
+  frozen_ = true;
   for (const Side side : kSides) {
     auto& one = leg(side);
     if (!one.fd) continue;
     one.watch.stop();
     out.legs.push_back({side, one.fd.get(), {}});
+    if (!one.tls) continue;
+    auto left = one.tls->leave();
+    if (!left) continue;  // it has said that it can: then it has failed, and fails where it goes
+    one.left = std::make_unique<tls::RecordsState>(std::move(*left));
+    out.legs.back().tls = ipc::encode(*one.left);
   }
   out.state = ipc::encode(state_);
-  frozen_ = true;
   return out;
 }
 
 bool Session::thaw() {
   frozen_ = false;
+  for (const Side side : kSides) {
+    auto& one = leg(side);
+    const auto left = std::exchange(one.left, nullptr);
+    if (!left) continue;
+    auto again = tls::resume(std::move(*left), *tls_info(state_, side));
+    if (again) one.tls = std::move(*again);  // else what it sends and gets fails
+  }
   if (auto ok = restore(); !ok) {
     log(log::Level::error, ok.error().message);
     worker_.forget(*this);
@@ -64,6 +82,7 @@ void Session::go_away() {
     if (service_.pool && side != Side::client) service_.pool->left({state_.id, side});
     one.fd.reset();
     one.tls.reset();
+    one.left.reset();
   }
   worker_.forget(*this);
 }
@@ -72,7 +91,9 @@ bool Session::fit(const SessionState& state, const std::vector<Arrival>& legs) {
   for (const Side side : kSides)
     if (std::ranges::count(legs, side, &Arrival::side) != (is_connected(state, side) ? 1 : 0))
       return false;
-  return legs.size() <= std::size(kSides);
+  return std::ranges::all_of(legs, [&](const Arrival& leg) {
+    return (leg.tls != nullptr) == (tls_info(state, leg.side) != nullptr);
+  });
 }
 
 void Session::arrive(std::vector<Arrival> legs) {

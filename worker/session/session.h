@@ -16,6 +16,9 @@ namespace sluice::worker {
 class Worker;
 struct ServiceEntry;
 
+/// What was agreed on with the peer of one side; null where that is not encrypted.
+const tls::Info* tls_info(const SessionState& s, Side side);
+
 class Session {
  public:
   /// `client` is connected and non-blocking.
@@ -91,9 +94,10 @@ class Session {
   struct Leg {
     UniqueFd fd;
     event::IoWatch watch;
-    std::unique_ptr<tls::Layer> tls;  ///< where it is encrypted
-    uint32_t row = 0;                 ///< of a server in the statistics page, while connected
-    bool fresh = false;               ///< connected, and nothing was read from it yet
+    std::unique_ptr<tls::Layer> tls;          ///< where it is encrypted
+    std::unique_ptr<tls::RecordsState> left;  ///< in place of that, while the session is frozen
+    uint32_t row = 0;    ///< of a server in the statistics page, while connected
+    bool fresh = false;  ///< connected, and nothing was read from it yet
   };
   void on_client(event::Bits what) { on_ready(Side::client, what); }
   void on_server(event::Bits what) { on_ready(Side::server, what); }
