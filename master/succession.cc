@@ -61,6 +61,10 @@ std::vector<std::string> own_arguments(std::span<const char* const> argv) {
   return out;
 }
 
+UniqueFd trial_channel() {
+  return UniqueFd(::fcntl(process::kChannelFd, F_DUPFD_CLOEXEC, kFirstFd));
+}
+
 void mark(std::span<const int> fds, OverExec what) {
   for (const int fd : fds) ::fcntl(fd, F_SETFD, what == OverExec::keep ? 0 : FD_CLOEXEC);
 }
@@ -108,7 +112,7 @@ int succeed(const Succession& how, const std::vector<std::string>& arguments) {
 }
 
 int try_state() {
-  ipc::Channel channel{UniqueFd(process::kChannelFd)};
+  ipc::Channel channel{trial_channel()};
   if (!channel.send(ipc::Hello{.role = ipc::Role::trial, .release = std::string(kRelease)}))
     return EX_SOFTWARE;
   for (auto frame = next_frame(channel); frame; frame = next_frame(channel)) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "common/base/result.h"
+#include "common/base/unique_fd.h"
 
 namespace sluice::master {
 
@@ -24,6 +25,10 @@ inline constexpr const char kTrialOption[] = "--try-state";
 
 /// The command line without what succession put there.
 std::vector<std::string> own_arguments(std::span<const char* const> argv);
+
+/// A child's end of the channel to the master that tries it out. It stays open to the very end: who
+/// closed it before would be killed, and not be asked how it ended.
+UniqueFd trial_channel();
 
 /// Whether these fds outlive an exec.
 enum class OverExec : uint8_t { close, keep };

@@ -7,7 +7,7 @@
 #include <filesystem>
 
 #include "common/base/version.h"
-#include "common/process/master_link.h"
+#include "common/ipc/channel.h"
 #include "master/succession.h"
 #include "tests/support/temp_dir.h"
 
@@ -17,7 +17,7 @@ using namespace sluice;
 
 /// As the trial of a program that could go on, or that could not and says why.
 int answer(const std::string& error) {
-  ipc::Channel channel{UniqueFd(process::kChannelFd)};
+  ipc::Channel channel{master::trial_channel()};
   (void)channel.send(ipc::Hello{.role = ipc::Role::trial, .release = std::string(kRelease)});
   (void)channel.send(ipc::StateVerdict{error});
   return 0;
