@@ -244,14 +244,14 @@ void Rollout::on_worker_ready(std::size_t slot) {
     step_ = Step::rolling;
     commit();
     if (kind_ == Kind::roll) supervisor_.configure_monitor();
-    log::notice("reload", "slot went over", log::kv("slot", slot),
+    log::notice(component(), "slot went over", log::kv("slot", slot),
                 log::kv("generation", state_.generation));
     if (!supervisor_.stopping()) next_slot();
     return;
   }
   if (step_ == Step::closing && slot == 0) supervisor_.close_gone();
   if (step_ != Step::rolling || slot != slot_) return;
-  log::notice("reload", "slot went over", log::kv("slot", slot),
+  log::notice(component(), "slot went over", log::kv("slot", slot),
               log::kv("generation", state_.generation));
   if (!supervisor_.stopping()) next_slot();
 }
@@ -365,20 +365,23 @@ void Rollout::end(Outcome outcome) {
   begin();
 }
 
+std::string_view Rollout::component() const {
+  return kind_ == Kind::upgrade ? "upgrade" : "reload";
+}
+
 /// For `status` and the log.
 void Rollout::note(const Outcome& outcome) {
   const bool upgrade = kind_ == Kind::upgrade;
   (upgrade ? state_.last_upgrade : state_.last_reload) =
       outcome.done ? outcome.text : "failed: " + outcome.text;
   (upgrade ? state_.last_upgrade_failed : state_.last_reload_failed) = !outcome.done;
-  const auto component = upgrade ? "upgrade" : "reload";
   const auto& reason = outcome.config_error ? "the configuration is wrong" : outcome.text;
   if (outcome.done)
-    log::notice(component, "done", log::kv("outcome", outcome.text));
+    log::notice(component(), "done", log::kv("outcome", outcome.text));
   else if (state_.generation == 0)
     log::error("sluiced", "the start has failed", log::kv("reason", reason));
   else
-    log::error(component,
+    log::error(component(),
                committed_ || !release_before_.empty() ? "incomplete"
                                                       : "failed: everything stays as it was",
                log::kv("reason", reason));

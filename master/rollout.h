@@ -99,6 +99,7 @@ class Rollout final : public ChildOwner {
   void settle();
   void finish();
   void end(Outcome outcome);
+  std::string_view component() const;  ///< in the log
   void note(const Outcome& outcome);
   std::string of_upgrade(std::string why) const;
   std::string left_behind(std::size_t slot, std::string_view why) const;

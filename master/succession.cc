@@ -100,13 +100,14 @@ int succeed(const Succession& how, const std::vector<std::string>& arguments) {
   if (!loop) return go_back(how, arguments, loop.error().message);
   if (auto ok = state.import_(std::move(left->state)); !ok)
     return go_back(how, arguments, ok.error().message);
+  const auto release = left->format.release;
   Master master(*loop, std::move(state), -1);
   master.state().log.take_over();
   if (auto ok = master.import_(std::move(*left)); !ok)
     return go_back(how, arguments, ok.error().message);
   mark(fds, OverExec::close);
   ::close(how.state_fd);
-  const int code = master.go_on(left->format.release, how.trouble);
+  const int code = master.go_on(release, how.trouble);
   log::set_sink(nullptr, nullptr);
   return code;
 }

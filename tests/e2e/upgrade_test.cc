@@ -146,7 +146,9 @@ TEST_F(Upgrade, TenTimesUnderLoad) {
     const std::size_t left = kSessionsMove ? 0 : 2;
     EXPECT_TRUE(eventually(10s, [&] { return status().at("old_workers") <= left; }));
     if (i == 2) fds = open_fds();
-    if (i > 2) EXPECT_TRUE(eventually(5s, [&] { return open_fds() <= fds; })) << open_fds();
+    if (i > 2) {
+      EXPECT_TRUE(eventually(5s, [&] { return open_fds() <= fds; })) << open_fds();
+    }
   }
   for (Load* one : {&load, &socket_load}) {
     const auto report = one->stop();

@@ -4,7 +4,8 @@
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
-#include <sys/socket.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "common/base/version.h"
 #include "common/stats/page.h"
