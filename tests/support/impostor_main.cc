@@ -36,7 +36,7 @@ int main(int argc, char** argv) {
   const auto place = std::filesystem::read_symlink("/proc/self/exe").parent_path();
   const auto mode = test::read_file(place / "impostor.mode");
   if (mode == "hangs") ::pause();
-  if (mode == "crashes") ::raise(SIGSEGV);
+  if (mode == "crashes") ::raise(SIGABRT);
   if (mode == "refuses") return answer("this is the state of another proxy");
   if (mode == "gives way") {
     if (std::ranges::count(words, master::kTrialOption) > 0) return answer("");
