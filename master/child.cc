@@ -62,14 +62,65 @@ Result<std::unique_ptr<Child>> Child::start(ChildOwner& owner, event::Loop& loop
   if (pid < 0) return fail_errno(fmt::format("fork for {}", name));
   if (pid == 0) become(program_fd, theirs.get(), argv.data(), envp.data());
   std::unique_ptr<Child> child(
-      new Child(owner, role, pid, std::move(ours), fmt::format("{}[{}]", name, pid)));
-  SLUICE_TRY((child->watch_.start<&Child::on_ready>(loop, child->channel_.fd(), event::kRead,
-                                                    child.get())));
+      new Child(owner, role, pid, ipc::Channel(std::move(ours)), fmt::format("{}[{}]", name, pid)));
+  SLUICE_TRY(child->attend(loop));
   child->send(ipc::Hello{.role = ipc::Role::master, .release = std::string(kRelease)});
   return child;
 }
 
-Child::Child(ChildOwner& owner, ipc::Role role, pid_t pid, UniqueFd channel, std::string name)
+std::unique_ptr<Child> Child::import_(ChildOwner& owner, inheritance::Child from) {
+  std::unique_ptr<Child> child(new Child(owner, from.role, from.pid,
+                                         inheritance::import_(std::move(from.channel)),
+                                         std::move(from.name)));
+  child->release_ = std::move(from.release);
+  child->phase_ = static_cast<ipc::Phase>(from.phase);
+  child->greeted_ = from.greeted;
+  child->killed_ = from.killed;
+  child->pings_ = from.pings;
+  child->last_answer_ns_ = from.last_answer_ns;
+  child->generation = from.generation;
+  child->slot = from.slot;
+  child->lane = from.lane;
+  child->number = from.number;
+  child->started_ns = from.started_ns;
+  child->deadline_ns = from.deadline_ns;
+  child->stopped = from.stopped;
+  child->finishing = from.finishing;
+  child->done = from.done;
+  child->last_error = std::move(from.last_error);
+  return child;
+}
+
+Result<> Child::attend(event::Loop& loop) {
+  SLUICE_TRY((watch_.start<&Child::on_ready>(loop, channel_.fd(), event::kRead, this)));
+  update_interest();
+  return {};
+}
+
+inheritance::Child Child::export_() const {
+  return {.role = role_,
+          .pid = pid_,
+          .channel = inheritance::export_(channel_),
+          .name = name_,
+          .release = release_,
+          .phase = phase_,
+          .greeted = greeted_,
+          .killed = killed_,
+          .pings = pings_,
+          .last_answer_ns = last_answer_ns_,
+          .generation = generation,
+          .slot = slot,
+          .lane = lane,
+          .number = number,
+          .started_ns = started_ns,
+          .deadline_ns = deadline_ns,
+          .stopped = stopped,
+          .finishing = finishing,
+          .done = done,
+          .last_error = last_error};
+}
+
+Child::Child(ChildOwner& owner, ipc::Role role, pid_t pid, ipc::Channel channel, std::string name)
     : owner_(owner), role_(role), pid_(pid), channel_(std::move(channel)), name_(std::move(name)) {
   started_ns = last_answer_ns_ = monotonic_ns();
 }
@@ -109,6 +160,7 @@ Result<> Child::take(ipc::Frame frame) {
     if (!hello || hello->role != role_ || hello->protocol != ipc::kProtocolVersion)
       return fail(Errc::ipc_protocol, "not a child of this protocol and role");
     greeted_ = true;
+    release_ = hello->release;
     return {};
   }
   if (frame.id == ipc::Declared<ipc::Pong>::kId) {

@@ -7,6 +7,7 @@
 
 #include "common/event/event.h"
 #include "common/ipc/dispatch.h"
+#include "master/inheritance.h"
 #include "master/log_throttle.h"
 
 namespace sluice::master {
@@ -29,6 +30,11 @@ class Child {
   /// `arguments` start with the program's name, which is also what the log calls it.
   static Result<std::unique_ptr<Child>> start(ChildOwner& owner, event::Loop& loop, ipc::Role role,
                                               int program_fd, std::vector<std::string> arguments);
+  /// One that another program has started, whose place we have taken. It notices nothing.
+  static std::unique_ptr<Child> import_(ChildOwner& owner, inheritance::Child child);
+  /// Begins to listen to it.
+  Result<> attend(event::Loop& loop);
+  inheritance::Child export_() const;
   ~Child();
 
   ipc::Role role() const { return role_; }
@@ -39,6 +45,8 @@ class Child {
   bool greeted() const { return greeted_; }
   /// "sluice-worker[812]"
   const std::string& name() const { return name_; }
+  /// Of its program; empty until it has greeted.
+  const std::string& release() const { return release_; }
 
   template <class Message>
   void send(const Message& message, std::span<const int> fds = {}) {
@@ -67,7 +75,7 @@ class Child {
   LogThrottle seek_throttle{200, 50};       ///< of what it asks the other workers
 
  private:
-  Child(ChildOwner& owner, ipc::Role role, pid_t pid, UniqueFd channel, std::string name);
+  Child(ChildOwner& owner, ipc::Role role, pid_t pid, ipc::Channel channel, std::string name);
   void on_ready(event::Bits what);
   void receive();
   Result<> take(ipc::Frame frame);
@@ -79,7 +87,7 @@ class Child {
   pid_t pid_;
   ipc::Channel channel_;
   event::IoWatch watch_;
-  std::string name_;
+  std::string name_, release_;
   ipc::Phase phase_ = ipc::kStarting;
   bool greeted_ = false, lost_ = false, killed_ = false;
   uint64_t pings_ = 0;

@@ -13,6 +13,9 @@ class ExpiryReminder {
   /// Warns, a day after the last time. `now_s`: seconds since the epoch.
   void tick(const config::Config& config, int64_t now_ns, int64_t now_s);
 
+  int64_t export_() const { return due_ns_; }
+  void import_(int64_t due_ns) { due_ns_ = due_ns; }
+
  private:
   int64_t due_ns_ = 0;
 };

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "common/base/clock.h"
+#include "common/ipc/codec.h"
 
 namespace sluice::master {
 
@@ -20,7 +21,19 @@ class Inquiries {
     uint32_t worker = 0;
     uint64_t session = 0;
     uint32_t round = 0;
+    static auto fields(auto& m) {
+      return std::tuple(ipc::tag<1>(m.worker), ipc::tag<2>(m.session), ipc::tag<3>(m.round));
+    }
     bool operator==(const Key&) const = default;
+  };
+
+  struct Inquiry {
+    Key key;
+    std::vector<uint32_t> awaited;
+    int64_t until_ns = 0;
+    static auto fields(auto& m) {
+      return std::tuple(ipc::tag<1>(m.key), ipc::tag<2>(m.awaited), ipc::tag<3>(m.until_ns));
+    }
   };
 
   /// `asked`: numbers of workers.
@@ -43,13 +56,11 @@ class Inquiries {
   }
 
   std::size_t size() const { return open_.size(); }
+  /// Of the next master, which goes on with them.
+  const std::vector<Inquiry>& export_() const { return open_; }
+  void import_(std::vector<Inquiry> open) { open_ = std::move(open); }
 
  private:
-  struct Inquiry {
-    Key key;
-    std::vector<uint32_t> awaited;
-    int64_t until_ns = 0;
-  };
   std::vector<Inquiry> open_;  ///< oldest first; a handful
 };
 

@@ -192,6 +192,26 @@ void Listeners::keep_only(const config::Config& wanted) {
   }
 }
 
+std::vector<inheritance::Listening> Listeners::export_() const {
+  std::vector<inheritance::Listening> out;
+  for (const auto& [key, listening] : all_) {
+    auto& one = out.emplace_back(
+        inheritance::Listening{.endpoint = listening.endpoint, .inode = listening.inode});
+    for (const auto& socket : listening.sockets) one.sockets.push_back({socket.get()});
+  }
+  return out;
+}
+
+void Listeners::import_(std::vector<inheritance::Listening> listeners) {
+  for (auto& one : listeners) {
+    auto& listening = all_[one.endpoint.text()];
+    listening.endpoint = std::move(one.endpoint);
+    listening.inode = one.inode;
+    for (const auto& socket : one.sockets) listening.sockets.push_back(inheritance::own(socket));
+  }
+  commit();
+}
+
 void Listeners::close_all() {
   for (auto& [key, listening] : all_) close_one(listening);
   all_.clear();

@@ -10,6 +10,7 @@
 #include "common/base/result.h"
 #include "common/base/unique_fd.h"
 #include "common/config/config.h"
+#include "master/inheritance.h"
 
 namespace sluice::master {
 
@@ -38,6 +39,8 @@ class Listeners {
   void undo();
   /// Forgets what undo() would do: the new configuration is in force.
   void commit();
+  std::vector<inheritance::Listening> export_() const;
+  void import_(std::vector<inheritance::Listening> listeners);
   /// Removes the files of Unix sockets and closes everything.
   void close_all();
 

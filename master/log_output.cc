@@ -104,6 +104,16 @@ Result<> LogOutput::open(const config::Log& config) {
   return {};
 }
 
+inheritance::Log LogOutput::export_() const {
+  return {.config = config_, .level = log::level(), .file = {file_.get()}};
+}
+
+void LogOutput::import_(inheritance::Log from) {
+  config_ = std::move(from.config);
+  file_ = inheritance::own(from.file);
+  log::set_level(from.level);
+}
+
 Result<> LogOutput::rotate() {
   if (config_.target == config::LogTarget::file) file_ = SLUICE_TRY(open_file(config_.file));
   return {};

@@ -7,6 +7,7 @@
 #include "common/base/result.h"
 #include "common/base/unique_fd.h"
 #include "common/config/config.h"
+#include "master/inheritance.h"
 
 namespace sluice::master {
 
@@ -15,6 +16,8 @@ class LogOutput {
   LogOutput() = default;
   /// Opens what the configuration names. On an error the old target stays.
   Result<> open(const config::Log& config);
+  inheritance::Log export_() const;
+  void import_(inheritance::Log log);
   /// Opens the log file anew, after somebody moved it away.
   Result<> rotate();
   /// Writes a record of `process` ("sluiced[1]", "sluice-worker[812]"). Never waits: neither a full

@@ -20,6 +20,7 @@
 #include "master/config/secrets.h"
 #include "master/master.h"
 #include "master/parser_child.h"
+#include "master/succession.h"
 
 namespace sluice::master {
 namespace {
@@ -28,9 +29,12 @@ struct Options {
   std::string config = "/etc/sluice/sluice.toml";
   std::string key = config::Process{}.secrets_key;
   bool check = false, foreground = false, encrypt = false;
-  // Only for the child that the master starts.
+  // Only for children that the master starts, and for the program that takes its place.
   std::string parse_config;
   config::KeyKinds make_keys;
+  bool try_state = false;
+  Succession succession;
+  std::vector<std::string> arguments;
 };
 
 /// Every password and key of the configuration passes through: no core of ours, and nobody of the
@@ -121,6 +125,7 @@ Result<int> go_to_background() {
 
 Result<State> first_state(const Options& options) {
   State state;
+  state.arguments = options.arguments;
   state.config_path = absolute(options.config);
   state.programs = SLUICE_TRY(Programs::open());
   state.stats_file = SLUICE_TRY(stats::Mapping::create());
@@ -178,6 +183,10 @@ int run(int argc, char** argv) {
   app.add_flag("--make-ticket-key", options.make_keys.ticket)->group("");
   app.add_flag("--make-rsa-key", options.make_keys.rsa)->group("");
   app.add_flag("--make-certificate", options.make_keys.certificate)->group("");
+  app.add_flag(kTrialOption, options.try_state)->group("");
+  app.add_option(kInheritOption, options.succession.state_fd)->group("");
+  app.add_option(kReturnOption, options.succession.return_to)->group("");
+  app.add_option(kTroubleOption, options.succession.trouble)->group("");
   app.set_version_flag("--version", std::string(kRelease));
   try {
     app.parse(argc, argv);
@@ -186,6 +195,9 @@ int run(int argc, char** argv) {
   }
   if (!options.parse_config.empty())
     return parse_for_master(options.parse_config, options.make_keys);
+  options.arguments = own_arguments({argv, static_cast<std::size_t>(argc)});
+  if (options.try_state) return try_state();
+  if (options.succession.state_fd >= 0) return succeed(options.succession, options.arguments);
   if (options.check) return check(options.config);
   if (options.encrypt) return encrypt(options.key);
   return serve(options);

@@ -18,18 +18,60 @@ Master::Master(event::Loop& loop, State state, int background_fd)
       state_(std::move(state)),
       supervisor_(loop, state_, *this),
       rollout_(loop, state_, supervisor_, *this),
+      upgrade_(loop, state_, *this),
       control_(loop, *this),
       background_fd_(background_fd) {}
 
 int Master::run() {
+  watch_signals();
+  rollout_.request(Rollout::Kind::roll, 0);
+  return serve();
+}
+
+int Master::go_on(const std::string& release, const std::string& trouble) {
+  watch_signals();
+  supervisor_.reap();  // who has ended since
+  if (trouble.empty()) {
+    log::notice("upgrade", "the master goes on with a new program", log::kv("before", release),
+                log::kv("release", kRelease));
+    rollout_.roll_programs(release);
+  } else {
+    rollout_.refuse_upgrade("the new program could not go on, and had to give way again: " +
+                            trouble);
+  }
+  return serve();
+}
+
+inheritance::Master Master::export_() const {
+  return {.format = inheritance::own_format(),
+          .previous = state_.programs.export_(),
+          .state = state_.export_(),
+          .supervisor = supervisor_.export_(),
+          .rollout = rollout_.export_(),
+          .control = control_.export_(),
+          .expiry_due_ns = expiry_.export_()};
+}
+
+Result<> Master::import_(inheritance::Master from) {
+  SLUICE_TRY(supervisor_.import_(std::move(from.supervisor)));
+  rollout_.import_(std::move(from.rollout));
+  expiry_.import_(from.expiry_due_ns);
+  return control_.import_(std::move(from.control));
+}
+
+/// Those that came during an exec are still pending: they have been blocked all the time.
+void Master::watch_signals() {
   ::signal(SIGPIPE, SIG_IGN);
   hangup_.start<&Master::on_hangup>(loop_, SIGHUP, this);
   terminate_.start<&Master::on_terminate>(loop_, SIGTERM, this);
   interrupt_.start<&Master::on_terminate>(loop_, SIGINT, this);
   quit_.start<&Master::on_quit>(loop_, SIGQUIT, this);
   child_.start<&Master::on_child>(loop_, SIGCHLD, this);
+  user_signal_.start<&Master::on_upgrade_signal>(loop_, SIGUSR2, this);
+}
+
+int Master::serve() {
   tick_.every<&Master::on_tick>(loop_, std::chrono::seconds(1), this);
-  rollout_.request(Rollout::Kind::roll, 0);
   loop_.run();
   state_.listeners.close_all();
   control_.close();
@@ -48,7 +90,7 @@ Result<> Master::on_first_config(const config::Config& config) {
 
 void Master::on_commit(const config::Config& before) {
   const auto& now = state_.config.sluice;
-  expiry_.put_off(monotonic_ns());
+  if (rollout_.kind() == Rollout::Kind::roll) expiry_.put_off(monotonic_ns());
   if (state_.generation > 1 && before.sluice.log != now.log) {
     if (auto ok = state_.log.open(now.log); !ok)
       log::error("log", "the old target stays", log::kv("error", ok.error().message));
@@ -69,8 +111,10 @@ void Master::on_outcome(const Outcome& outcome, const std::vector<uint64_t>& req
     return leave(outcome.config_error ? EX_CONFIG : EX_UNAVAILABLE);
   }
   if (leaving_ || rollout_.kind() == Rollout::Kind::dry_run) return;
-  notify_service_manager(fmt::format("READY=1\nSTATUS=generation {}: {}", state_.generation,
-                                     outcome.done ? "serving" : "serving; the last reload failed"));
+  const auto* what = rollout_.kind() == Rollout::Kind::upgrade ? "upgrade" : "reload";
+  notify_service_manager(
+      fmt::format("READY=1\nSTATUS=generation {}: serving{}", state_.generation,
+                  outcome.done ? "" : fmt::format("; the last {} failed", what)));
   tell_starter("", 0);
 }
 
@@ -89,8 +133,14 @@ void Master::on_hangup(int) {
   rollout_.request(Rollout::Kind::roll, 0);
 }
 
+void Master::on_upgrade_signal(int) {
+  if (!leaving_) rollout_.request(Rollout::Kind::upgrade, 0);
+}
+
 void Master::on_reload() {
-  notify_service_manager(fmt::format("RELOADING=1\nMONOTONIC_USEC={}", monotonic_ns() / 1000));
+  const auto* what = rollout_.kind() == Rollout::Kind::upgrade ? "upgrading" : "reloading";
+  notify_service_manager(
+      fmt::format("RELOADING=1\nMONOTONIC_USEC={}\nSTATUS={}", monotonic_ns() / 1000, what));
 }
 
 void Master::on_terminate(int) {
@@ -99,6 +149,7 @@ void Master::on_terminate(int) {
   log::notice("sluiced", "ends: sessions finish what they are doing");
   notify_service_manager("STOPPING=1");
   rollout_.stop();
+  upgrade_.stop();
   for (const auto& [address, listening] : state_.listeners.all()) Listeners::refuse_new(listening);
   supervisor_.finish(
       "sluice is shutting down; please connect again",
@@ -138,6 +189,7 @@ void Master::on_child(int) {
 void Master::on_tick() {
   supervisor_.tick();
   rollout_.tick();
+  upgrade_.tick();
   control_.tick();
   expiry_.tick(state_.config, monotonic_ns(), wall_clock_s());
   static const bool watched = is_watched();

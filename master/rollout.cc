@@ -12,6 +12,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/version.h"
 #include "master/config/diff.h"
 #include "master/config/load.h"
 
@@ -75,6 +76,13 @@ void Rollout::begin() {
     return true;
   });
   committed_ = spoken_ = false;
+  release_before_.clear();
+  if (kind_ == Kind::upgrade) {
+    step_ = Step::trying;
+    log::notice("upgrade", "trying the programs that are on disk");
+    user_.on_reload();
+    return user_.on_upgrade();
+  }
   step_ = Step::parsing;
   if (kind_ == Kind::roll && state_.generation > 0) {
     log::notice("reload", "reading the configuration", log::kv("file", state_.config_path));
@@ -135,11 +143,16 @@ void Rollout::parsed(ipc::ParsedConfig message) {
     return end(
         {.done = true, .text = "nothing has changed", .changes = changes_, .warnings = warnings_});
   }
+  prove();
+}
+
+/// The first worker shows that the candidate can be, where that needs new workers at all.
+void Rollout::prove() {
   if (auto ok = prepare(); !ok) {
     undo();
-    return end({.text = ok.error().message});
+    return end({.text = of_upgrade(ok.error().message)});
   }
-  if (state_.generation > 0 && !incomplete_ &&
+  if (kind_ == Kind::roll && state_.generation > 0 && !incomplete_ &&
       !needs_new_workers(state_.config, candidate_.config)) {
     commit();
     return settle();
@@ -150,7 +163,7 @@ void Rollout::parsed(ipc::ParsedConfig message) {
   supervisor_.abandon_start(0);
   if (auto ok = supervisor_.start_worker(0, candidate_.config, state_.generation + 1, slots); !ok) {
     undo();
-    end({.text = ok.error().message});
+    end({.text = of_upgrade(ok.error().message)});
   }
 }
 
@@ -221,7 +234,7 @@ void Rollout::commit() {
     known->second.has_state = holds.has_value();
     known->second.state = holds ? std::move(*holds) : cluster::ClusterState{};
   }
-  state_.reloaded_s = wall_clock_s();
+  if (kind_ == Kind::roll) state_.reloaded_s = wall_clock_s();
   committed_ = true;
   user_.on_commit(before);
 }
@@ -230,29 +243,41 @@ void Rollout::on_worker_ready(std::size_t slot) {
   if (step_ == Step::proving && slot == 0) {
     step_ = Step::rolling;
     commit();
-    supervisor_.configure_monitor();
-    log::notice("reload", "slot went over", log::kv("slot", slot),
+    if (kind_ == Kind::roll) supervisor_.configure_monitor();
+    log::notice(component(), "slot went over", log::kv("slot", slot),
                 log::kv("generation", state_.generation));
     if (!supervisor_.stopping()) next_slot();
     return;
   }
   if (step_ == Step::closing && slot == 0) supervisor_.close_gone();
   if (step_ != Step::rolling || slot != slot_) return;
-  log::notice("reload", "slot went over", log::kv("slot", slot),
+  log::notice(component(), "slot went over", log::kv("slot", slot),
               log::kv("generation", state_.generation));
   if (!supervisor_.stopping()) next_slot();
+}
+
+/// What a failure means in an upgrade, whose first step can't be taken back.
+std::string Rollout::of_upgrade(std::string why) const {
+  if (kind_ != Kind::upgrade) return why;
+  return fmt::format("the master is of {} now, the workers stay those of {}: {}", kRelease,
+                     release_before_, why);
+}
+
+std::string Rollout::left_behind(std::size_t slot, std::string_view why) const {
+  return fmt::format("slot {} still runs the old {}: {}", slot,
+                     kind_ == Kind::upgrade ? "program" : "configuration", why);
 }
 
 void Rollout::on_worker_failed(std::size_t slot, std::string_view why) {
   if (step_ == Step::proving && slot == 0) {
     undo();
-    return end({.text = fmt::format("the first worker did not get ready: {}", why)});
+    return end({.text = of_upgrade(fmt::format("the first worker did not get ready: {}", why))});
   }
   if (step_ != Step::rolling || slot != slot_) return;
   if (++attempts_ < kAttempts &&
       supervisor_.start_worker(slot, state_.config, state_.generation, state_.slots()))
     return;
-  end({.text = fmt::format("slot {} still runs the old configuration: {}", slot, why)});
+  end({.text = left_behind(slot, why)});
 }
 
 void Rollout::on_worker_stopped() {
@@ -272,8 +297,7 @@ void Rollout::next_slot() {
     supervisor_.abandon_start(slot_);
     if (auto ok = supervisor_.start_worker(slot_, state_.config, state_.generation, state_.slots());
         !ok)
-      end({.text = fmt::format("slot {} still runs the old configuration: {}", slot_,
-                               ok.error().message)});
+      end({.text = left_behind(slot_, ok.error().message)});
     return;
   }
   if (supervisor_.slots().size() > state_.slots()) {
@@ -304,37 +328,99 @@ void Rollout::settle() {
     return !cluster || std::ranges::find(cluster->servers, item.first.second,
                                          &config::Server::name) == cluster->servers.end();
   });
-  end({.done = true,
-       .text = fmt::format("generation {} is in force", state_.generation),
-       .changes = changes_,
-       .warnings = warnings_});
+  if (kind_ != Kind::upgrade) return finish();
+  step_ = Step::watching;
+  if (auto ok = supervisor_.replace_monitor(); !ok) on_monitor_replaced(std::move(ok));
+}
+
+void Rollout::on_monitor_replaced(Result<> how) {
+  if (step_ != Step::watching) return;
+  if (how) return finish();
+  state_.programs.monitor = std::move(state_.previous.monitor);
+  end({.text = fmt::format("the monitor is still that of {}: {}", release_before_,
+                           how.error().message)});
+}
+
+void Rollout::finish() {
+  const auto text = kind_ == Kind::upgrade
+                        ? fmt::format("upgraded from {} to {}", release_before_, kRelease)
+                        : fmt::format("generation {} is in force", state_.generation);
+  end({.done = true, .text = text, .changes = changes_, .warnings = warnings_});
 }
 
 void Rollout::end(Outcome outcome) {
-  step_ = Step::idle;
-  if (committed_) incomplete_ = !outcome.done;
+  const bool all_over = std::exchange(step_, Step::idle) == Step::watching;
+  if (committed_) incomplete_ = !outcome.done && !all_over;
   if (committed_ && incomplete_) supervisor_.answer_at_gone();
   if (parser_) {
     ::kill(parser_->pid(), SIGKILL);
     ::waitpid(parser_->pid(), nullptr, 0);
     dead_.push_back(std::move(parser_));
   }
-  if (kind_ == Kind::roll) {
-    state_.last_reload = outcome.done ? outcome.text : "failed: " + outcome.text;
-    state_.last_reload_failed = !outcome.done;
-    const auto& reason = outcome.config_error ? "the configuration is wrong" : outcome.text;
-    if (outcome.done)
-      log::notice("reload", "done", log::kv("outcome", outcome.text));
-    else if (state_.generation == 0)
-      log::error("sluiced", "the start has failed", log::kv("reason", reason));
-    else
-      log::error("reload", committed_ ? "incomplete" : "failed: everything stays as it was",
-                 log::kv("reason", reason));
-  }
+  if (kind_ == Kind::upgrade) keep_programs();
+  if (kind_ != Kind::dry_run) note(outcome);
   const auto requests = std::move(requests_);
   requests_.clear();
   user_.on_outcome(outcome, requests);
   begin();
+}
+
+std::string_view Rollout::component() const {
+  return kind_ == Kind::upgrade ? "upgrade" : "reload";
+}
+
+/// For `status` and the log.
+void Rollout::note(const Outcome& outcome) {
+  const bool upgrade = kind_ == Kind::upgrade;
+  (upgrade ? state_.last_upgrade : state_.last_reload) =
+      outcome.done ? outcome.text : "failed: " + outcome.text;
+  (upgrade ? state_.last_upgrade_failed : state_.last_reload_failed) = !outcome.done;
+  const auto& reason = outcome.config_error ? "the configuration is wrong" : outcome.text;
+  if (outcome.done)
+    log::notice(component(), "done", log::kv("outcome", outcome.text));
+  else if (state_.generation == 0)
+    log::error("sluiced", "the start has failed", log::kv("reason", reason));
+  else
+    log::error(component(),
+               committed_ || !release_before_.empty() ? "incomplete"
+                                                      : "failed: everything stays as it was",
+               log::kv("reason", reason));
+}
+
+/// Children that die are started with programs that have proved themselves: if no worker of the new
+/// ones got ready, with those of before.
+void Rollout::keep_programs() {
+  auto& before = state_.previous;
+  if (!before.self) return;  // refused: they have never been changed
+  if (!committed_) {
+    state_.programs.worker = std::move(before.worker);
+    state_.programs.monitor = std::move(before.monitor);
+  }
+  before = {};
+}
+
+inheritance::Rollout Rollout::export_() const {
+  inheritance::Rollout out{.requests = requests_, .incomplete = incomplete_};
+  for (const auto& [kind, request] : waiting_) out.waiting.push_back({kind, request});
+  return out;
+}
+
+void Rollout::import_(inheritance::Rollout from) {
+  step_ = Step::trying;
+  kind_ = Kind::upgrade;
+  requests_ = std::move(from.requests);
+  incomplete_ = from.incomplete;
+  for (const auto& one : from.waiting) waiting_.emplace_back(one.kind, one.request);
+}
+
+void Rollout::refuse_upgrade(std::string why) {
+  if (step_ == Step::trying) end({.text = std::move(why)});
+}
+
+void Rollout::roll_programs(const std::string& release) {
+  release_before_ = release;
+  candidate_ = {.config = state_.config, .uid = state_.uid, .gid = state_.gid};
+  prove();
 }
 
 void Rollout::stop() {

@@ -10,6 +10,7 @@
 #include "common/cluster/state.h"
 #include "common/config/config.h"
 #include "common/stats/page.h"
+#include "master/inheritance.h"
 #include "master/keys.h"
 #include "master/listeners.h"
 #include "master/log_output.h"
@@ -21,6 +22,8 @@ namespace sluice::master {
 /// so that counters survive reloads; row 0 is for what found no place.
 class Rows {
  public:
+  std::vector<inheritance::Row> export_() const;
+  void import_(std::vector<inheritance::Row> rows);
   explicit Rows(uint32_t capacity) : capacity_(capacity) {}
   uint32_t of(const std::string& name) {
     const auto found = rows_.find(name);
@@ -51,8 +54,10 @@ std::optional<cluster::ClusterState> still_true(const cluster::ClusterState& kno
                                                 const config::Cluster& now);
 
 struct State {
+  std::vector<std::string> arguments;  ///< of our command line
   std::string config_path;
   Programs programs;
+  Programs previous;  ///< what ran before an upgrade that is not over yet; else empty
   config::Config config;
   uint32_t generation = 0;  ///< 0: nothing is in force yet
   uint32_t uid = 0, gid = 0;
@@ -67,7 +72,11 @@ struct State {
   int64_t started_s = 0, reloaded_s = 0;
   std::string last_reload;  ///< how it ended, for `status`
   bool last_reload_failed = false;
+  std::string last_upgrade;  ///< the same of the last upgrade; empty: there was none
+  bool last_upgrade_failed = false;
 
+  inheritance::State export_() const;
+  Result<> import_(inheritance::State from);
   std::size_t slots() const;
   uint32_t server_row(const std::string& cluster, const std::string& server) {
     return server_rows.of(cluster + '/' + server);

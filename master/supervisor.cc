@@ -67,15 +67,12 @@ void Supervisor::stop_accepting(std::unique_ptr<Child> child) {
 
 void Supervisor::on_channel_lost(Child& child) {
   ::kill(child.pid(), SIGKILL);  // usually dead already; without a channel it must be
-  if (&child == monitor_.get()) {
-    const bool stable = monotonic_ns() - child.started_ns > kStableNs;
-    monitor_failures_ = stable ? 1 : monitor_failures_ + 1;
-    monitor_start_at_ns_ = monotonic_ns() + restart_delay(monitor_failures_);
-    if (!finishing_)
-      log::error("child", "the monitor is gone: workers go on with the last states",
-                 log::kv("process", child.name()));
-    bury(std::move(monitor_));
-    return start_missing();
+  if (&child == monitor_.get()) return monitor_lost(std::move(monitor_));
+  if (&child == next_monitor_.get()) {
+    const auto why = child.last_error.empty() ? "" : " (" + child.last_error + ")";
+    bury(std::move(next_monitor_));
+    return user_.on_monitor_replaced(
+        fail(Errc::unavailable, "the new monitor ended before it was ready" + why));
   }
   for (auto& slot : slots_) {
     if (slot.serving.get() == &child) return worker_lost(child, std::move(slot.serving), slot);
@@ -93,6 +90,17 @@ void Supervisor::on_channel_lost(Child& child) {
     if (finishing_ && workers().empty()) user_.on_all_gone();
     return;
   }
+}
+
+void Supervisor::monitor_lost(std::unique_ptr<Child> child) {
+  const bool stable = monotonic_ns() - child->started_ns > kStableNs;
+  monitor_failures_ = stable ? 1 : monitor_failures_ + 1;
+  monitor_start_at_ns_ = monotonic_ns() + restart_delay(monitor_failures_);
+  if (!finishing_)
+    log::error("child", "the monitor is gone: workers go on with the last states",
+               log::kv("process", child->name()));
+  bury(std::move(child));
+  start_missing();
 }
 
 void Supervisor::worker_lost(Child& child, std::unique_ptr<Child> owned, Slot& slot) {
@@ -177,7 +185,7 @@ void Supervisor::bury(std::unique_ptr<Child> child) {
   reap();
 }
 
-/// Ends a worker that was started for nothing.
+/// Ends a child that is not wanted any more.
 void Supervisor::give_up(std::unique_ptr<Child> child) {
   child->done = true;
   ::kill(child->pid(), SIGKILL);
@@ -185,7 +193,7 @@ void Supervisor::give_up(std::unique_ptr<Child> child) {
 }
 
 void Supervisor::reap() {
-  std::erase_if(unreaped_, [](const Unreaped& entry) {
+  std::erase_if(unreaped_, [](const inheritance::Unreaped& entry) {
     int status = 0;
     const pid_t pid = ::waitpid(entry.pid, &status, WNOHANG);
     if (pid == 0) return false;
@@ -221,12 +229,14 @@ void Supervisor::tick() {
   dead_.clear();
   reap();
   if (monitor_) check(*monitor_, now, was_away);
+  if (next_monitor_) check(*next_monitor_, now, was_away);
   for (Child* child : workers()) check(*child, now, was_away);
   start_missing();
 }
 
 void Supervisor::finish(const std::string& reason, int64_t deadline_ns) {
   finishing_ = true;
+  if (next_monitor_) give_up(std::move(next_monitor_));
   shrink(0);
   for (auto& child : leaving_) {
     child->finishing = true;
@@ -242,6 +252,7 @@ void Supervisor::kill_all() {
   finishing_ = true;
   auto children = workers();
   if (monitor_) children.push_back(monitor_.get());
+  if (next_monitor_) children.push_back(next_monitor_.get());
   for (Child* child : children) ::kill(child->pid(), SIGKILL);
   // Whoever waits for our end may start anew at once: nothing of ours is left then.
   for (Child* child : children) ::waitpid(child->pid(), nullptr, 0);

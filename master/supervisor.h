@@ -37,6 +37,8 @@ class SupervisorUser {
   virtual void on_answer(ipc::Answer answer) = 0;
   virtual void on_accounts_checked(const ipc::AccountsChecked& checked) = 0;
   virtual void on_all_gone() = 0;
+  /// How replace_monitor() ended.
+  virtual void on_monitor_replaced(Result<> how) = 0;
 };
 
 class Supervisor final : public ChildOwner {
@@ -61,6 +63,9 @@ class Supervisor final : public ChildOwner {
   void shrink(std::size_t count);
   /// The monitor gets the configuration in force; a new one if it must run as another user.
   void configure_monitor();
+  /// Starts another monitor beside this one, which serves until its successor does; then
+  /// on_monitor_replaced(). If that one ends before, the old one stays.
+  Result<> replace_monitor();
   void set_log_level(log::Level level);
   void set_admin(const std::string& cluster, const std::string& server, cluster::Admin admin);
   void refresh_accounts(const std::string& cluster);
@@ -85,6 +90,10 @@ class Supervisor final : public ChildOwner {
   Child* worker_by(uint32_t number) const;
   /// All workers that have sessions, or may have.
   std::vector<Child*> workers() const;
+
+  inheritance::Supervisor export_() const;
+  /// From another program, whose place we have taken. The children notice nothing.
+  Result<> import_(inheritance::Supervisor from);
 
   Result<> on_frame(Child& child, ipc::Frame frame) override;
   void on_channel_lost(Child& child) override;
@@ -112,6 +121,8 @@ class Supervisor final : public ChildOwner {
   ipc::Privileges privileges() const;
   template <class Message>
   void to_workers(const Message& message, std::span<const int> fds = {});
+  Result<std::unique_ptr<Child>> new_monitor();
+  void monitor_lost(std::unique_ptr<Child> child);
   void stop_accepting(std::unique_ptr<Child> child);
   /// The worker that has the place of one which leaves; null if there is none just now.
   Child* successor_of(const Child& leaving) const;
@@ -129,18 +140,14 @@ class Supervisor final : public ChildOwner {
   SupervisorUser& user_;
   Child* speaking_ = nullptr;  ///< whose frame is being handled
   std::unique_ptr<Child> monitor_;
+  std::unique_ptr<Child> next_monitor_;  ///< its successor, not ready yet
   int monitor_failures_ = 0;
   int64_t monitor_start_at_ns_ = 0;
   uint32_t monitor_uid_ = 0;
   std::vector<Slot> slots_;
   std::list<std::unique_ptr<Child>> leaving_;
   std::vector<std::unique_ptr<Child>> dead_;  ///< deleted outside of their own callbacks
-  struct Unreaped {
-    pid_t pid;
-    std::string name;
-    bool expected;  ///< that it ends, also by our hand, is no news
-  };
-  std::vector<Unreaped> unreaped_;
+  std::vector<inheritance::Unreaped> unreaped_;
   uint32_t workers_started_ = 0;
   Inquiries inquiries_;
   event::Timer restart_;

@@ -49,6 +49,14 @@ Result<> Supervisor::on_ready(ipc::Ready message) {
   child.deadline_ns = 0;
   log::notice("child", "ready", log::kv("process", child.name()),
               log::kv("generation", child.generation), log::kv("sandbox", message.sandbox));
+  // It was started with the configured level; the operator may have chosen another one.
+  if (log::level() != state_.config.sluice.log.level) child.send(ipc::LogLevel{log::level()});
+  if (&child == next_monitor_.get()) {
+    if (monitor_) give_up(std::move(monitor_));
+    monitor_ = std::move(next_monitor_);
+    monitor_uid_ = state_.uid;
+    user_.on_monitor_replaced({});
+  }
   if (child.role() != ipc::Role::worker) return {};
   auto& slot = slots_[child.slot];
   auto old = std::exchange(slot.serving, std::move(slot.starting));
@@ -224,7 +232,8 @@ void Supervisor::set_admin(const std::string& cluster, const std::string& server
     state_.admin.erase({cluster, server});
   else
     state_.admin[{cluster, server}] = admin;
-  if (monitor_) monitor_->send(ipc::ServerAdmin{cluster, server, admin});
+  for (Child* monitor : {monitor_.get(), next_monitor_.get()})
+    if (monitor) monitor->send(ipc::ServerAdmin{cluster, server, admin});
 }
 
 }  // namespace sluice::master

@@ -37,18 +37,28 @@ ipc::Privileges Supervisor::privileges() const {
 }
 
 Result<> Supervisor::start_monitor() {
-  monitor_ = SLUICE_TRY(Child::start(*this, loop_, ipc::Role::monitor,
-                                     state_.programs.monitor.get(), {"sluice-monitor"}));
-  monitor_->deadline_ns = monitor_->started_ns + kStartNs;
+  monitor_ = SLUICE_TRY(new_monitor());
   monitor_uid_ = state_.uid;
-  monitor_->send(
+  return {};
+}
+
+Result<std::unique_ptr<Child>> Supervisor::new_monitor() {
+  auto monitor = SLUICE_TRY(Child::start(*this, loop_, ipc::Role::monitor,
+                                         state_.programs.monitor.get(), {"sluice-monitor"}));
+  monitor->deadline_ns = monitor->started_ns + kStartNs;
+  monitor->send(
       ipc::MonitorConfig{privileges(), state_.config.sluice.log.level, state_.config.clusters});
   for (const auto& [key, admin] : state_.admin)
-    monitor_->send(ipc::ServerAdmin{key.first, key.second, admin});
+    monitor->send(ipc::ServerAdmin{key.first, key.second, admin});
   // What its predecessor saw: who has been the primary until now decides where two could be.
   for (const auto& [name, known] : state_.clusters)
-    if (known.has_state) monitor_->send(ipc::ClusterUpdate{.state = known.state});
-  monitor_->send(ipc::Start{});
+    if (known.has_state) monitor->send(ipc::ClusterUpdate{.state = known.state});
+  monitor->send(ipc::Start{});
+  return monitor;
+}
+
+Result<> Supervisor::replace_monitor() {
+  next_monitor_ = SLUICE_TRY(new_monitor());
   return {};
 }
 

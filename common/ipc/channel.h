@@ -30,8 +30,16 @@ class Channel {
   /// A peer that lets this many messages pile up is taken for dead by the caller of send().
   static constexpr std::size_t kMaxQueue = 4096;
 
-  /// Takes a connected, non-blocking SOCK_SEQPACKET socket.
-  explicit Channel(UniqueFd fd) : fd_(std::move(fd)) {}
+  /// A message that waits for the socket to become writable.
+  struct Queued {
+    Bytes datagram;
+    std::vector<UniqueFd> fds;
+  };
+
+  /// Takes a connected, non-blocking SOCK_SEQPACKET socket, and what an earlier owner of it could
+  /// not send yet.
+  explicit Channel(UniqueFd fd, std::deque<Queued> queue = {})
+      : fd_(std::move(fd)), queue_(std::move(queue)) {}
   /// Two connected ends, both close-on-exec and non-blocking.
   static Result<std::pair<UniqueFd, UniqueFd>> pair();
 
@@ -47,6 +55,7 @@ class Channel {
 
   /// Whether messages wait for the socket to become writable; then call flush().
   bool wants_write() const { return !queue_.empty(); }
+  const std::deque<Queued>& queued() const { return queue_; }
   Result<> flush();
 
   /// The next message that has arrived; nothing if none has. Errc::unavailable: the peer has left;
@@ -54,10 +63,6 @@ class Channel {
   Result<std::optional<Frame>> receive();
 
  private:
-  struct Queued {
-    Bytes datagram;
-    std::vector<UniqueFd> fds;
-  };
   UniqueFd fd_;
   std::deque<Queued> queue_;
 };

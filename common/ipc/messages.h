@@ -23,6 +23,7 @@ enum class Role : uint8_t {
   monitor,
   control,  ///< sluicectl
   parser,   ///< the throw-away child that reads the configuration
+  trial,    ///< the throw-away child that tries out a new program of the master
 };
 
 /// Where a peer is in its life; the list below says what is legal when.
@@ -375,6 +376,15 @@ struct ParsedConfig {
   }
 };
 
+/// Could you go on from here? + fd: a sealed memfd with the master's state (master/inheritance.h).
+struct StateOffer {
+  static auto fields(auto&) { return std::tuple(); }
+};
+struct StateVerdict {
+  std::string error;  ///< why it could not; empty if it could
+  static auto fields(auto& m) { return std::tuple(tag<1>(m.error)); }
+};
+
 /// Who sends, who receives, as bits of Role.
 enum Parties : uint8_t {
   kMaster = 1,
@@ -382,8 +392,9 @@ enum Parties : uint8_t {
   kMonitor = 4,
   kControl = 8,
   kParser = 16,
+  kTrial = 32,
   kChild = kWorker | kMonitor,
-  kEveryone = kMaster | kChild | kControl | kParser,
+  kEveryone = kMaster | kChild | kControl | kParser | kTrial,
 };
 constexpr uint8_t party(Role role) {
   return static_cast<uint8_t>(1U << static_cast<int>(role));
@@ -438,7 +449,9 @@ constexpr FdCount up_to(std::size_t most) {
   X( 33, OfferSession,    kWorker,             kWorker,             kServing | kDraining,              up_to(3)) \
   X( 34, SessionTaken,    kWorker,             kWorker,             kServing | kDraining,              0)   \
   X( 35, GiveSession,     kWorker,             kWorker,             kServing | kDraining,              0)   \
-  X( 36, KnownPassword,   kWorker,             kWorker,             kServing | kDraining,              0)
+  X( 36, KnownPassword,   kWorker,             kWorker,             kServing | kDraining,              0)   \
+  X( 40, StateOffer,      kMaster,             kTrial,              kStarting,                         1)   \
+  X( 41, StateVerdict,    kTrial,              kMaster,             kStarting,                         0)
 // clang-format on
 
 /// One row of the list for a message type.
@@ -462,7 +475,7 @@ SLUICE_IPC_MESSAGES(SLUICE_IPC_DECLARE)
 namespace sluice {
 template <>
 inline constexpr auto kEnumNames<ipc::Role> = names("master", "worker", "monitor", "control",
-                                                    "parser");
+                                                    "parser", "trial");
 template <>
 inline constexpr auto kEnumNames<ipc::Kind> = names("text", "number", "boolean");
 }  // namespace sluice

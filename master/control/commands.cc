@@ -30,6 +30,7 @@ constexpr Bound kHandlers[] = {
     {"kill session", kill_session},
     {"reload", reload},
     {"reload accounts", reload_accounts},
+    {"upgrade", upgrade},
     {"explain login", explain_login},
     {"explain sql", explain_sql},
     {"log level", log_level},

@@ -1,6 +1,9 @@
 // The commands that change what runs, and the short ones about the whole.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <unistd.h>
+
+#include <set>
 
 #include "common/base/clock.h"
 #include "common/base/version.h"
@@ -39,6 +42,12 @@ Reply reload_accounts(const Invocation& in) {
   return std::nullopt;
 }
 
+Reply upgrade(const Invocation& in) {
+  if (in.master.leaving()) return refused("sluice is shutting down");
+  in.master.rollout().request(Rollout::Kind::upgrade, in.request);
+  return std::nullopt;
+}
+
 Reply log_level(const Invocation& in) {
   const auto level = enum_from_name<log::Level>(in.arguments[0]);
   if (!level) return refused("unknown level");
@@ -62,12 +71,25 @@ std::string problems_of(const State& state) {
   };
   if (state.last_reload_failed)
     add("reload", state.last_reload.substr(0, state.last_reload.find('\n')));
+  if (state.last_upgrade_failed) add("upgrade", state.last_upgrade);
   for (const auto& cluster : state.config.clusters) {
     if (!state.clusters.contains(cluster.name)) continue;  // the monitor is about to tell
     if (const auto problem = problem_of(state, cluster); !problem.empty())
       add(cluster.name, problem);
   }
   return problems;
+}
+
+/// Of children whose release is not the master's: old workers with sessions, mostly.
+std::string other_releases(const Supervisor& supervisor) {
+  std::set<std::string> others;
+  const auto look = [&others](const Child* child) {
+    if (child != nullptr && child->greeted() && child->release() != kRelease)
+      others.insert(child->release());
+  };
+  for (const Child* worker : supervisor.workers()) look(worker);
+  look(supervisor.monitor());
+  return fmt::format("{}", fmt::join(others, " "));
 }
 
 }  // namespace
@@ -84,9 +106,10 @@ Reply status(const Invocation& in) {
   const Child* monitor = in.master.supervisor().monitor();
   Record record;
   record.add("release", std::string(kRelease)).add("pid", static_cast<uint64_t>(::getpid()));
+  record.add("other_releases", other_releases(in.master.supervisor()));
   record.add("uptime_s", static_cast<uint64_t>(wall_clock_s() - state.started_s));
   record.add("config", state.config_path).add("generation", state.generation);
-  record.add("last_reload", state.last_reload);
+  record.add("last_reload", state.last_reload).add("last_upgrade", state.last_upgrade);
   record.add("workers", state.slots()).add("old_workers", in.master.supervisor().leaving().size());
   record.add("monitor", monitor && monitor->phase() == ipc::kServing ? "running" : "starting");
   record.add("services", state.config.services.size())
@@ -95,9 +118,11 @@ Reply status(const Invocation& in) {
   return ControlReply{.table = record.table()};
 }
 
-Reply version(const Invocation&) {
+Reply version(const Invocation& in) {
   Record record;
-  return ControlReply{.table = record.add("release", std::string(kRelease)).table()};
+  record.add("release", std::string(kRelease));
+  record.add("other_releases", other_releases(in.master.supervisor()));
+  return ControlReply{.table = record.table()};
 }
 
 }  // namespace sluice::master

@@ -99,12 +99,13 @@ Reply list_workers(const Invocation& in) {
                           {"generation", Kind::number},
                           {"state"},
                           {"sessions", Kind::number},
-                          {"age_s", Kind::number}}};
+                          {"age_s", Kind::number},
+                          {"release"}}};
   for (const Child* child : in.master.supervisor().workers())
     table.rows.push_back(
         {{number(child->number), number(child->pid()), number(child->slot),
           number(child->generation), phase_text(*child), number(sessions_of(state, *child)),
-          number((monotonic_ns() - child->started_ns) / kSecondNs)}});
+          number((monotonic_ns() - child->started_ns) / kSecondNs), child->release()}});
   return ControlReply{.table = std::move(table)};
 }
 

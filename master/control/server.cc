@@ -49,16 +49,18 @@ void list_once(std::vector<ipc::Row>& rows) {
 
 }  // namespace
 
-ControlClient::ControlClient(ControlServer& server, UniqueFd socket, control::Access access,
+ControlClient::ControlClient(ControlServer& server, ipc::Channel channel, control::Access access,
                              std::string who)
     : active_ns(monotonic_ns()),
       server_(server),
-      channel_(std::move(socket)),
+      channel_(std::move(channel)),
       access_(access),
       who_(std::move(who)) {}
 
 Result<> ControlClient::start(event::Loop& loop) {
-  return watch_.start<&ControlClient::on_ready>(loop, channel_.fd(), event::kRead, this);
+  SLUICE_TRY(watch_.start<&ControlClient::on_ready>(loop, channel_.fd(), event::kRead, this));
+  update_interest();
+  return {};
 }
 
 void ControlClient::on_ready(event::Bits what) {
@@ -144,8 +146,8 @@ void ControlServer::on_connection(event::Bits) {
                           "not the user that workers run as"});
     return;
   }
-  auto& client =
-      clients_.emplace_back(std::make_unique<ControlClient>(*this, std::move(peer), *access, name));
+  auto& client = clients_.emplace_back(
+      std::make_unique<ControlClient>(*this, ipc::Channel(std::move(peer)), *access, name));
   if (!client->start(loop_)) clients_.pop_back();
 }
 
@@ -179,9 +181,11 @@ void ControlServer::reply(uint64_t request, ipc::ControlReply answer) {
 
 void ControlServer::ask(uint64_t request, const std::vector<Child*>& children, std::string command,
                         std::vector<std::string> arguments, ipc::Table head) {
-  Question question{
-      .request = request, .deadline_ns = monotonic_ns() + kQuestionNs, .head = std::move(head)};
   const auto id = ++next_question_;
+  Question question{.id = id,
+                    .request = request,
+                    .deadline_ns = monotonic_ns() + kQuestionNs,
+                    .head = std::move(head)};
   for (Child* child : children) {
     if (child->phase() != ipc::kServing && child->phase() != ipc::kDraining) continue;
     child->send(ipc::Ask{id, command, arguments});

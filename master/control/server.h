@@ -10,6 +10,7 @@
 #include "common/control/commands.h"
 #include "common/event/event.h"
 #include "common/ipc/dispatch.h"
+#include "master/inheritance.h"
 #include "master/unix_socket.h"
 
 namespace sluice::master {
@@ -21,8 +22,12 @@ struct Outcome;
 /// One connection to the control socket.
 class ControlClient {
  public:
-  ControlClient(ControlServer& server, UniqueFd socket, control::Access access, std::string who);
+  ControlClient(ControlServer& server, ipc::Channel channel, control::Access access,
+                std::string who);
   Result<> start(event::Loop& loop);
+  static std::unique_ptr<ControlClient> import_(ControlServer& server,
+                                                inheritance::ControlClient from);
+  inheritance::ControlClient export_() const;
   template <class Message>
   void send(const Message& message) {
     if (!channel_.send(message)) gone_ = true;
@@ -74,21 +79,13 @@ class ControlServer {
   void on_accounts_checked(const ipc::AccountsChecked& checked);
   void on_outcome(const Outcome& outcome, const std::vector<uint64_t>& requests);
 
+  inheritance::Control export_() const;
+  /// From another program, whose place we have taken. The clients notice nothing.
+  Result<> import_(inheritance::Control from);
+
  private:
-  struct Question {
-    uint64_t request = 0;
-    std::size_t outstanding = 0;
-    int64_t deadline_ns = 0;
-    bool any_good = false;
-    ipc::Table head;  ///< a record that the children's record is added to
-    ipc::ControlReply reply;
-  };
-  struct Awaited {
-    uint64_t request = 0;
-    std::vector<std::string> clusters;
-    std::string errors;
-    int64_t asked_ns = 0, deadline_ns = 0;
-  };
+  using Question = inheritance::Question;
+  using Awaited = inheritance::Awaited;
   void on_connection(event::Bits what);
   void finish(std::map<uint64_t, Question>::iterator question);
 
