@@ -69,7 +69,9 @@ class Forger {
     return out;
   }
 
+  /// TLS 1.2 has one key.
   void next_key() {
+    if (version_ == Version::tls_1_2) return;
     way_.secret = next_secret(aead_, way_.secret);
     way_.records = 0;
   }
