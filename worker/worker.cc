@@ -75,11 +75,14 @@ void Worker::adopt(ServiceEntry& service, UniqueFd client, std::string ip, uint1
 void Worker::look_around() {
   for (auto& [name, service] : services_) {
     const auto& cluster = *service->cluster;
+    std::span<const cluster::ServerState> states;
+    if (cluster.state) states = cluster.state->servers;
     service->surroundings.emplace(
         Surroundings{.service = service->config,
                      .router = *service->router,
                      .announced_from = service->announced_from,
                      .known = cluster.state.has_value(),
+                     .states = states,
                      .configured = cluster.config.servers,
                      .accounts = cluster.accounts ? &*cluster.accounts : nullptr,
                      .accounts_began_ns = cluster.accounts_began_ns,

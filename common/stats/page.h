@@ -31,7 +31,6 @@ struct PoolCounters {
   Counter waited;                   ///< only up: commands that had to wait
   Counter refused;                  ///< only up: commands that waited in vain
   std::array<Counter, kPins> pins;  ///< sessions that can't lend, by Pin
-  std::array<Counter, 2> reserved;
 };
 /// `open` goes up and down; everything else only up.
 struct ServiceCounters {
@@ -42,8 +41,9 @@ struct ServiceCounters {
   Counter commands;
   Counter bytes_in, bytes_out;          ///< from clients, to clients
   std::array<Counter, kRoutes> routes;  ///< commands of split sessions, by Route
-  Counter reserved;
   PoolCounters pool;
+  Counter hints_unheeded;  ///< commands whose hint names a server that could not be used
+  Counter reserved;
 };
 struct ServerCounters {
   Counter open;  ///< connections to it now

@@ -28,9 +28,10 @@ namespace sluice::worker {
 struct Surroundings {
   const config::Service& service;
   const Router& router;
-  const Networks& announced_from;  ///< whose connections begin with a PROXY header
-  bool known = false;              ///< whether the monitor has told about the cluster yet
-  std::span<const ServerView> servers;
+  const Networks& announced_from;       ///< whose connections begin with a PROXY header
+  bool known = false;                   ///< whether the monitor has told about the cluster yet
+  std::span<const ServerView> servers;  ///< with their load, where one may be chosen
+  std::span<const cluster::ServerState> states;  ///< the same servers, always
   std::span<const config::Server> configured;
   const accounts::Table* accounts = nullptr;  ///< null until the first were loaded
   int64_t accounts_began_ns = 0;  ///< when the last load of them began; 0: none was asked
@@ -44,6 +45,8 @@ struct Surroundings {
 
   /// The settings of a server; null when it is not configured any more.
   const config::Server* server(std::string_view name) const;
+  /// What is known of a server; null when it is not of the cluster.
+  const cluster::ServerState* state(std::string_view name) const;
 };
 
 /// Bytes that a peer may send before the login is done, at most; of one packet.

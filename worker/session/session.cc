@@ -341,6 +341,8 @@ void Session::carry_out(const Action& action) {
       return worker_.seek(state_.id);
     case Action::Kind::count:
       return stats::add(service_.counters->routes[static_cast<std::size_t>(action.route)]);
+    case Action::Kind::unheeded:
+      return stats::add(service_.counters->hints_unheeded);
     case Action::Kind::log:
       return log(log::Level::info, action.text);
     case Action::Kind::warn:

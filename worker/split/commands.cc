@@ -47,6 +47,7 @@ void run_on(SessionState& s, Side side, ByteSpan command, Actions& out) {
   split.now.delivered = false;
   split.now.only_home = false;
   out.count(side == Side::reader ? stats::Route::replica : split.now.why_home);
+  if (split.now.unheeded) out.unheeded();
   pass(s, side, command, out);
 }
 
@@ -198,9 +199,24 @@ bool run_at_home(SessionState& s, const Surroundings& w, ByteSpan command, Actio
 /// Whether the reader can run the next command at once. If not, its login is begun, and the command
 /// waits, or home runs it.
 enum class Ready : uint8_t { now, soon, no };
-Ready reader_ready(SessionState& s, const Surroundings& w, Actions& out) {
+
+/// The replica that the client names takes the reader's place.
+Ready move_reader(SessionState& s, const Surroundings& w, std::string_view name, Actions& out) {
+  auto& split = *s.split;
+  const auto& reader = split.reader_link;
+  const bool failed = reader.step == Step::none && split.reader_after_ns > w.now_ns;
+  const bool keeps = split.last.diagnostics && split.last.diagnostics_at == Side::reader;
+  if (failed || !reader.errands.empty() || (keeps && !split.now.uses_tables)) return Ready::no;
+  split.reader_after_ns = w.now_ns + kAgainNs;
+  return call_replica(s, w, std::string(name), out) ? Ready::soon : Ready::no;
+}
+
+Ready reader_ready(SessionState& s, const Surroundings& w, std::string_view name, Actions& out) {
   auto& split = *s.split;
   if (split.reader_link.restoring) return Ready::soon;
+  const bool is_other = !name.empty() && split.reader.server != name;
+  if (is_other && (split.reader_link.step == Step::none || split.reader_link.step == Step::ready))
+    return move_reader(s, w, name, out);
   if (split.reader_link.step == Step::ready) return Ready::now;
   if (split.reader_link.step == Step::none && !call_reader(s, w, out)) return Ready::no;
   return Ready::soon;
@@ -248,9 +264,10 @@ bool caught_up(SessionState& s, const Surroundings& w, Actions& out) {
   return false;
 }
 
-/// A read; false if it has to wait.
-bool run_read(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out) {
-  switch (reader_ready(s, w, out)) {
+/// A read, by the replica of that name, if it has one; false if it has to wait.
+bool run_read(SessionState& s, const Surroundings& w, ByteSpan command, std::string_view name,
+              Actions& out) {
+  switch (reader_ready(s, w, name, out)) {
     case Ready::no:
       s.split->now.why_home = stats::Route::no_replica;
       return run_at_home(s, w, command, out);
@@ -292,9 +309,20 @@ bool has_own_id(SessionState& s, Actions& out) {
   return true;
 }
 
+/// The statement runs where the client wants it, unless what the session is in says otherwise.
+void heed(Split& split, const Target& target, Plan& plan) {
+  if (plan.at_once || target.to == Target::To::wherever) return;
+  const bool read = plan.side == Side::reader;
+  const bool home = target.to == Target::To::home;
+  plan.side = home ? Side::server : plan.wished;
+  if (split.now.only_home) return;
+  if (home && read) split.now.why_home = stats::Route::hint;
+  if (!home && plan.kept) split.now.why_home = why_kept(split);
+}
+
 bool run_query(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out) {
   auto& split = *s.split;
-  const auto plan = plan_query(split, text_of(command));
+  auto plan = plan_query(split, text_of(command));
   if (plan.gone) {
     answer_with_error(s,
                       {mysql::kUnknownError, "HY000",
@@ -304,8 +332,10 @@ bool run_query(SessionState& s, const Surroundings& w, ByteSpan command, Actions
     return true;
   }
   if (plan.asks_id && w.service.pool > 0 && !has_own_id(s, out)) return false;
+  const auto target = target_of(s, w, plan.hint, out);
+  heed(split, target, plan);
   if (plan.side != Side::reader || split.now.only_home) return run_at_home(s, w, command, out);
-  if (!plan.at_once) return run_read(s, w, command, out);
+  if (!plan.at_once) return run_read(s, w, command, target.server, out);
   // An answer of the reader's would tell a client within a transaction that it is in none.
   if (split.reader_link.step != Step::ready || !reads_anywhere(split))
     return run_at_home(s, w, command, out);
@@ -327,8 +357,15 @@ bool run_execute(SessionState& s, const Surroundings& w, ByteSpan command, Actio
   auto* statement = statement_of(split, command);
   split.now.uses_tables = statement == nullptr || statement->uses_tables;
   const bool cursor = command.size() <= kFlagsAt || byte_at(command, kFlagsAt) != 0;
-  const bool may_read = statement != nullptr && statement->reads && !statement->long_data &&
-                        !cursor && !split.now.only_home && reads_anywhere(split) &&
+  const auto target = statement != nullptr
+                          ? target_of(s, w, {statement->wish.to, statement->wish.server}, out)
+                          : Target{};
+  const bool wanted_home = target.to == Target::To::home;
+  const bool reads =
+      statement != nullptr && (target.to == Target::To::replica ? statement->wish.can_be
+                                                                : statement->reads && !wanted_home);
+  const bool may_read = reads && !statement->long_data && !cursor && !split.now.only_home &&
+                        reads_anywhere(split) &&
                         (statement->reader_id != 0 || is_as_prepared(split, *statement));
   const auto at_home = [&] {
     if (statement != nullptr && !split.now.only_home && !statement->reads)
@@ -344,10 +381,11 @@ bool run_execute(SessionState& s, const Surroundings& w, ByteSpan command, Actio
   };
   if (!may_read) {
     if (statement != nullptr && statement->reads && !split.now.only_home)
-      split.now.why_home = why_kept(split);
+      split.now.why_home =
+          wanted_home && reads_anywhere(split) ? stats::Route::hint : why_kept(split);
     return at_home();
   }
-  switch (reader_ready(s, w, out)) {
+  switch (reader_ready(s, w, target.server, out)) {
     case Ready::no:
       split.now.why_home = stats::Route::no_replica;
       return at_home();
@@ -402,7 +440,7 @@ bool run(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out)
   auto& split = *s.split;
   split.now.statement = split.now.selects = split.now.uses_up = split.now.uses_tables = false;
   if (!split.now.only_home) split.now.why_home = stats::Route::command;
-  split.now.begins = split.now.repeats = false;
+  split.now.begins = split.now.repeats = split.now.unheeded = false;
   split.kill.victim = {};
   split.now.proved_read = true;  // no statement, or one that says otherwise
   split.now.bytes.clear();

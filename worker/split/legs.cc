@@ -237,10 +237,8 @@ bool call_reader(SessionState& s, const Surroundings& w, Actions& out) {
 }
 
 bool call_replica(SessionState& s, const Surroundings& w, const std::string& name, Actions& out) {
-  const auto is_it = [&](const ServerView& view) {
-    return view.state->name == name && view.state->role == cluster::Role::replica;
-  };
-  if (std::ranges::none_of(w.servers, is_it) || !is_told_alike(s, w, name) ||
+  const auto* state = w.state(name);
+  if (state == nullptr || state->role != cluster::Role::replica || !is_told_alike(s, w, name) ||
       !can_log_in(s, w, out))
     return false;
   drop_leg(s, Side::reader, out);

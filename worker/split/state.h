@@ -9,6 +9,7 @@
 #include "worker/auth/own_proof.h"
 #include "worker/session/leg.h"
 #include "worker/sql/mode.h"
+#include "worker/sql/statement.h"
 
 namespace sluice::worker::split {
 
@@ -77,6 +78,16 @@ struct Victim {
   static auto fields(auto& m) { return std::tuple(tag<1>(m.id), tag<2>(m.connection)); }
 };
 
+/// Where the client wants a statement to run.
+struct Wish {
+  sql::Hint::To to = sql::Hint::To::None;
+  std::string server;   ///< for Server
+  bool can_be = false;  ///< it leaves nothing on the replica that runs it
+  static auto fields(auto& m) {
+    return std::tuple(tag<1>(m.to), tag<2>(m.server), tag<3>(m.can_be));
+  }
+};
+
 /// A prepared statement. The client knows the id that the home server gave.
 struct Statement {
   uint32_t id = 0;                      ///< that the client knows
@@ -95,13 +106,14 @@ struct Statement {
   bool home_has_types = false, reader_has_types = false;
   stats::Route why_home = stats::Route::command;  ///< why it runs there, if it does not read
   Victim kills;                                   ///< it is a KILL
+  Wish wish;
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.id), tag<2>(m.reader_id), tag<3>(m.parameters), tag<4>(m.reads),
                       tag<5>(m.long_data), tag<6>(m.text), tag<7>(m.types),
                       tag<8>(m.reader_has_types), tag<14>(m.home_has_types), tag<15>(m.why_home),
                       tag<9>(m.program), tag<10>(m.home_id), tag<11>(m.uses_tables),
                       tag<12>(m.settings_version), tag<13>(m.database_version), tag<16>(m.repeats),
-                      tag<17>(m.cursor), tag<20>(m.kills));
+                      tag<17>(m.cursor), tag<20>(m.kills), tag<21>(m.wish));
   }
 };
 
@@ -139,6 +151,7 @@ struct Present {
   bool begins = false;        ///< it begins a transaction; what was open is committed
   bool repeats = false;       ///< within a transaction it may be run again with it
   bool counts_rows = false;   ///< SQL_CALC_FOUND_ROWS: what it counts may be asked for
+  bool unheeded = false;      ///< its hint names a server that can't be used
   uint32_t prepared_id = 0;   ///< of the prepared statement that it is about, as the client has it
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.at), tag<2>(m.bytes), tag<3>(m.delivered), tag<4>(m.only_home),
@@ -146,7 +159,7 @@ struct Present {
                       tag<8>(m.uses_tables), tag<9>(m.proved_read), tag<10>(m.uses_up),
                       tag<11>(m.program), tag<12>(m.sets_session), tag<13>(m.told),
                       tag<14>(m.changed), tag<15>(m.begins), tag<16>(m.repeats),
-                      tag<17>(m.counts_rows), tag<18>(m.prepared_id));
+                      tag<17>(m.counts_rows), tag<18>(m.prepared_id), tag<19>(m.unheeded));
   }
 };
 
@@ -291,6 +304,7 @@ struct Split {
   int64_t reader_after_ns = 0;  ///< no replica is tried before: the last one failed
   uint64_t reads = 0;           ///< commands that a replica answered
   std::string reader_failure;   ///< of the last replica that was tried; empty: it serves
+  bool hint_logged = false;     ///< that one of its hints was of no use
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.reader), tag<2>(m.home_link), tag<3>(m.reader_link), tag<4>(m.now),
                       tag<5>(m.last), tag<6>(m.settings), tag<7>(m.writes), tag<8>(m.kept),
@@ -298,7 +312,7 @@ struct Split {
                       tag<12>(m.waiting), tag<13>(m.lost), tag<14>(m.left), tag<15>(m.home_by_ns),
                       tag<16>(m.reader_after_ns), tag<17>(m.reads), tag<18>(m.transaction),
                       tag<19>(m.quits), tag<20>(m.reader_failure), tag<21>(m.lending),
-                      tag<22>(m.kill), tag<23>(m.said_killed));
+                      tag<22>(m.kill), tag<23>(m.said_killed), tag<24>(m.hint_logged));
   }
 };
 

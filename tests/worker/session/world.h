@@ -33,6 +33,18 @@ struct World {
                         .reason = "x"}};
     for (const auto& server : cluster.servers) views_.push_back({.state = &server});
   }
+  /// One more replica.
+  void add_replica(const std::string& name) {
+    cluster.servers.push_back({.name = name,
+                               .addresses = {{"10.0.0.3", 3306, ""}},
+                               .role = cluster::Role::replica,
+                               .reason = "x"});
+    configured.push_back({.name = name});
+    views_.clear();
+    for (const auto& server : cluster.servers) views_.push_back({.state = &server});
+  }
+  ServerView& view(std::size_t i) { return views_[i]; }
+
   World(const World&) = delete;  // views point inside
   World& operator=(const World&) = delete;
 
@@ -57,6 +69,7 @@ struct World {
             .announced_from = announced_from,
             .known = known,
             .servers = views_,
+            .states = cluster.servers,
             .configured = configured,
             .accounts = loaded_ ? &table_ : nullptr,
             .accounts_began_ns = accounts_began_ns,
