@@ -100,14 +100,20 @@ void note_diagnostics(SessionState& s) {
   split.last.diagnostics = raised;
 }
 
+bool runs_something(const SessionState& s) {
+  using mysql::Command;
+  const auto command = static_cast<Command>(s.conversation.command);
+  return command == Command::query || command == Command::stmt_execute ||
+         command == Command::stmt_bulk_execute;
+}
+
 /// What the answered command leaves in its connection to the primary.
 void note_what_stays(SessionState& s) {
   using mysql::Command;
   auto& split = *s.split;
   const auto command = static_cast<Command>(s.conversation.command);
-  const bool runs = command == Command::query || command == Command::stmt_execute ||
-                    command == Command::stmt_bulk_execute;
-  if (runs && !(split.now.statement && split.now.proved_read)) split.last.insert_id_due = true;
+  if (runs_something(s) && !(split.now.statement && split.now.proved_read))
+    split.last.insert_id_due = true;
   if (split.now.prepared_id == 0) return;
   const auto statement = std::ranges::find(split.statements, split.now.prepared_id, &Statement::id);
   if (statement == split.statements.end()) return;
@@ -133,6 +139,7 @@ void command_answered(SessionState& s, const Surroundings& w, Actions& out) {
     split.last.select_gone = false;
   }
   note_diagnostics(s);
+  note_variables(s, runs_something(s));
   if (split.now.at == Side::server) {
     note_what_stays(s);
     // An answer with rows does not tell of the write that made them.
@@ -184,6 +191,7 @@ mysql::Command command_of(const Split& split, Errand errand) {
     case Errand::catch_up:
     case Errand::account:
     case Errand::insert_id:
+    case Errand::variables:
     case Errand::kill:
       return mysql::Command::query;
     case Errand::reset:
@@ -250,6 +258,10 @@ bool errand_done(SessionState& s, const Surroundings& w, Side side, Actions& out
   if (errand == Errand::account) return note_account(s, side, value_in(answer));
   if (errand == Errand::insert_id) {
     note_insert_id(*s.split, value_in(answer));
+    return true;
+  }
+  if (errand == Errand::variables) {
+    note_variables_are(*s.split, from.own.error == 0 ? value_in(answer) : "");
     return true;
   }
   if (errand == Errand::catch_up) {

@@ -236,6 +236,12 @@ void bring_up_to_date(SessionState& s, Actions& out) {
     if (!statement.empty())
       run_errand(s, Side::reader, Errand::settings, Command::query, statement, out);
   }
+  if (reader.variables_version != split.variables.version) {
+    const auto statement = variables_statement(split, reader.variables_version);
+    reader.variables_version = split.variables.version;
+    if (!statement.empty())
+      run_errand(s, Side::reader, Errand::settings, Command::query, statement, out);
+  }
 }
 
 /// What the session has written must be there before it reads. True if that is so; else the command
@@ -335,6 +341,12 @@ bool run_query(SessionState& s, const Surroundings& w, ByteSpan command, Actions
   const auto target = target_of(s, w, plan.hint, out);
   heed(split, target, plan);
   if (plan.side != Side::reader || split.now.only_home) return run_at_home(s, w, command, out);
+  if (plan.variables && has_unsure_variables(split)) {
+    if (split.home_link.step != Step::ready) return run_at_home(s, w, command, out);
+    ask_variables(s, out);
+    split.waiting = true;
+    return false;
+  }
   if (!plan.at_once) return run_read(s, w, command, target.server, out);
   // An answer of the reader's would tell a client within a transaction that it is in none.
   if (split.reader_link.step != Step::ready || !reads_anywhere(split))
@@ -441,6 +453,7 @@ bool run(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out)
   split.now.statement = split.now.selects = split.now.uses_up = split.now.uses_tables = false;
   if (!split.now.only_home) split.now.why_home = stats::Route::command;
   split.now.begins = split.now.repeats = split.now.unheeded = false;
+  split.now.sets_variables = split.now.leaves_variables = false;
   split.kill.victim = {};
   split.now.proved_read = true;  // no statement, or one that says otherwise
   split.now.bytes.clear();

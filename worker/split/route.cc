@@ -33,8 +33,7 @@ bool can_be_repeated(const sql::Statement& statement) {
 }
 
 bool may_read(const Split& split, const sql::Statement& statement) {
-  return statement.read() && statement.user_variables_read == 0 &&
-         !statement.effects.has(Effect::CountsFoundRows) &&
+  return statement.read() && !statement.effects.has(Effect::CountsFoundRows) &&
          !sql::is_server_schema(split.settings.database);
 }
 
@@ -162,6 +161,26 @@ void take_hold(Split& split, const Effects& effects) {
   if (effects.has(Effect::OpensHandler)) split.kept.tied = why::kHandler;
 }
 
+/// Whether it runs nothing that could set a user variable, as triggers and functions do.
+bool leaves_variables(const sql::Statement& statement) {
+  constexpr Effects kOfSet = Effect::SetsSession | Effect::SetsCharset | Effect::SetsSqlMode |
+                             Effect::SetsAutocommit | Effect::SetsNextTransaction |
+                             Effect::SetsTransaction | Effect::ImplicitCommit;
+  if (statement.statements != 1) return false;
+  switch (statement.verb) {
+    case sql::Verb::Begin:
+    case sql::Verb::Commit:
+    case sql::Verb::Rollback:
+    case sql::Verb::Savepoint:
+    case sql::Verb::Use:
+      return true;
+    case sql::Verb::Set:
+      return statement.effects.without(kOfSet).empty();
+    default:
+      return false;
+  }
+}
+
 bool mentions(const Split& split, const sql::Statement& statement, std::string_view text,
               std::string_view name) {
   const auto wanted = sql::identifier_bits(name);
@@ -208,8 +227,8 @@ void take_up(Split& split, const sql::Statement& statement, std::string_view tex
   if (effects.has(Effect::SetsNextTransaction)) split.kept.next_at_home = true;
   if (effects.has(Effect::CreatesTemporaryTable)) split.kept.pinned = why::kTemporaryTable;
   if (effects.any(Effect::SetsRole | Effect::SetsUser)) split.kept.pinned = why::kRole;
-  if (effects.any(Effect::SetsUserVariable | Effect::WritesUserVariable))
-    split.kept.tied = why::kUserVariables;
+  take_variables(split, statement, text);
+  split.now.leaves_variables = leaves_variables(statement);
   take_hold(split, effects);
   if (effects.has(Effect::Prepares)) split.kept.tied = why::kNamedStatement;
   if (effects.has(Effect::LocksTables)) split.kept.tables_locked = true;
@@ -243,12 +262,17 @@ Plan plan_query(Split& split, std::string_view text) {
     return {.side = side_asked_about(split, text), .at_once = true, .gone = asked.gone};
   // Without tables it leaves the diagnostics of the statement before.
   const bool keeps = split.last.diagnostics && split.last.diagnostics_at == Side::server;
-  split.now.proved_read = may_read(split, statement);
+  const bool has_variables = statement.user_variables_read > 0;
+  split.now.proved_read =
+      may_read(split, statement) && (!has_variables || are_carried(split, text));
   if (!split.now.only_home)
     split.now.why_home = split.now.proved_read ? why_kept(split) : route_of(statement.reason);
   const bool free = reads_anywhere(split) && (split.now.uses_tables || !keeps);
   const auto side = [&](bool reads) { return reads && free ? Side::reader : Side::server; };
-  Plan plan{.side = side(split.now.proved_read), .hint = statement.hint, .asks_id = asked.id};
+  Plan plan{.side = side(split.now.proved_read),
+            .hint = statement.hint,
+            .variables = has_variables,
+            .asks_id = asked.id};
   if (statement.hint.to == sql::Hint::To::None) return plan;
   const bool reads = split.now.proved_read || may_read_if_wished(statement, text);
   plan.wished = side(reads);
@@ -278,7 +302,7 @@ void plan_prepared(Split& split, std::string_view text, Statement& statement) {
   take_hold(split, said.effects);
   split.kept.asks_rows |= said.effects.has(Effect::CountsFoundRows);
   take_questions(split, said, text);
-  statement.reads = may_read(split, said) && said.effects.empty();
+  statement.reads = may_read(split, said) && said.user_variables_read == 0 && said.effects.empty();
   statement.uses_tables = uses_tables(said, text);
   statement.repeats = can_be_repeated(said);
   if (!statement.reads) statement.why_home = route_of(said.reason);

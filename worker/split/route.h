@@ -19,6 +19,7 @@ struct Plan {
   Side wished = Side::server;  ///< the same, if the client wants it to
   bool kept = false;           ///< then only what the session is in keeps it home
   sql::Hint hint;              ///< lies in the text
+  bool variables = false;      ///< it has user variables
   bool at_once = false;  ///< nothing may be sent ahead of it: it asks about the statement before
   bool gone = false;     ///< what it asks about went with a connection that was lent
   bool asks_id = false;  ///< it asks for the id of its connection

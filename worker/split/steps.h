@@ -24,7 +24,7 @@ inline bool runs_on(const SessionState& s, Side side) {
 
 /// Whether a command waits for the answer, wherever it runs then.
 inline bool is_waited_for(Errand errand) {
-  return errand >= Errand::prepare && errand <= Errand::replay;
+  return (errand >= Errand::prepare && errand <= Errand::replay) || errand == Errand::variables;
 }
 
 /// How long a replica that failed, or was not there, is left alone.
@@ -113,6 +113,24 @@ void for_client(const Split& split, ByteSpan packet, Bytes& out);
 /// What brings a connection to the session's settings; empty if it has them.
 std::string settings_statement(const Split& split, uint32_t since);
 void forget_settings(Split& split);
+
+// variables.cc
+
+/// Takes up what a statement sets; if that can't be set again elsewhere, the session is tied.
+void take_variables(Split& split, const sql::Statement& statement, std::string_view text);
+/// Whether all user variables in a text are known.
+bool are_carried(const Split& split, std::string_view text);
+/// A command was answered; `ran`: it has run something.
+void note_variables(SessionState& s, bool ran);
+/// They are not known any more.
+void tie_to_variables(Split& split);
+/// Whether home has to be asked before they are used elsewhere.
+bool has_unsure_variables(const Split& split);
+void ask_variables(SessionState& s, Actions& out);
+/// The answer.
+void note_variables_are(Split& split, std::string_view said);
+/// What brings a connection to the session's user variables; empty if it has them.
+std::string variables_statement(const Split& split, uint32_t since);
 
 // legs.cc
 
