@@ -89,7 +89,8 @@ void Worker::look_around() {
                      .names = names_,
                      .own_key = rsa_key_ ? &*rsa_key_ : nullptr,
                      .guard = guard_ ? &*guard_ : nullptr,
-                     .passwords = &service->cluster->passwords});
+                     .passwords = &service->cluster->passwords,
+                     .writes = service->writes ? &*service->writes : nullptr});
   }
 }
 

@@ -10,6 +10,7 @@
 
 #include "common/base/result.h"
 #include "common/base/unique_fd.h"
+#include "common/stats/last_writes.h"
 #include "common/stats/login_guard.h"
 #include "common/stats/pins.h"
 #include "common/stats/routes.h"
@@ -61,6 +62,7 @@ struct Page {
   std::array<Counter, 7> reserved;
   std::array<Lane, kLanes> lanes;
   LoginGuardPage login_guard;
+  std::array<std::array<WritesSlot, kServices>, kLanes> writes;  ///< stay when a lane is cleared
 };
 
 /// One more, one less, for a counter with a single writer.

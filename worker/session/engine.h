@@ -15,6 +15,7 @@
 
 #include "common/accounts/table.h"
 #include "common/base/networks.h"
+#include "common/stats/last_writes.h"
 #include "common/stats/login_guard.h"
 #include "worker/auth/names.h"
 #include "worker/auth/passwords.h"
@@ -40,6 +41,8 @@ struct Surroundings {
       nullptr;  ///< for passwords of clients without TLS; null: there is none
   stats::LoginGuard* guard = nullptr;  ///< null: nobody is slowed
   Passwords* passwords = nullptr;      ///< of the cluster's accounts; null: none are kept
+  /// What the service's sessions have written; null: only a session's own writes matter.
+  const stats::LastWrites* writes = nullptr;
   int64_t now_ns = 0;
   std::string_view pool_use;  ///< who has the connections that a session has waited for in vain
 

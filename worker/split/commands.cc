@@ -244,12 +244,38 @@ void bring_up_to_date(SessionState& s, Actions& out) {
   }
 }
 
+/// Takes up what the service's sessions have written. False if home has to be asked for that, which
+/// is begun: what somebody has written was not told.
+bool knows_of_others(SessionState& s, const Surroundings& w, Actions& out) {
+  auto& split = *s.split;
+  auto& writes = split.writes;
+  const auto version = w.writes->version();
+  if (version == writes.seen_version) return true;
+  const auto doubts = w.writes->doubts();
+  auto known = w.writes->read();
+  if (known.torn || doubts != writes.seen_doubts) {
+    if (split.home_link.step != Step::ready) return true;  // since this read has begun
+    writes.asked_version = version;
+    writes.asked_doubts = doubts;
+    writes.everything = split.waiting = true;
+    const bool mysql = split.settings.mode.flavour == sql::Flavour::Mysql;
+    run_errand(s, Side::server, Errand::written, Command::query,
+               mysql ? "SELECT @@global.gtid_executed" : "SELECT @@global.gtid_current_pos", out);
+    return false;
+  }
+  writes.seen_version = version;
+  note_write(split, known.gtids);
+  writes.published = writes.version;
+  return true;
+}
+
 /// What the session has written must be there before it reads. True if that is so; else the command
 /// waits for the replica to catch up.
 bool caught_up(SessionState& s, const Surroundings& w, Actions& out) {
   auto& split = *s.split;
   auto& reader = split.reader_link;
   if (w.service.causal_reads == config::CausalReads::off) return true;
+  if (w.writes != nullptr && !knows_of_others(s, w, out)) return false;
   if (split.writes.uncertain && split.home_link.step == Step::ready) {
     split.writes.uncertain = false;
     ask_what_is_written(s, out);
@@ -273,6 +299,10 @@ bool caught_up(SessionState& s, const Surroundings& w, Actions& out) {
 /// A read, by the replica of that name, if it has one; false if it has to wait.
 bool run_read(SessionState& s, const Surroundings& w, ByteSpan command, std::string_view name,
               Actions& out) {
+  if (!knows_writes(s, w)) {
+    s.split->now.why_home = stats::Route::behind;
+    return run_at_home(s, w, command, out);
+  }
   switch (reader_ready(s, w, name, out)) {
     case Ready::no:
       s.split->now.why_home = stats::Route::no_replica;
@@ -395,6 +425,10 @@ bool run_execute(SessionState& s, const Surroundings& w, ByteSpan command, Actio
     if (statement != nullptr && statement->reads && !split.now.only_home)
       split.now.why_home =
           wanted_home && reads_anywhere(split) ? stats::Route::hint : why_kept(split);
+    return at_home();
+  }
+  if (!knows_writes(s, w)) {
+    split.now.why_home = stats::Route::behind;
     return at_home();
   }
   switch (reader_ready(s, w, target.server, out)) {
@@ -611,6 +645,19 @@ void ask_what_is_written(SessionState& s, Actions& out) {
   const bool mysql = s.split->settings.mode.flavour == sql::Flavour::Mysql;
   run_errand(s, Side::server, Errand::written, Command::query,
              mysql ? "SELECT @@global.gtid_executed" : "SELECT @@session.last_gtid", out);
+}
+
+bool knows_writes(const SessionState& s, const Surroundings& w) {
+  const auto& split = *s.split;
+  if (w.writes == nullptr || split.home_link.step == Step::ready) return true;
+  return w.writes->doubts() == split.writes.seen_doubts && !w.writes->read().torn;
+}
+
+void publish_writes(SessionState& s, const Surroundings& w) {
+  auto& writes = s.split->writes;
+  if (w.writes == nullptr || writes.published == writes.version) return;
+  writes.published = writes.version;
+  w.writes->publish(writes.gtid);
 }
 
 void again_at_home(SessionState& s, const Surroundings& w, Actions& out, stats::Route why) {

@@ -222,8 +222,16 @@ struct Writes {
   std::string gtid;  ///< of its last write; MySQL: of all of them
   uint32_t version = 0;
   bool uncertain = false;  ///< home has answered with rows, which tell of no write
+  // With causal_reads = service:
+  uint32_t published = 0;                        ///< version that others know of
+  uint64_t seen_version = 0;                     ///< of the service's writes that `gtid` is up to
+  uint64_t seen_doubts = 0;                      ///< that home was asked for
+  bool everything = false;                       ///< home is being asked what anybody has written
+  uint64_t asked_version = 0, asked_doubts = 0;  ///< when that began
   static auto fields(auto& m) {
-    return std::tuple(tag<1>(m.gtid), tag<2>(m.version), tag<3>(m.uncertain));
+    return std::tuple(tag<1>(m.gtid), tag<2>(m.version), tag<3>(m.uncertain), tag<4>(m.published),
+                      tag<5>(m.seen_version), tag<6>(m.seen_doubts), tag<7>(m.everything),
+                      tag<8>(m.asked_version), tag<9>(m.asked_doubts));
   }
 };
 

@@ -44,6 +44,10 @@ void run_errand(SessionState& s, Side side, Errand errand, mysql::Command comman
 void go_on(SessionState& s, const Surroundings& w, Actions& out);
 /// Asks home what the session has written last.
 void ask_what_is_written(SessionState& s, Actions& out);
+/// Whether what the session may read of others' writes can be found out without its home.
+bool knows_writes(const SessionState& s, const Surroundings& w);
+/// Others get to know what the session has written.
+void publish_writes(SessionState& s, const Surroundings& w);
 /// The command that the reader has or waits for runs at home, for `why`.
 void again_at_home(SessionState& s, const Surroundings& w, Actions& out,
                    stats::Route why = stats::Route::refused);

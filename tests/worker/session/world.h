@@ -18,6 +18,7 @@ struct World {
   Names names;
   Networks announced_from;
   const tls::RsaKey* own_key = nullptr;
+  const stats::LastWrites* writes = nullptr;
   int64_t now_ns = 1'000'000'000;
   std::unique_ptr<stats::LoginGuardPage> failures;  ///< null: nobody is slowed
 
@@ -76,6 +77,7 @@ struct World {
             .names = names,
             .own_key = own_key,
             .guard = failures ? &*guard_ : nullptr,
+            .writes = writes,
             .now_ns = now_ns};
   }
 
