@@ -105,6 +105,7 @@ const Surroundings& Worker::surroundings(ServiceEntry& service, Servers servers)
     ServerView view{.state = &cluster.state->servers[i]};
     const auto row = i < cluster.server_rows.size() ? cluster.server_rows[i] : 0;
     view.open = stats::open_connections(*stats_, row);
+    view.busy = stats::running_commands(*stats_, row);
     if (const auto* configured = w.server(view.state->name)) view.weight = configured->weight;
     views_.push_back(view);
   }

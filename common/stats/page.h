@@ -50,7 +50,7 @@ struct ServerCounters {
   Counter open;  ///< connections to it now
   Counter connected;
   Counter failed;  ///< connects that failed
-  Counter reserved;
+  Counter busy;    ///< commands of split sessions that it runs now, as their replica
 };
 struct Lane {
   std::array<ServiceCounters, kServices> services;
@@ -108,6 +108,10 @@ uint64_t sum(const Page& page, Select select) {
 inline uint64_t open_connections(const Page& page, uint32_t server) {
   return sum(page,
              [server](const Lane& lane) -> const Counter& { return lane.servers[server].open; });
+}
+inline uint64_t running_commands(const Page& page, uint32_t server) {
+  return sum(page,
+             [server](const Lane& lane) -> const Counter& { return lane.servers[server].busy; });
 }
 
 }  // namespace sluice::stats

@@ -211,9 +211,23 @@ Ready move_reader(SessionState& s, const Surroundings& w, std::string_view name,
   return call_replica(s, w, std::string(name), out) ? Ready::soon : Ready::no;
 }
 
+/// Another replica that has less to do; empty if the session stays. What is prepared on its replica
+/// is worth more than that.
+std::string better_replica(const SessionState& s, const Surroundings& w) {
+  const auto& split = *s.split;
+  const auto is_prepared = [](const Statement& statement) { return statement.reader_id != 0; };
+  const auto* better = w.router.better_reader(w.servers, split.reader.server);
+  if (better == nullptr || std::ranges::any_of(split.statements, is_prepared)) return {};
+  return better->state->name;
+}
+
 Ready reader_ready(SessionState& s, const Surroundings& w, std::string_view name, Actions& out) {
   auto& split = *s.split;
   if (split.reader_link.restoring) return Ready::soon;
+  if (std::exchange(split.now.may_move, false) && name.empty() &&
+      split.reader_link.step == Step::ready)
+    if (const auto better = better_replica(s, w); !better.empty())
+      if (move_reader(s, w, better, out) == Ready::soon) return Ready::soon;
   const bool is_other = !name.empty() && split.reader.server != name;
   if (is_other && (split.reader_link.step == Step::none || split.reader_link.step == Step::ready))
     return move_reader(s, w, name, out);
@@ -616,6 +630,12 @@ void run_errand(SessionState& s, Side side, Errand errand, Command command, std:
 
 void from_client(SessionState& s, const Surroundings& w, ByteSpan bytes, Actions& out) {
   auto& split = *s.split;
+  if (is_time_to_compare(split, w.now_ns) && !w.servers.empty()) {
+    // Not all at once, or all would go where there is little to do.
+    constexpr int64_t kEvery = kSecondNs;
+    split.compare_ns = w.now_ns + kEvery + static_cast<int64_t>(s.id % 97) * (kEvery / 97);
+    split.now.may_move = true;
+  }
   if (s.conversation.client_owes()) {  // the rest of a long command, or a file
     const auto n = s.conversation.one_command(bytes);
     pass(s, split.now.at, bytes.first(n), out);

@@ -218,9 +218,17 @@ void read_only(SessionState& s, Actions& out) {
              "SET SESSION TRANSACTION READ ONLY", out);
 }
 
+bool is_time_to_compare(const Split& split, int64_t now_ns) {
+  return split.reader_link.step == Step::ready && split.compare_ns <= now_ns;
+}
+
+bool runs_on_reader(const SessionState& s) {
+  return runs_on(s, Side::reader);
+}
+
 bool may_choose(const SessionState& s, int64_t now_ns) {
   const auto& split = *s.split;
-  if (split.home_link.step == Step::none) return true;
+  if (split.home_link.step == Step::none || is_time_to_compare(split, now_ns)) return true;
   return split.reader_link.step == Step::none && split.kept.pinned.empty() &&
          split.reader_after_ns <= now_ns;
 }

@@ -155,6 +155,7 @@ struct Present {
   bool counts_rows = false;       ///< SQL_CALC_FOUND_ROWS: what it counts may be asked for
   bool sets_variables = false;    ///< it sets user variables to constants
   bool leaves_variables = false;  ///< it can't set user variables, though it is no read
+  bool may_move = false;          ///< the session may go to another replica with it
   bool unheeded = false;          ///< its hint names a server that can't be used
   uint32_t prepared_id = 0;  ///< of the prepared statement that it is about, as the client has it
   static auto fields(auto& m) {
@@ -164,7 +165,7 @@ struct Present {
                       tag<11>(m.program), tag<12>(m.sets_session), tag<13>(m.told),
                       tag<14>(m.changed), tag<15>(m.begins), tag<16>(m.repeats),
                       tag<17>(m.counts_rows), tag<18>(m.prepared_id), tag<19>(m.unheeded),
-                      tag<20>(m.sets_variables), tag<21>(m.leaves_variables));
+                      tag<20>(m.sets_variables), tag<21>(m.leaves_variables), tag<22>(m.may_move));
   }
 };
 
@@ -335,16 +336,18 @@ struct Split {
   int64_t home_by_ns = 0;       ///< a command waits for a primary, and is refused then
   int64_t reader_after_ns = 0;  ///< no replica is tried before: the last one failed
   uint64_t reads = 0;           ///< commands that a replica answered
+  int64_t compare_ns = 0;       ///< when to look next whether another replica has less to do
   std::string reader_failure;   ///< of the last replica that was tried; empty: it serves
   bool hint_logged = false;     ///< that one of its hints was of no use
   static auto fields(auto& m) {
-    return std::tuple(
-        tag<1>(m.reader), tag<2>(m.home_link), tag<3>(m.reader_link), tag<4>(m.now), tag<5>(m.last),
-        tag<6>(m.settings), tag<7>(m.writes), tag<8>(m.kept), tag<9>(m.credentials),
-        tag<10>(m.statements), tag<11>(m.status), tag<12>(m.waiting), tag<13>(m.lost),
-        tag<14>(m.left), tag<15>(m.home_by_ns), tag<16>(m.reader_after_ns), tag<17>(m.reads),
-        tag<18>(m.transaction), tag<19>(m.quits), tag<20>(m.reader_failure), tag<21>(m.lending),
-        tag<22>(m.kill), tag<23>(m.said_killed), tag<24>(m.hint_logged), tag<25>(m.variables));
+    return std::tuple(tag<1>(m.reader), tag<2>(m.home_link), tag<3>(m.reader_link), tag<4>(m.now),
+                      tag<5>(m.last), tag<6>(m.settings), tag<7>(m.writes), tag<8>(m.kept),
+                      tag<9>(m.credentials), tag<10>(m.statements), tag<11>(m.status),
+                      tag<12>(m.waiting), tag<13>(m.lost), tag<14>(m.left), tag<15>(m.home_by_ns),
+                      tag<16>(m.reader_after_ns), tag<17>(m.reads), tag<18>(m.transaction),
+                      tag<19>(m.quits), tag<20>(m.reader_failure), tag<21>(m.lending),
+                      tag<22>(m.kill), tag<23>(m.said_killed), tag<24>(m.hint_logged),
+                      tag<25>(m.variables), tag<26>(m.compare_ns));
   }
 };
 

@@ -140,6 +140,8 @@ std::string variables_statement(const Split& split, uint32_t since);
 
 /// Starts to connect to a replica; false if there is none, or none can be had.
 bool call_reader(SessionState& s, const Surroundings& w, Actions& out);
+/// Whether it is time to look whether another replica has less to do.
+bool is_time_to_compare(const Split& split, int64_t now_ns);
 /// Starts to connect to this replica, in place of another one; false if that can't be.
 bool call_replica(SessionState& s, const Surroundings& w, const std::string& name, Actions& out);
 /// Starts to connect to the primary; false if there is none.
