@@ -417,9 +417,9 @@ bool run_execute(SessionState& s, const Surroundings& w, ByteSpan command, Actio
                           ? target_of(s, w, {statement->wish.to, statement->wish.server}, out)
                           : Target{};
   const bool wanted_home = target.to == Target::To::home;
-  const bool reads =
-      statement != nullptr && (target.to == Target::To::replica ? statement->wish.can_be
-                                                                : statement->reads && !wanted_home);
+  const bool wanted_there = target.to == Target::To::replica && statement->wish.can_be &&
+                            !(statement->program && ties_functions(split));
+  const bool reads = wanted_there || (statement != nullptr && statement->reads && !wanted_home);
   const bool may_read = reads && !statement->long_data && !cursor && !split.now.only_home &&
                         reads_anywhere(split) &&
                         (statement->reader_id != 0 || is_as_prepared(split, *statement));

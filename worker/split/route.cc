@@ -244,6 +244,10 @@ bool reads_anywhere(const Split& split) {
          !split.kept.auto_is_null && !split.kept.next_at_home;
 }
 
+bool ties_functions(const Split& split) {
+  return !split.kept.tied.empty() || has_unsure_variables(split);
+}
+
 stats::Route why_kept(const Split& split) {
   const bool plain = (split.status & (mysql::kAutocommit | mysql::kInTransaction)) ==
                      static_cast<uint16_t>(mysql::kAutocommit);
@@ -275,8 +279,10 @@ Plan plan_query(Split& split, std::string_view text) {
             .asks_id = asked.id};
   if (statement.hint.to == sql::Hint::To::None) return plan;
   const bool reads = split.now.proved_read || may_read_if_wished(statement, text);
-  plan.wished = side(reads);
-  plan.kept = reads && !free;
+  const bool tied = !split.now.proved_read && statement.effects.has(Effect::CallsUnknownFunction) &&
+                    ties_functions(split);
+  plan.wished = side(reads && !tied);
+  plan.kept = reads && (tied || !free);
   return plan;
 }
 

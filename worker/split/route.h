@@ -11,6 +11,8 @@ namespace sluice::worker::split {
 
 /// Whether the session is in nothing that keeps its reads at home.
 bool reads_anywhere(const Split& split);
+/// Whether it has something at home that a stored function could look at, though reads do not.
+bool ties_functions(const Split& split);
 /// Why they stay there, if they do.
 stats::Route why_kept(const Split& split);
 

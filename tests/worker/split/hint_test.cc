@@ -75,6 +75,16 @@ TEST_P(SplitHintTest, WhatIsPinnedIsStrongerThanAHint) {
   EXPECT_EQ(why(), Route::kept);
 }
 
+TEST_P(SplitHintTest, FunctionsStayWithWhatTheyMayLookAt) {
+  log_in_with_reader();
+  EXPECT_TRUE(is_read_by_replica("SELECT f(1) -- sluice route to replica"));
+  client(query("SET @a = @b"));
+  home(ok());
+  EXPECT_FALSE(is_read_by_replica("SELECT f(1) -- sluice route to replica"));
+  EXPECT_EQ(why(), Route::kept);
+  EXPECT_TRUE(is_read_by_replica("SHOW STATUS -- sluice route to replica"));
+}
+
 TEST_P(SplitHintTest, AWriteInAFunctionIsRefusedAndRunsHome) {
   log_in_with_reader();
   client(query("SELECT f(1) -- sluice route to replica"));
