@@ -75,18 +75,22 @@ void Worker::adopt(ServiceEntry& service, UniqueFd client, std::string ip, uint1
 void Worker::look_around() {
   for (auto& [name, service] : services_) {
     const auto& cluster = *service->cluster;
+    std::span<const cluster::ServerState> states;
+    if (cluster.state) states = cluster.state->servers;
     service->surroundings.emplace(
         Surroundings{.service = service->config,
                      .router = *service->router,
                      .announced_from = service->announced_from,
                      .known = cluster.state.has_value(),
+                     .states = states,
                      .configured = cluster.config.servers,
                      .accounts = cluster.accounts ? &*cluster.accounts : nullptr,
                      .accounts_began_ns = cluster.accounts_began_ns,
                      .names = names_,
                      .own_key = rsa_key_ ? &*rsa_key_ : nullptr,
                      .guard = guard_ ? &*guard_ : nullptr,
-                     .passwords = &service->cluster->passwords});
+                     .passwords = &service->cluster->passwords,
+                     .writes = service->writes ? &*service->writes : nullptr});
   }
 }
 
@@ -101,6 +105,7 @@ const Surroundings& Worker::surroundings(ServiceEntry& service, Servers servers)
     ServerView view{.state = &cluster.state->servers[i]};
     const auto row = i < cluster.server_rows.size() ? cluster.server_rows[i] : 0;
     view.open = stats::open_connections(*stats_, row);
+    view.busy = stats::running_commands(*stats_, row);
     if (const auto* configured = w.server(view.state->name)) view.weight = configured->weight;
     views_.push_back(view);
   }

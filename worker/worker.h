@@ -45,6 +45,7 @@ struct ServiceEntry {
   std::optional<tls::Context> tls;  ///< where it is not off
   stats::ServiceCounters* counters = nullptr;
   uint32_t row = 0;
+  std::optional<stats::LastWrites> writes;   ///< where its sessions read what others have written
   std::optional<Pool> pool;                  ///< where its sessions share server connections
   std::optional<Surroundings> surroundings;  ///< of its sessions; made anew when anything changes
 

@@ -79,6 +79,9 @@ Result<> Worker::on_worker_config(ipc::WorkerConfig message, std::vector<UniqueF
     entry->announced_from = SLUICE_TRY(Networks::from(entry->config.proxy_protocol_from));
     entry->row = config_.service_ids[i];
     entry->counters = &lane().services[entry->row];
+    if (entry->config.causal_reads == config::CausalReads::service)
+      entry->writes.emplace(&stats_->writes[0][entry->row], stats::kServices, stats_->lanes_used,
+                            config_.lane);
     if (entry->config.pool > 0 && entry->router->splits()) {
       entry->pool.emplace(entry->config.pool, std::max(config_.slots, 1U));
       if (!pins_.active()) pins_.every<&Worker::on_pins>(loop_, kPinsInterval, this);

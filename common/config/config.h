@@ -28,6 +28,7 @@ enum class AccountMismatch : uint8_t { refuse, allow };
 enum class CausalReads : uint8_t {
   off,      ///< none: it may be behind
   session,  ///< those of its own session
+  service,  ///< those of all sessions of its service
 };
 enum class ClearPasswords : uint8_t { encrypted, anywhere };
 enum class LogTarget : uint8_t { syslog, stderr_, file };
@@ -211,7 +212,7 @@ inline constexpr auto kEnumNames<config::IdentityMode> = names("outgoing", "as-c
 template <>
 inline constexpr auto kEnumNames<config::AccountMismatch> = names("refuse", "allow");
 template <>
-inline constexpr auto kEnumNames<config::CausalReads> = names("off", "session");
+inline constexpr auto kEnumNames<config::CausalReads> = names("off", "session", "service");
 template <>
 inline constexpr auto kEnumNames<config::ClearPasswords> = names("encrypted", "anywhere");
 template <>

@@ -10,6 +10,7 @@
 
 #include "common/base/result.h"
 #include "common/base/unique_fd.h"
+#include "common/stats/last_writes.h"
 #include "common/stats/login_guard.h"
 #include "common/stats/pins.h"
 #include "common/stats/routes.h"
@@ -31,7 +32,6 @@ struct PoolCounters {
   Counter waited;                   ///< only up: commands that had to wait
   Counter refused;                  ///< only up: commands that waited in vain
   std::array<Counter, kPins> pins;  ///< sessions that can't lend, by Pin
-  std::array<Counter, 2> reserved;
 };
 /// `open` goes up and down; everything else only up.
 struct ServiceCounters {
@@ -42,14 +42,15 @@ struct ServiceCounters {
   Counter commands;
   Counter bytes_in, bytes_out;          ///< from clients, to clients
   std::array<Counter, kRoutes> routes;  ///< commands of split sessions, by Route
-  Counter reserved;
   PoolCounters pool;
+  Counter hints_unheeded;  ///< commands whose hint names a server that could not be used
+  Counter reserved;
 };
 struct ServerCounters {
   Counter open;  ///< connections to it now
   Counter connected;
   Counter failed;  ///< connects that failed
-  Counter reserved;
+  Counter busy;    ///< commands of split sessions that it runs now, as their replica
 };
 struct Lane {
   std::array<ServiceCounters, kServices> services;
@@ -61,6 +62,7 @@ struct Page {
   std::array<Counter, 7> reserved;
   std::array<Lane, kLanes> lanes;
   LoginGuardPage login_guard;
+  std::array<std::array<WritesSlot, kServices>, kLanes> writes;  ///< stay when a lane is cleared
 };
 
 /// One more, one less, for a counter with a single writer.
@@ -106,6 +108,10 @@ uint64_t sum(const Page& page, Select select) {
 inline uint64_t open_connections(const Page& page, uint32_t server) {
   return sum(page,
              [server](const Lane& lane) -> const Counter& { return lane.servers[server].open; });
+}
+inline uint64_t running_commands(const Page& page, uint32_t server) {
+  return sum(page,
+             [server](const Lane& lane) -> const Counter& { return lane.servers[server].busy; });
 }
 
 }  // namespace sluice::stats

@@ -22,8 +22,9 @@ enum class Route : uint8_t {
   no_replica,  ///< none can serve, or can be logged in to
   behind,      ///< the replica did not catch up with the session's writes in time
   refused,     ///< the replica refused it or was lost
+  hint,        ///< the client wants it there
 };
-inline constexpr std::size_t kRoutes = 16;
+inline constexpr std::size_t kRoutes = 17;
 
 }  // namespace sluice::stats
 
@@ -34,6 +35,6 @@ inline constexpr auto kEnumNames<stats::Route> =
           "on_primary_in_transaction", "on_primary_session", "on_primary_locking_read",
           "on_primary_variable", "on_primary_function", "on_primary_server", "on_primary_program",
           "on_primary_unclear", "on_primary_kept", "on_primary_no_replica", "on_primary_behind",
-          "on_primary_refused");
+          "on_primary_refused", "on_primary_hint");
 static_assert(kEnumNames<stats::Route>.size() == stats::kRoutes);
 }  // namespace sluice

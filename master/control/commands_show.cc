@@ -82,6 +82,7 @@ Reply show_service(const Invocation& in) {
     for (std::size_t i = 0; i < stats::kRoutes; ++i)
       record.add(std::string(kEnumNames<stats::Route>[i]),
                  commands_by_route(state, service->name, i));
+    record.add("hints_unheeded", hints_unheeded(state, service->name));
     if (service->pool > 0) add_pool(record, state, *service);
   }
   record.add("commands", t.commands).add("bytes_in", t.bytes_in).add("bytes_out", t.bytes_out);

@@ -27,6 +27,13 @@ uint64_t commands_by_route(State& state, const std::string& service, std::size_t
   });
 }
 
+uint64_t hints_unheeded(State& state, const std::string& service) {
+  const auto row = state.service_rows.of(service);
+  return stats::sum(*state.stats, [&](const stats::Lane& lane) -> const stats::Counter& {
+    return lane.services[row].hints_unheeded;
+  });
+}
+
 uint64_t pool_counter(State& state, const std::string& service,
                       stats::Counter stats::PoolCounters::*which) {
   const auto row = state.service_rows.of(service);

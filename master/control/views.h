@@ -56,6 +56,8 @@ struct ServiceTotals {
 ServiceTotals totals_of(State& state, const std::string& service);
 /// Commands of split sessions, by stats::Route.
 uint64_t commands_by_route(State& state, const std::string& service, std::size_t route);
+/// Those whose hint names a server that could not be used.
+uint64_t hints_unheeded(State& state, const std::string& service);
 
 /// A counter of the service's pool.
 uint64_t pool_counter(State& state, const std::string& service,

@@ -16,6 +16,7 @@ struct ServerView {
   const cluster::ServerState* state = nullptr;
   uint32_t weight = 100;
   uint64_t open = 0;  ///< connections to it from all of sluice's workers
+  uint64_t busy = 0;  ///< commands that it runs as a replica of split sessions, likewise
 };
 
 struct Route {
@@ -34,6 +35,12 @@ class Router {
   virtual bool splits() const { return false; }
   /// A replica for the reads of a session; null if there is none.
   virtual const ServerView* reader(const config::Service&, std::span<const ServerView>) const {
+    return nullptr;
+  }
+  /// One that a session had better use than its present one, as that has much more to do; null if
+  /// there is none.
+  virtual const ServerView* better_reader(std::span<const ServerView>,
+                                          std::string_view /*present*/) const {
     return nullptr;
   }
   /// Why a session may not stay on its server; empty if it may.

@@ -26,6 +26,7 @@ struct Action {
     resolve,           ///< ask for the name of the address `text`
     seek,              ///< the session that its KILL is about; answered by split::on_sought()
     count,             ///< one more command of a split session, by `route`
+    unheeded,          ///< its hint named a server that can't be used
     log,               ///< one line about this session; `text` is why
     warn,              ///< the same, for somebody who ought to know
   };
@@ -60,6 +61,7 @@ class Actions {
   void start_tls(Side side) { list_.push_back({Action::Kind::start_tls, side, {}, {}}); }
   void seek() { list_.push_back({Action::Kind::seek, {}, {}, {}}); }
   void count(stats::Route route) { list_.push_back({Action::Kind::count, {}, {}, {}, route}); }
+  void unheeded() { list_.push_back({Action::Kind::unheeded, {}, {}, {}}); }
   void resolve(std::string_view ip) { list_.push_back({Action::Kind::resolve, {}, {}, ip}); }
   void refresh_accounts() { list_.push_back({Action::Kind::refresh_accounts, {}, {}, {}}); }
   void log(std::string text) { say(Action::Kind::log, std::move(text)); }

@@ -103,6 +103,11 @@ const config::Server* Surroundings::server(std::string_view name) const {
   return nullptr;
 }
 
+const cluster::ServerState* Surroundings::state(std::string_view name) const {
+  const auto found = std::ranges::find(states, name, &cluster::ServerState::name);
+  return found == states.end() ? nullptr : &*found;
+}
+
 std::optional<PacketView> first_packet(ByteSpan bytes) {
   ByteReader in(bytes);
   const auto length = in.fixed<uint32_t>("length", 3);

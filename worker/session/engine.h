@@ -15,6 +15,7 @@
 
 #include "common/accounts/table.h"
 #include "common/base/networks.h"
+#include "common/stats/last_writes.h"
 #include "common/stats/login_guard.h"
 #include "worker/auth/names.h"
 #include "worker/auth/passwords.h"
@@ -28,9 +29,10 @@ namespace sluice::worker {
 struct Surroundings {
   const config::Service& service;
   const Router& router;
-  const Networks& announced_from;  ///< whose connections begin with a PROXY header
-  bool known = false;              ///< whether the monitor has told about the cluster yet
-  std::span<const ServerView> servers;
+  const Networks& announced_from;       ///< whose connections begin with a PROXY header
+  bool known = false;                   ///< whether the monitor has told about the cluster yet
+  std::span<const ServerView> servers;  ///< with their load, where one may be chosen
+  std::span<const cluster::ServerState> states;  ///< the same servers, always
   std::span<const config::Server> configured;
   const accounts::Table* accounts = nullptr;  ///< null until the first were loaded
   int64_t accounts_began_ns = 0;  ///< when the last load of them began; 0: none was asked
@@ -39,11 +41,15 @@ struct Surroundings {
       nullptr;  ///< for passwords of clients without TLS; null: there is none
   stats::LoginGuard* guard = nullptr;  ///< null: nobody is slowed
   Passwords* passwords = nullptr;      ///< of the cluster's accounts; null: none are kept
+  /// What the service's sessions have written; null: only a session's own writes matter.
+  const stats::LastWrites* writes = nullptr;
   int64_t now_ns = 0;
   std::string_view pool_use;  ///< who has the connections that a session has waited for in vain
 
   /// The settings of a server; null when it is not configured any more.
   const config::Server* server(std::string_view name) const;
+  /// What is known of a server; null when it is not of the cluster.
+  const cluster::ServerState* state(std::string_view name) const;
 };
 
 /// Bytes that a peer may send before the login is done, at most; of one packet.

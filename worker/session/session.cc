@@ -91,6 +91,7 @@ Session::Session(Worker& worker, ServiceEntry& service, SessionState state, Uniq
 }
 
 Session::~Session() {
+  if (busy_) stats::subtract(worker_.lane().servers[*busy_].busy);
   close(Side::server);
   close(Side::reader);
   stats::subtract(service_.counters->open);
@@ -122,6 +123,7 @@ void Session::happen(Event event) {
   const auto phase = state_.phase;
   const auto commands = state_.conversation.commands;
   event();
+  count_busy();
   auto& counters = *service_.counters;
   const auto new_commands = state_.conversation.commands - commands;
   stats::add(counters.commands, new_commands);
@@ -135,6 +137,17 @@ void Session::happen(Event event) {
   }
   carry_out();
   if (service.pool) worker.serve_pool(service);
+}
+
+void Session::count_busy() {
+  const bool runs = state_.split && split::runs_on_reader(state_);
+  if (runs == busy_.has_value()) return;
+  if (!busy_) {
+    busy_ = leg(Side::reader).row;
+    return stats::add(worker_.lane().servers[*busy_].busy);
+  }
+  stats::subtract(worker_.lane().servers[*busy_].busy);
+  busy_.reset();
 }
 
 void Session::accepted(bool over_limit) {
@@ -341,6 +354,8 @@ void Session::carry_out(const Action& action) {
       return worker_.seek(state_.id);
     case Action::Kind::count:
       return stats::add(service_.counters->routes[static_cast<std::size_t>(action.route)]);
+    case Action::Kind::unheeded:
+      return stats::add(service_.counters->hints_unheeded);
     case Action::Kind::log:
       return log(log::Level::info, action.text);
     case Action::Kind::warn:

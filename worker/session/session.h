@@ -122,6 +122,8 @@ class Session {
   void finish_client();
   void log(log::Level level, std::string_view why);
   void update_interest();
+  /// Keeps count of what the replicas are busy with.
+  void count_busy();
 
   const Leg& leg(Side side) const { return legs_[static_cast<std::size_t>(side)]; }
   Leg& leg(Side side) { return legs_[static_cast<std::size_t>(side)]; }
@@ -132,6 +134,7 @@ class Session {
   SessionState state_;
   std::array<Leg, 3> legs_;
   bool frozen_ = false;
+  std::optional<uint32_t> busy_;  ///< row of the replica that runs a command of it
 };
 
 }  // namespace sluice::worker

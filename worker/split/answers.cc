@@ -100,14 +100,20 @@ void note_diagnostics(SessionState& s) {
   split.last.diagnostics = raised;
 }
 
+bool runs_something(const SessionState& s) {
+  using mysql::Command;
+  const auto command = static_cast<Command>(s.conversation.command);
+  return command == Command::query || command == Command::stmt_execute ||
+         command == Command::stmt_bulk_execute;
+}
+
 /// What the answered command leaves in its connection to the primary.
 void note_what_stays(SessionState& s) {
   using mysql::Command;
   auto& split = *s.split;
   const auto command = static_cast<Command>(s.conversation.command);
-  const bool runs = command == Command::query || command == Command::stmt_execute ||
-                    command == Command::stmt_bulk_execute;
-  if (runs && !(split.now.statement && split.now.proved_read)) split.last.insert_id_due = true;
+  if (runs_something(s) && !(split.now.statement && split.now.proved_read))
+    split.last.insert_id_due = true;
   if (split.now.prepared_id == 0) return;
   const auto statement = std::ranges::find(split.statements, split.now.prepared_id, &Statement::id);
   if (statement == split.statements.end()) return;
@@ -120,10 +126,19 @@ void note_what_stays(SessionState& s) {
     statement->cursor = false;
 }
 
+/// Whoever reads has to ask what that was.
+void wrote_untold(Split& split, const Surroundings& w) {
+  if (w.writes != nullptr)
+    w.writes->doubt();
+  else
+    split.writes.uncertain = true;
+}
+
 }  // namespace
 
 void command_answered(SessionState& s, const Surroundings& w, Actions& out) {
   auto& split = *s.split;
+  publish_writes(s, w);
   if (split.now.statement) {
     split.last.statement_at = split.now.at;
     split.last.statement_gone = false;
@@ -133,10 +148,11 @@ void command_answered(SessionState& s, const Surroundings& w, Actions& out) {
     split.last.select_gone = false;
   }
   note_diagnostics(s);
+  note_variables(s, runs_something(s));
   if (split.now.at == Side::server) {
     note_what_stays(s);
     // An answer with rows does not tell of the write that made them.
-    if (s.conversation.rows && !split.now.proved_read) split.writes.uncertain = true;
+    if (s.conversation.rows && !split.now.proved_read) wrote_untold(split, w);
     if (split.now.uses_up && s.conversation.error == 0) split.kept.next_at_home = false;
     if (s.conversation.error == mysql::kConnectionKilled) split.kept.tied = "it was killed";
     split.status = s.conversation.status;
@@ -184,6 +200,7 @@ mysql::Command command_of(const Split& split, Errand errand) {
     case Errand::catch_up:
     case Errand::account:
     case Errand::insert_id:
+    case Errand::variables:
     case Errand::kill:
       return mysql::Command::query;
     case Errand::reset:
@@ -240,16 +257,35 @@ void note_insert_id(Split& split, std::string_view said) {
   if (error != std::errc() || said.empty()) split.kept.tied = "it does not tell its last insert id";
 }
 
+/// What home says of the session's last write, or of everybody's.
+void note_answered_write(Split& split, uint16_t error, std::string_view said) {
+  auto& writes = split.writes;
+  if (error == 0) note_write(split, said);
+  if (!std::exchange(writes.everything, false)) return;
+  writes.published = writes.version;
+  if (error != 0) {
+    split.now.only_home = true;
+    split.now.why_home = stats::Route::behind;
+    return;
+  }
+  writes.seen_version = writes.asked_version;
+  writes.seen_doubts = writes.asked_doubts;
+}
+
 /// The answer to an errand is over. False if the connection is of no use any more.
 bool errand_done(SessionState& s, const Surroundings& w, Side side, Actions& out) {
   auto& from = link(s, side);
   const auto errand = from.errands.front();
   from.errands.erase(from.errands.begin());
   const auto answer = std::exchange(from.answer, {});
-  if (errand == Errand::written && from.own.error == 0) note_write(*s.split, value_in(answer));
+  if (errand == Errand::written) note_answered_write(*s.split, from.own.error, value_in(answer));
   if (errand == Errand::account) return note_account(s, side, value_in(answer));
   if (errand == Errand::insert_id) {
     note_insert_id(*s.split, value_in(answer));
+    return true;
+  }
+  if (errand == Errand::variables) {
+    note_variables_are(*s.split, from.own.error == 0 ? value_in(answer) : "");
     return true;
   }
   if (errand == Errand::catch_up) {
@@ -439,6 +475,7 @@ void from_server(SessionState& s, const Surroundings& w, Side side, ByteSpan byt
       from.received.assign(bytes.begin(), bytes.end());
       return;
     }
+    publish_writes(s, w);
     if (taken.over) --answers;
     bytes = bytes.subspan(taken.size);
   }

@@ -47,6 +47,7 @@ void run_on(SessionState& s, Side side, ByteSpan command, Actions& out) {
   split.now.delivered = false;
   split.now.only_home = false;
   out.count(side == Side::reader ? stats::Route::replica : split.now.why_home);
+  if (split.now.unheeded) out.unheeded();
   pass(s, side, command, out);
 }
 
@@ -198,9 +199,38 @@ bool run_at_home(SessionState& s, const Surroundings& w, ByteSpan command, Actio
 /// Whether the reader can run the next command at once. If not, its login is begun, and the command
 /// waits, or home runs it.
 enum class Ready : uint8_t { now, soon, no };
-Ready reader_ready(SessionState& s, const Surroundings& w, Actions& out) {
+
+/// The replica that the client names takes the reader's place.
+Ready move_reader(SessionState& s, const Surroundings& w, std::string_view name, Actions& out) {
+  auto& split = *s.split;
+  const auto& reader = split.reader_link;
+  const bool failed = reader.step == Step::none && split.reader_after_ns > w.now_ns;
+  const bool keeps = split.last.diagnostics && split.last.diagnostics_at == Side::reader;
+  if (failed || !reader.errands.empty() || (keeps && !split.now.uses_tables)) return Ready::no;
+  split.reader_after_ns = w.now_ns + kAgainNs;
+  return call_replica(s, w, std::string(name), out) ? Ready::soon : Ready::no;
+}
+
+/// Another replica that has less to do; empty if the session stays. What is prepared on its replica
+/// is worth more than that.
+std::string better_replica(const SessionState& s, const Surroundings& w) {
+  const auto& split = *s.split;
+  const auto is_prepared = [](const Statement& statement) { return statement.reader_id != 0; };
+  const auto* better = w.router.better_reader(w.servers, split.reader.server);
+  if (better == nullptr || std::ranges::any_of(split.statements, is_prepared)) return {};
+  return better->state->name;
+}
+
+Ready reader_ready(SessionState& s, const Surroundings& w, std::string_view name, Actions& out) {
   auto& split = *s.split;
   if (split.reader_link.restoring) return Ready::soon;
+  if (std::exchange(split.now.may_move, false) && name.empty() &&
+      split.reader_link.step == Step::ready)
+    if (const auto better = better_replica(s, w); !better.empty())
+      if (move_reader(s, w, better, out) == Ready::soon) return Ready::soon;
+  const bool is_other = !name.empty() && split.reader.server != name;
+  if (is_other && (split.reader_link.step == Step::none || split.reader_link.step == Step::ready))
+    return move_reader(s, w, name, out);
   if (split.reader_link.step == Step::ready) return Ready::now;
   if (split.reader_link.step == Step::none && !call_reader(s, w, out)) return Ready::no;
   return Ready::soon;
@@ -220,6 +250,37 @@ void bring_up_to_date(SessionState& s, Actions& out) {
     if (!statement.empty())
       run_errand(s, Side::reader, Errand::settings, Command::query, statement, out);
   }
+  if (reader.variables_version != split.variables.version) {
+    const auto statement = variables_statement(split, reader.variables_version);
+    reader.variables_version = split.variables.version;
+    if (!statement.empty())
+      run_errand(s, Side::reader, Errand::settings, Command::query, statement, out);
+  }
+}
+
+/// Takes up what the service's sessions have written. False if home has to be asked for that, which
+/// is begun: what somebody has written was not told.
+bool knows_of_others(SessionState& s, const Surroundings& w, Actions& out) {
+  auto& split = *s.split;
+  auto& writes = split.writes;
+  const auto version = w.writes->version();
+  if (version == writes.seen_version) return true;
+  const auto doubts = w.writes->doubts();
+  auto known = w.writes->read();
+  if (known.torn || doubts != writes.seen_doubts) {
+    if (split.home_link.step != Step::ready) return true;  // since this read has begun
+    writes.asked_version = version;
+    writes.asked_doubts = doubts;
+    writes.everything = split.waiting = true;
+    const bool mysql = split.settings.mode.flavour == sql::Flavour::Mysql;
+    run_errand(s, Side::server, Errand::written, Command::query,
+               mysql ? "SELECT @@global.gtid_executed" : "SELECT @@global.gtid_current_pos", out);
+    return false;
+  }
+  writes.seen_version = version;
+  note_write(split, known.gtids);
+  writes.published = writes.version;
+  return true;
 }
 
 /// What the session has written must be there before it reads. True if that is so; else the command
@@ -228,6 +289,7 @@ bool caught_up(SessionState& s, const Surroundings& w, Actions& out) {
   auto& split = *s.split;
   auto& reader = split.reader_link;
   if (w.service.causal_reads == config::CausalReads::off) return true;
+  if (w.writes != nullptr && !knows_of_others(s, w, out)) return false;
   if (split.writes.uncertain && split.home_link.step == Step::ready) {
     split.writes.uncertain = false;
     ask_what_is_written(s, out);
@@ -248,9 +310,14 @@ bool caught_up(SessionState& s, const Surroundings& w, Actions& out) {
   return false;
 }
 
-/// A read; false if it has to wait.
-bool run_read(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out) {
-  switch (reader_ready(s, w, out)) {
+/// A read, by the replica of that name, if it has one; false if it has to wait.
+bool run_read(SessionState& s, const Surroundings& w, ByteSpan command, std::string_view name,
+              Actions& out) {
+  if (!knows_writes(s, w)) {
+    s.split->now.why_home = stats::Route::behind;
+    return run_at_home(s, w, command, out);
+  }
+  switch (reader_ready(s, w, name, out)) {
     case Ready::no:
       s.split->now.why_home = stats::Route::no_replica;
       return run_at_home(s, w, command, out);
@@ -292,9 +359,20 @@ bool has_own_id(SessionState& s, Actions& out) {
   return true;
 }
 
+/// The statement runs where the client wants it, unless what the session is in says otherwise.
+void heed(Split& split, const Target& target, Plan& plan) {
+  if (plan.at_once || target.to == Target::To::wherever) return;
+  const bool read = plan.side == Side::reader;
+  const bool home = target.to == Target::To::home;
+  plan.side = home ? Side::server : plan.wished;
+  if (split.now.only_home) return;
+  if (home && read) split.now.why_home = stats::Route::hint;
+  if (!home && plan.kept) split.now.why_home = why_kept(split);
+}
+
 bool run_query(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out) {
   auto& split = *s.split;
-  const auto plan = plan_query(split, text_of(command));
+  auto plan = plan_query(split, text_of(command));
   if (plan.gone) {
     answer_with_error(s,
                       {mysql::kUnknownError, "HY000",
@@ -304,8 +382,16 @@ bool run_query(SessionState& s, const Surroundings& w, ByteSpan command, Actions
     return true;
   }
   if (plan.asks_id && w.service.pool > 0 && !has_own_id(s, out)) return false;
+  const auto target = target_of(s, w, plan.hint, out);
+  heed(split, target, plan);
   if (plan.side != Side::reader || split.now.only_home) return run_at_home(s, w, command, out);
-  if (!plan.at_once) return run_read(s, w, command, out);
+  if (plan.variables && has_unsure_variables(split)) {
+    if (split.home_link.step != Step::ready) return run_at_home(s, w, command, out);
+    ask_variables(s, out);
+    split.waiting = true;
+    return false;
+  }
+  if (!plan.at_once) return run_read(s, w, command, target.server, out);
   // An answer of the reader's would tell a client within a transaction that it is in none.
   if (split.reader_link.step != Step::ready || !reads_anywhere(split))
     return run_at_home(s, w, command, out);
@@ -327,8 +413,15 @@ bool run_execute(SessionState& s, const Surroundings& w, ByteSpan command, Actio
   auto* statement = statement_of(split, command);
   split.now.uses_tables = statement == nullptr || statement->uses_tables;
   const bool cursor = command.size() <= kFlagsAt || byte_at(command, kFlagsAt) != 0;
-  const bool may_read = statement != nullptr && statement->reads && !statement->long_data &&
-                        !cursor && !split.now.only_home && reads_anywhere(split) &&
+  const auto target = statement != nullptr
+                          ? target_of(s, w, {statement->wish.to, statement->wish.server}, out)
+                          : Target{};
+  const bool wanted_home = target.to == Target::To::home;
+  const bool wanted_there = target.to == Target::To::replica && statement->wish.can_be &&
+                            !(statement->program && ties_functions(split));
+  const bool reads = wanted_there || (statement != nullptr && statement->reads && !wanted_home);
+  const bool may_read = reads && !statement->long_data && !cursor && !split.now.only_home &&
+                        reads_anywhere(split) &&
                         (statement->reader_id != 0 || is_as_prepared(split, *statement));
   const auto at_home = [&] {
     if (statement != nullptr && !split.now.only_home && !statement->reads)
@@ -344,10 +437,15 @@ bool run_execute(SessionState& s, const Surroundings& w, ByteSpan command, Actio
   };
   if (!may_read) {
     if (statement != nullptr && statement->reads && !split.now.only_home)
-      split.now.why_home = why_kept(split);
+      split.now.why_home =
+          wanted_home && reads_anywhere(split) ? stats::Route::hint : why_kept(split);
     return at_home();
   }
-  switch (reader_ready(s, w, out)) {
+  if (!knows_writes(s, w)) {
+    split.now.why_home = stats::Route::behind;
+    return at_home();
+  }
+  switch (reader_ready(s, w, target.server, out)) {
     case Ready::no:
       split.now.why_home = stats::Route::no_replica;
       return at_home();
@@ -402,7 +500,8 @@ bool run(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out)
   auto& split = *s.split;
   split.now.statement = split.now.selects = split.now.uses_up = split.now.uses_tables = false;
   if (!split.now.only_home) split.now.why_home = stats::Route::command;
-  split.now.begins = split.now.repeats = false;
+  split.now.begins = split.now.repeats = split.now.unheeded = false;
+  split.now.sets_variables = split.now.leaves_variables = false;
   split.kill.victim = {};
   split.now.proved_read = true;  // no statement, or one that says otherwise
   split.now.bytes.clear();
@@ -531,6 +630,12 @@ void run_errand(SessionState& s, Side side, Errand errand, Command command, std:
 
 void from_client(SessionState& s, const Surroundings& w, ByteSpan bytes, Actions& out) {
   auto& split = *s.split;
+  if (is_time_to_compare(split, w.now_ns) && !w.servers.empty()) {
+    // Not all at once, or all would go where there is little to do.
+    constexpr int64_t kEvery = kSecondNs;
+    split.compare_ns = w.now_ns + kEvery + static_cast<int64_t>(s.id % 97) * (kEvery / 97);
+    split.now.may_move = true;
+  }
   if (s.conversation.client_owes()) {  // the rest of a long command, or a file
     const auto n = s.conversation.one_command(bytes);
     pass(s, split.now.at, bytes.first(n), out);
@@ -560,6 +665,19 @@ void ask_what_is_written(SessionState& s, Actions& out) {
   const bool mysql = s.split->settings.mode.flavour == sql::Flavour::Mysql;
   run_errand(s, Side::server, Errand::written, Command::query,
              mysql ? "SELECT @@global.gtid_executed" : "SELECT @@session.last_gtid", out);
+}
+
+bool knows_writes(const SessionState& s, const Surroundings& w) {
+  const auto& split = *s.split;
+  if (w.writes == nullptr || split.home_link.step == Step::ready) return true;
+  return w.writes->doubts() == split.writes.seen_doubts && !w.writes->read().torn;
+}
+
+void publish_writes(SessionState& s, const Surroundings& w) {
+  auto& writes = s.split->writes;
+  if (w.writes == nullptr || writes.published == writes.version) return;
+  writes.published = writes.version;
+  w.writes->publish(writes.gtid);
 }
 
 void again_at_home(SessionState& s, const Surroundings& w, Actions& out, stats::Route why) {

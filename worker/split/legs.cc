@@ -218,9 +218,17 @@ void read_only(SessionState& s, Actions& out) {
              "SET SESSION TRANSACTION READ ONLY", out);
 }
 
+bool is_time_to_compare(const Split& split, int64_t now_ns) {
+  return split.reader_link.step == Step::ready && split.compare_ns <= now_ns;
+}
+
+bool runs_on_reader(const SessionState& s) {
+  return runs_on(s, Side::reader);
+}
+
 bool may_choose(const SessionState& s, int64_t now_ns) {
   const auto& split = *s.split;
-  if (split.home_link.step == Step::none) return true;
+  if (split.home_link.step == Step::none || is_time_to_compare(split, now_ns)) return true;
   return split.reader_link.step == Step::none && split.kept.pinned.empty() &&
          split.reader_after_ns <= now_ns;
 }
@@ -237,10 +245,8 @@ bool call_reader(SessionState& s, const Surroundings& w, Actions& out) {
 }
 
 bool call_replica(SessionState& s, const Surroundings& w, const std::string& name, Actions& out) {
-  const auto is_it = [&](const ServerView& view) {
-    return view.state->name == name && view.state->role == cluster::Role::replica;
-  };
-  if (std::ranges::none_of(w.servers, is_it) || !is_told_alike(s, w, name) ||
+  const auto* state = w.state(name);
+  if (state == nullptr || state->role != cluster::Role::replica || !is_told_alike(s, w, name) ||
       !can_log_in(s, w, out))
     return false;
   drop_leg(s, Side::reader, out);

@@ -78,7 +78,7 @@ bool is_secured_as_wanted(const ServerLeg& leg, const Surroundings& w) {
 }  // namespace
 
 bool has_to_ask(const Split& split) {
-  return split.last.insert_id_due || split.writes.uncertain;
+  return split.last.insert_id_due || split.writes.uncertain || has_unsure_variables(split);
 }
 
 bool can_be_replaced(const SessionState& s) {
@@ -109,13 +109,14 @@ void prepare_to_lend(SessionState& s, Actions& out) {
     run_errand(s, Side::server, Errand::insert_id, mysql::Command::query, "SELECT LAST_INSERT_ID()",
                out);
   if (std::exchange(split.writes.uncertain, false)) ask_what_is_written(s, out);
+  if (has_unsure_variables(split)) ask_variables(s, out);
 }
 
 bool is_preparing_to_lend(const SessionState& s) {
   if (!s.split) return false;
   const auto& errands = s.split->home_link.errands;
   return std::ranges::any_of(errands, [](Errand errand) {
-    return errand == Errand::insert_id || errand == Errand::written;
+    return errand == Errand::insert_id || errand == Errand::written || errand == Errand::variables;
   });
 }
 

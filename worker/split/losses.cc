@@ -47,6 +47,17 @@ Tie why_tied(const Split& split) {
   return {pin_of(split.kept.tied), split.kept.tied};
 }
 
+namespace {
+
+/// Why it can't go on with another primary, where this one can't be asked any more.
+std::string why_not_elsewhere(const Split& split) {
+  auto why = why_tied(split).why;
+  if (why.empty() && has_unsure_variables(split)) why = why::kUserVariables;
+  return why;
+}
+
+}  // namespace
+
 void end(SessionState& s, const Surroundings& w, End why, Actions& out) {
   s.end = std::make_unique<End>(std::move(why));
   end_now(s, w, out);
@@ -103,7 +114,7 @@ void home_lost(SessionState& s, const Surroundings& w, const std::string& why, A
   auto& split = *s.split;
   const auto server = s.home.server;
   const bool asked = runs_on(s, Side::server);
-  auto tied = why_tied(split).why;
+  auto tied = why_not_elsewhere(split);
   const bool within = (split.status & mysql::kInTransaction) != 0;
   const bool again = asked && w.service.transaction_replay && may_be_sent_again(split);
   if (tied.empty() && asked && within && !again) tied = "a command may have ended its transaction";
@@ -177,7 +188,7 @@ bool leave_home(SessionState& s, const Surroundings& w, const std::string& why, 
     await_home(s, w, out);
     return true;
   }
-  if (!why_tied(split).why.empty()) return false;
+  if (!why_not_elsewhere(split).empty()) return false;
   if (runs_on(s, Side::server) || s.conversation.client_owes())
     split.left = why;
   else
@@ -266,6 +277,8 @@ void restore(SessionState& s, const Surroundings& w, Actions& out) {
   if (!has_database && !split.settings.database.empty())
     run_errand(s, Side::server, Errand::database, mysql::Command::init_db, split.settings.database,
                out);
+  if (const auto statement = variables_statement(split, 0); !statement.empty())
+    run_errand(s, Side::server, Errand::settings, mysql::Command::query, statement, out);
   if (split.status == 0)
     run_errand(s, Side::server, Errand::settings, mysql::Command::query,
                "SET @@session.autocommit=0", out);

@@ -34,6 +34,7 @@ std::string_view why_broken(const SessionState& s, const Surroundings& w) {
   if (t.settings_version != split.settings.version ||
       t.database_version != split.settings.database_version)
     return "it has changed the session's settings";
+  if (t.variables_version != split.variables.version) return "it has set user variables";
   switch (static_cast<Command>(s.conversation.command)) {
     case Command::query:
     case Command::stmt_execute:
@@ -83,7 +84,8 @@ void note_transaction(SessionState& s, const Surroundings& w) {
     const auto answer = t.answer;
     t = {.answer = answer,
          .settings_version = split.settings.version,
-         .database_version = split.settings.database_version};
+         .database_version = split.settings.database_version,
+         .variables_version = split.variables.version};
     if (split.kept.next_at_home) t.broken = "SET TRANSACTION was said of it";
   }
   if (!t.broken.empty()) return;

@@ -1,5 +1,7 @@
 #include "worker/split/route.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "common/mysql/protocol.h"
@@ -31,9 +33,28 @@ bool can_be_repeated(const sql::Statement& statement) {
 }
 
 bool may_read(const Split& split, const sql::Statement& statement) {
-  return statement.read() && statement.user_variables_read == 0 &&
-         !statement.effects.has(Effect::CountsFoundRows) &&
+  return statement.read() && !statement.effects.has(Effect::CountsFoundRows) &&
          !sql::is_server_schema(split.settings.database);
+}
+
+bool contains(std::string_view text, std::string_view lower) {
+  const auto same = [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a | 0x20 : a) == b; };
+  return std::search(text.begin(), text.end(), lower.begin(), lower.end(), same) != text.end();
+}
+
+/// What a hint can send to a replica, beside reads: its answer belongs to the server that gives it,
+/// and it leaves nothing in the session. A function that writes is refused there. Of several
+/// statements, and of those whose reason hides another one, nothing more is known.
+bool may_read_if_wished(const sql::Statement& statement, std::string_view text) {
+  using R = sql::Reason;
+  constexpr R kOfServer[] = {R::Read,    R::LockingRead,    R::SystemVariable,
+                             R::Show,    R::ServerFunction, R::ServerSchema,
+                             R::Explain, R::UnknownFunction};
+  return std::ranges::find(kOfServer, statement.reason) != std::end(kOfServer) &&
+         statement.statements == 1 && statement.user_variables_read == 0 &&
+         statement.effects.without(Effect::CallsUnknownFunction).empty() &&
+         !contains(text, "insert_id") && !contains(text, "identity") &&
+         !contains(text, "connection_id") && !contains(text, "pseudo_thread_id");
 }
 
 /// A read that belongs to the server of the statement before.
@@ -140,6 +161,26 @@ void take_hold(Split& split, const Effects& effects) {
   if (effects.has(Effect::OpensHandler)) split.kept.tied = why::kHandler;
 }
 
+/// Whether it runs nothing that could set a user variable, as triggers and functions do.
+bool leaves_variables(const sql::Statement& statement) {
+  constexpr Effects kOfSet = Effect::SetsSession | Effect::SetsCharset | Effect::SetsSqlMode |
+                             Effect::SetsAutocommit | Effect::SetsNextTransaction |
+                             Effect::SetsTransaction | Effect::ImplicitCommit;
+  if (statement.statements != 1) return false;
+  switch (statement.verb) {
+    case sql::Verb::Begin:
+    case sql::Verb::Commit:
+    case sql::Verb::Rollback:
+    case sql::Verb::Savepoint:
+    case sql::Verb::Use:
+      return true;
+    case sql::Verb::Set:
+      return statement.effects.without(kOfSet).empty();
+    default:
+      return false;
+  }
+}
+
 bool mentions(const Split& split, const sql::Statement& statement, std::string_view text,
               std::string_view name) {
   const auto wanted = sql::identifier_bits(name);
@@ -148,10 +189,7 @@ bool mentions(const Split& split, const sql::Statement& statement, std::string_v
 
 /// @@pseudo_thread_id is the id of the connection as well.
 bool has_pseudo_thread_id(std::string_view text) {
-  constexpr std::string_view kName = "pseudo_thread_id";
-  if (text.find("@@") == std::string_view::npos) return false;
-  const auto same = [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a | 0x20 : a) == b; };
-  return std::search(text.begin(), text.end(), kName.begin(), kName.end(), same) != text.end();
+  return text.find("@@") != std::string_view::npos && contains(text, "pseudo_thread_id");
 }
 
 /// Questions that only the connection itself can answer.
@@ -189,8 +227,8 @@ void take_up(Split& split, const sql::Statement& statement, std::string_view tex
   if (effects.has(Effect::SetsNextTransaction)) split.kept.next_at_home = true;
   if (effects.has(Effect::CreatesTemporaryTable)) split.kept.pinned = why::kTemporaryTable;
   if (effects.any(Effect::SetsRole | Effect::SetsUser)) split.kept.pinned = why::kRole;
-  if (effects.any(Effect::SetsUserVariable | Effect::WritesUserVariable))
-    split.kept.tied = why::kUserVariables;
+  take_variables(split, statement, text);
+  split.now.leaves_variables = leaves_variables(statement);
   take_hold(split, effects);
   if (effects.has(Effect::Prepares)) split.kept.tied = why::kNamedStatement;
   if (effects.has(Effect::LocksTables)) split.kept.tables_locked = true;
@@ -204,6 +242,10 @@ bool reads_anywhere(const Split& split) {
   return (split.status & (mysql::kAutocommit | mysql::kInTransaction)) == kPlain &&
          split.kept.pinned.empty() && !split.kept.tables_locked && !split.kept.isolated &&
          !split.kept.auto_is_null && !split.kept.next_at_home;
+}
+
+bool ties_functions(const Split& split) {
+  return !split.kept.tied.empty() || has_unsure_variables(split);
 }
 
 stats::Route why_kept(const Split& split) {
@@ -221,15 +263,44 @@ Plan plan_query(Split& split, std::string_view text) {
   take_up(split, statement, text);
   const auto asked = take_questions(split, statement, text);
   if (asked.gone || asks_about_last(statement))
-    return {side_asked_about(split, text), true, asked.gone};
+    return {.side = side_asked_about(split, text), .at_once = true, .gone = asked.gone};
   // Without tables it leaves the diagnostics of the statement before.
   const bool keeps = split.last.diagnostics && split.last.diagnostics_at == Side::server;
-  split.now.proved_read = may_read(split, statement);
+  const bool has_variables = statement.user_variables_read > 0;
+  split.now.proved_read =
+      may_read(split, statement) && (!has_variables || are_carried(split, text));
   if (!split.now.only_home)
     split.now.why_home = split.now.proved_read ? why_kept(split) : route_of(statement.reason);
-  const bool anywhere =
-      split.now.proved_read && reads_anywhere(split) && (split.now.uses_tables || !keeps);
-  return {.side = anywhere ? Side::reader : Side::server, .asks_id = asked.id};
+  const bool free = reads_anywhere(split) && (split.now.uses_tables || !keeps);
+  const auto side = [&](bool reads) { return reads && free ? Side::reader : Side::server; };
+  Plan plan{.side = side(split.now.proved_read),
+            .hint = statement.hint,
+            .variables = has_variables,
+            .asks_id = asked.id};
+  if (statement.hint.to == sql::Hint::To::None) return plan;
+  const bool reads = split.now.proved_read || may_read_if_wished(statement, text);
+  const bool tied = !split.now.proved_read && statement.effects.has(Effect::CallsUnknownFunction) &&
+                    ties_functions(split);
+  plan.wished = side(reads && !tied);
+  plan.kept = reads && (tied || !free);
+  return plan;
+}
+
+Target target_of(SessionState& s, const Surroundings& w, const sql::Hint& hint, Actions& out) {
+  using To = sql::Hint::To;
+  if (hint.to == To::Primary) return {Target::To::home, {}};
+  if (hint.to == To::Replica) return {Target::To::replica, {}};
+  if (hint.to == To::None) return {};
+  const auto* state = w.state(hint.server);
+  if (state != nullptr && state->role == cluster::Role::replica)
+    return {Target::To::replica, hint.server};
+  if (hint.server == s.home.server || (state != nullptr && state->role == cluster::Role::primary))
+    return {Target::To::home, {}};
+  s.split->now.unheeded = true;
+  if (!std::exchange(s.split->hint_logged, true))
+    out.log(fmt::format("a hint names server {}, which can't be used: {}", hint.server,
+                        state == nullptr ? "it is not of the cluster" : state->reason));
+  return {};
 }
 
 void plan_prepared(Split& split, std::string_view text, Statement& statement) {
@@ -237,12 +308,15 @@ void plan_prepared(Split& split, std::string_view text, Statement& statement) {
   take_hold(split, said.effects);
   split.kept.asks_rows |= said.effects.has(Effect::CountsFoundRows);
   take_questions(split, said, text);
-  statement.reads = may_read(split, said) && said.effects.empty();
+  statement.reads = may_read(split, said) && said.user_variables_read == 0 && said.effects.empty();
   statement.uses_tables = uses_tables(said, text);
   statement.repeats = can_be_repeated(said);
   if (!statement.reads) statement.why_home = route_of(said.reason);
   statement.program = !said.effects.empty() && !statement.reads;
   statement.kills = victim_of(said);
+  if (said.hint.to == sql::Hint::To::None) return;
+  statement.wish = {said.hint.to, std::string(said.hint.server),
+                    statement.reads || may_read_if_wished(said, text)};
 }
 
 }  // namespace sluice::worker::split

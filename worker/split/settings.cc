@@ -225,6 +225,7 @@ std::string settings_statement(const Split& split, uint32_t since) {
 void forget_settings(Split& split) {
   split.settings.list.clear();
   split.statements.clear();
+  split.variables = {};
   split.kept.pinned.clear();
   split.kept.tied.clear();
   split.kept.tables_locked = split.now.program = split.now.changed =

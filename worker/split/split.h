@@ -60,6 +60,8 @@ void on_said_killed(SessionState& s, const Surroundings& w, Actions& out);
 
 /// Makes an answer to a greeting ask for news of the session.
 void ask_for_tracking(Bytes& answer);
+/// Whether the client waits for an answer of its replica.
+bool runs_on_reader(const SessionState& s);
 /// Whether one more of the client's commands can be taken.
 bool wants_client(const SessionState& s);
 /// Whether a server may be chosen at the next command: the runtime then looks at their load.

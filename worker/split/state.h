@@ -9,6 +9,7 @@
 #include "worker/auth/own_proof.h"
 #include "worker/session/leg.h"
 #include "worker/sql/mode.h"
+#include "worker/sql/statement.h"
 
 namespace sluice::worker::split {
 
@@ -37,27 +38,29 @@ enum class Errand : uint8_t {
   reset,      ///< to forget the session that had the connection before
   account,    ///< as whom it knows us
   insert_id,  ///< the last one that it has given
+  variables,  ///< whether the user variables are as they were set
 };
 
 /// What sluice knows of a server connection beyond its place in the session.
 struct Link {
   Step step = Step::none;
-  mysql::Conversation own;        ///< follows the answers to errands
-  std::vector<Errand> errands;    ///< not answered yet; the first one is under way
-  uint32_t settings_version = 0;  ///< of the settings that it has, or has been sent
-  uint32_t database_version = 0;  ///< the same for the database
-  uint32_t preparing = 0;         ///< the statement that Errand::prepare is for, by its home id
-  uint32_t written_version = 0;   ///< of the session's writes that it is known to have
-  Bytes answer;                   ///< to an errand from Errand::prepare on
-  OwnProof proof;                 ///< during the login
-  Bytes received;                 ///< a packet that has to be seen whole and is not
-  bool borrowed = false;          ///< another session has had the connection before
-  bool restoring = false;         ///< no command may run there before the errands are answered
+  mysql::Conversation own;         ///< follows the answers to errands
+  std::vector<Errand> errands;     ///< not answered yet; the first one is under way
+  uint32_t settings_version = 0;   ///< of the settings that it has, or has been sent
+  uint32_t database_version = 0;   ///< the same for the database
+  uint32_t preparing = 0;          ///< the statement that Errand::prepare is for, by its home id
+  uint32_t written_version = 0;    ///< of the session's writes that it is known to have
+  uint32_t variables_version = 0;  ///< of the user variables that it has, or has been sent
+  Bytes answer;                    ///< to an errand from Errand::prepare on
+  OwnProof proof;                  ///< during the login
+  Bytes received;                  ///< a packet that has to be seen whole and is not
+  bool borrowed = false;           ///< another session has had the connection before
+  bool restoring = false;          ///< no command may run there before the errands are answered
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.step), tag<2>(m.own), tag<3>(m.errands), tag<4>(m.settings_version),
                       tag<5>(m.database_version), tag<6>(m.preparing), tag<7>(m.received),
                       tag<8>(m.proof), tag<9>(m.written_version), tag<10>(m.answer),
-                      tag<11>(m.borrowed), tag<12>(m.restoring));
+                      tag<11>(m.borrowed), tag<12>(m.restoring), tag<13>(m.variables_version));
   }
 };
 
@@ -75,6 +78,16 @@ struct Victim {
   uint32_t id = 0;          ///< of a connection, as the client wrote it; 0: there is none
   bool connection = false;  ///< it is to end, not its statement alone
   static auto fields(auto& m) { return std::tuple(tag<1>(m.id), tag<2>(m.connection)); }
+};
+
+/// Where the client wants a statement to run.
+struct Wish {
+  sql::Hint::To to = sql::Hint::To::None;
+  std::string server;   ///< for Server
+  bool can_be = false;  ///< it leaves nothing on the replica that runs it
+  static auto fields(auto& m) {
+    return std::tuple(tag<1>(m.to), tag<2>(m.server), tag<3>(m.can_be));
+  }
 };
 
 /// A prepared statement. The client knows the id that the home server gave.
@@ -95,13 +108,14 @@ struct Statement {
   bool home_has_types = false, reader_has_types = false;
   stats::Route why_home = stats::Route::command;  ///< why it runs there, if it does not read
   Victim kills;                                   ///< it is a KILL
+  Wish wish;
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.id), tag<2>(m.reader_id), tag<3>(m.parameters), tag<4>(m.reads),
                       tag<5>(m.long_data), tag<6>(m.text), tag<7>(m.types),
                       tag<8>(m.reader_has_types), tag<14>(m.home_has_types), tag<15>(m.why_home),
                       tag<9>(m.program), tag<10>(m.home_id), tag<11>(m.uses_tables),
                       tag<12>(m.settings_version), tag<13>(m.database_version), tag<16>(m.repeats),
-                      tag<17>(m.cursor), tag<20>(m.kills));
+                      tag<17>(m.cursor), tag<20>(m.kills), tag<21>(m.wish));
   }
 };
 
@@ -130,23 +144,28 @@ struct Present {
   bool only_home = false;  ///< the next one is a command that the reader did not answer
   stats::Route why_home = stats::Route::command;                 ///< why it runs there, if so
   bool statement = false, selects = false, uses_tables = false;  ///< what it is
-  bool proved_read = false;   ///< it can't have written, though it answers with rows
-  bool uses_up = false;       ///< it uses up what SET TRANSACTION said of the next transaction
-  bool program = false;       ///< it runs what was not looked into
-  bool sets_session = false;  ///< it sets a system variable
-  bool told = false;          ///< and the server has told one
-  bool changed = false;       ///< and the server says that it changed something in the session
-  bool begins = false;        ///< it begins a transaction; what was open is committed
-  bool repeats = false;       ///< within a transaction it may be run again with it
-  bool counts_rows = false;   ///< SQL_CALC_FOUND_ROWS: what it counts may be asked for
-  uint32_t prepared_id = 0;   ///< of the prepared statement that it is about, as the client has it
+  bool proved_read = false;       ///< it can't have written, though it answers with rows
+  bool uses_up = false;           ///< it uses up what SET TRANSACTION said of the next transaction
+  bool program = false;           ///< it runs what was not looked into
+  bool sets_session = false;      ///< it sets a system variable
+  bool told = false;              ///< and the server has told one
+  bool changed = false;           ///< and the server says that it changed something in the session
+  bool begins = false;            ///< it begins a transaction; what was open is committed
+  bool repeats = false;           ///< within a transaction it may be run again with it
+  bool counts_rows = false;       ///< SQL_CALC_FOUND_ROWS: what it counts may be asked for
+  bool sets_variables = false;    ///< it sets user variables to constants
+  bool leaves_variables = false;  ///< it can't set user variables, though it is no read
+  bool may_move = false;          ///< the session may go to another replica with it
+  bool unheeded = false;          ///< its hint names a server that can't be used
+  uint32_t prepared_id = 0;  ///< of the prepared statement that it is about, as the client has it
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.at), tag<2>(m.bytes), tag<3>(m.delivered), tag<4>(m.only_home),
                       tag<5>(m.why_home), tag<6>(m.statement), tag<7>(m.selects),
                       tag<8>(m.uses_tables), tag<9>(m.proved_read), tag<10>(m.uses_up),
                       tag<11>(m.program), tag<12>(m.sets_session), tag<13>(m.told),
                       tag<14>(m.changed), tag<15>(m.begins), tag<16>(m.repeats),
-                      tag<17>(m.counts_rows), tag<18>(m.prepared_id));
+                      tag<17>(m.counts_rows), tag<18>(m.prepared_id), tag<19>(m.unheeded),
+                      tag<20>(m.sets_variables), tag<21>(m.leaves_variables), tag<22>(m.may_move));
   }
 };
 
@@ -183,13 +202,37 @@ struct Settings {
   }
 };
 
+/// A user variable whose value can be set again: it was a constant.
+struct UserVariable {
+  std::string name;      ///< in small letters
+  std::string value;     ///< as it is written
+  uint32_t version = 0;  ///< of the variables that set it last
+  bool unsure = false;   ///< something has run at home that may have set it, a trigger say
+  static auto fields(auto& m) {
+    return std::tuple(tag<1>(m.name), tag<2>(m.value), tag<3>(m.version), tag<4>(m.unsure));
+  }
+};
+struct UserVariables {
+  std::vector<UserVariable> list;  ///< in the order of their last change
+  uint32_t version = 0;
+  static auto fields(auto& m) { return std::tuple(tag<1>(m.list), tag<2>(m.version)); }
+};
+
 /// What the session has written.
 struct Writes {
   std::string gtid;  ///< of its last write; MySQL: of all of them
   uint32_t version = 0;
   bool uncertain = false;  ///< home has answered with rows, which tell of no write
+  // With causal_reads = service:
+  uint32_t published = 0;                        ///< version that others know of
+  uint64_t seen_version = 0;                     ///< of the service's writes that `gtid` is up to
+  uint64_t seen_doubts = 0;                      ///< that home was asked for
+  bool everything = false;                       ///< home is being asked what anybody has written
+  uint64_t asked_version = 0, asked_doubts = 0;  ///< when that began
   static auto fields(auto& m) {
-    return std::tuple(tag<1>(m.gtid), tag<2>(m.version), tag<3>(m.uncertain));
+    return std::tuple(tag<1>(m.gtid), tag<2>(m.version), tag<3>(m.uncertain), tag<4>(m.published),
+                      tag<5>(m.seen_version), tag<6>(m.seen_doubts), tag<7>(m.everything),
+                      tag<8>(m.asked_version), tag<9>(m.asked_doubts));
   }
 };
 
@@ -224,14 +267,16 @@ struct Transaction {
   uint32_t bytes = 0;
   std::string broken;   ///< why it can't be run again; empty: it can
   uint64_t answer = 0;  ///< checksum of what has come of the answer under way
-  uint32_t settings_version = 0, database_version = 0;  ///< of the session, when it began
+  /// Of the session, when it began.
+  uint32_t settings_version = 0, database_version = 0, variables_version = 0;
   bool due = false;       ///< it has to be run again before the next command
   uint32_t replayed = 0;  ///< how many of its commands were, then
   int64_t by_ns = 0;      ///< and when that has to be done
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.commands), tag<2>(m.bytes), tag<3>(m.broken), tag<4>(m.answer),
                       tag<5>(m.due), tag<6>(m.replayed), tag<7>(m.by_ns),
-                      tag<8>(m.settings_version), tag<9>(m.database_version));
+                      tag<8>(m.settings_version), tag<9>(m.database_version),
+                      tag<10>(m.variables_version));
   }
 };
 
@@ -274,6 +319,7 @@ struct Split {
   Present now;
   Last last;
   Settings settings;
+  UserVariables variables;
   Writes writes;
   Kept kept;
   Transaction transaction;
@@ -290,7 +336,9 @@ struct Split {
   int64_t home_by_ns = 0;       ///< a command waits for a primary, and is refused then
   int64_t reader_after_ns = 0;  ///< no replica is tried before: the last one failed
   uint64_t reads = 0;           ///< commands that a replica answered
+  int64_t compare_ns = 0;       ///< when to look next whether another replica has less to do
   std::string reader_failure;   ///< of the last replica that was tried; empty: it serves
+  bool hint_logged = false;     ///< that one of its hints was of no use
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.reader), tag<2>(m.home_link), tag<3>(m.reader_link), tag<4>(m.now),
                       tag<5>(m.last), tag<6>(m.settings), tag<7>(m.writes), tag<8>(m.kept),
@@ -298,7 +346,8 @@ struct Split {
                       tag<12>(m.waiting), tag<13>(m.lost), tag<14>(m.left), tag<15>(m.home_by_ns),
                       tag<16>(m.reader_after_ns), tag<17>(m.reads), tag<18>(m.transaction),
                       tag<19>(m.quits), tag<20>(m.reader_failure), tag<21>(m.lending),
-                      tag<22>(m.kill), tag<23>(m.said_killed));
+                      tag<22>(m.kill), tag<23>(m.said_killed), tag<24>(m.hint_logged),
+                      tag<25>(m.variables), tag<26>(m.compare_ns));
   }
 };
 
@@ -315,5 +364,6 @@ template <>
 inline constexpr auto kEnumNames<worker::split::Errand> = names("track", "settings", "database",
                                                                 "prepare", "written", "catch up",
                                                                 "replay", "kill", "reset",
-                                                                "account", "insert id");
+                                                                "account", "insert id",
+                                                                "variables");
 }  // namespace sluice

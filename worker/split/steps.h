@@ -24,7 +24,7 @@ inline bool runs_on(const SessionState& s, Side side) {
 
 /// Whether a command waits for the answer, wherever it runs then.
 inline bool is_waited_for(Errand errand) {
-  return errand >= Errand::prepare && errand <= Errand::replay;
+  return (errand >= Errand::prepare && errand <= Errand::replay) || errand == Errand::variables;
 }
 
 /// How long a replica that failed, or was not there, is left alone.
@@ -44,6 +44,10 @@ void run_errand(SessionState& s, Side side, Errand errand, mysql::Command comman
 void go_on(SessionState& s, const Surroundings& w, Actions& out);
 /// Asks home what the session has written last.
 void ask_what_is_written(SessionState& s, Actions& out);
+/// Whether what the session may read of others' writes can be found out without its home.
+bool knows_writes(const SessionState& s, const Surroundings& w);
+/// Others get to know what the session has written.
+void publish_writes(SessionState& s, const Surroundings& w);
 /// The command that the reader has or waits for runs at home, for `why`.
 void again_at_home(SessionState& s, const Surroundings& w, Actions& out,
                    stats::Route why = stats::Route::refused);
@@ -114,10 +118,30 @@ void for_client(const Split& split, ByteSpan packet, Bytes& out);
 std::string settings_statement(const Split& split, uint32_t since);
 void forget_settings(Split& split);
 
+// variables.cc
+
+/// Takes up what a statement sets; if that can't be set again elsewhere, the session is tied.
+void take_variables(Split& split, const sql::Statement& statement, std::string_view text);
+/// Whether all user variables in a text are known.
+bool are_carried(const Split& split, std::string_view text);
+/// A command was answered; `ran`: it has run something.
+void note_variables(SessionState& s, bool ran);
+/// They are not known any more.
+void tie_to_variables(Split& split);
+/// Whether home has to be asked before they are used elsewhere.
+bool has_unsure_variables(const Split& split);
+void ask_variables(SessionState& s, Actions& out);
+/// The answer.
+void note_variables_are(Split& split, std::string_view said);
+/// What brings a connection to the session's user variables; empty if it has them.
+std::string variables_statement(const Split& split, uint32_t since);
+
 // legs.cc
 
 /// Starts to connect to a replica; false if there is none, or none can be had.
 bool call_reader(SessionState& s, const Surroundings& w, Actions& out);
+/// Whether it is time to look whether another replica has less to do.
+bool is_time_to_compare(const Split& split, int64_t now_ns);
 /// Starts to connect to this replica, in place of another one; false if that can't be.
 bool call_replica(SessionState& s, const Surroundings& w, const std::string& name, Actions& out);
 /// Starts to connect to the primary; false if there is none.

@@ -265,6 +265,8 @@ inline constexpr auto kEnumNames<sql::Reason> = std::array{SLUICE_SQL_REASONS(SL
 template <>
 inline constexpr auto kEnumNames<sql::Effect> = std::array{SLUICE_SQL_EFFECTS(SLUICE_SQL_ROW)};
 #undef SLUICE_SQL_ROW
+template <>
+inline constexpr auto kEnumNames<sql::Hint::To> = names("none", "primary", "replica", "server");
 static_assert(kEnumNames<sql::Effect>.size() <= 64, "Effects is a set of 64 bits");
 
 }  // namespace sluice

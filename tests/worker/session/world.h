@@ -18,6 +18,7 @@ struct World {
   Names names;
   Networks announced_from;
   const tls::RsaKey* own_key = nullptr;
+  const stats::LastWrites* writes = nullptr;
   int64_t now_ns = 1'000'000'000;
   std::unique_ptr<stats::LoginGuardPage> failures;  ///< null: nobody is slowed
 
@@ -33,6 +34,18 @@ struct World {
                         .reason = "x"}};
     for (const auto& server : cluster.servers) views_.push_back({.state = &server});
   }
+  /// One more replica.
+  void add_replica(const std::string& name) {
+    cluster.servers.push_back({.name = name,
+                               .addresses = {{"10.0.0.3", 3306, ""}},
+                               .role = cluster::Role::replica,
+                               .reason = "x"});
+    configured.push_back({.name = name});
+    views_.clear();
+    for (const auto& server : cluster.servers) views_.push_back({.state = &server});
+  }
+  ServerView& view(std::size_t i) { return views_[i]; }
+
   World(const World&) = delete;  // views point inside
   World& operator=(const World&) = delete;
 
@@ -57,12 +70,14 @@ struct World {
             .announced_from = announced_from,
             .known = known,
             .servers = views_,
+            .states = cluster.servers,
             .configured = configured,
             .accounts = loaded_ ? &table_ : nullptr,
             .accounts_began_ns = accounts_began_ns,
             .names = names,
             .own_key = own_key,
             .guard = failures ? &*guard_ : nullptr,
+            .writes = writes,
             .now_ns = now_ns};
   }
 
