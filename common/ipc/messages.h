@@ -478,4 +478,11 @@ inline constexpr auto kEnumNames<ipc::Role> = names("master", "worker", "monitor
                                                     "parser", "trial");
 template <>
 inline constexpr auto kEnumNames<ipc::Kind> = names("text", "number", "boolean");
+
+// The way of a message through bytes is compiled once, in messages.cc.
+#define SLUICE_IPC_ELSEWHERE(number, message, from, to, when, fds) \
+  extern template Bytes ipc::encode(const ipc::message&);          \
+  extern template Parsed<ipc::message> ipc::decode(ByteSpan);
+SLUICE_IPC_MESSAGES(SLUICE_IPC_ELSEWHERE)
+#undef SLUICE_IPC_ELSEWHERE
 }  // namespace sluice
