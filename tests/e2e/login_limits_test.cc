@@ -167,7 +167,7 @@ std::string roles_story(const ClientOptions& endpoint) {
   std::string told = session ? roles_of(*session) : text_of(session.error()) + "\n";
   Client client(endpoint);
   told += roles_of(client);
-  for (const char* user : {"reads", "writes", "idle", "reads"}) {
+  for (const char* user : {"reading", "writing", "idle", "reading"}) {
     const auto changed = client.change_user(user, "x");
     told += changed ? roles_of(client) : text_of(changed.error()) + "\n";
   }
@@ -181,23 +181,23 @@ constexpr const char* kRoleAccounts =
     "CREATE TABLE test.t (a INT); INSERT INTO test.t VALUES (1);"
     "CREATE ROLE reader, writer, everyone;"
     "GRANT SELECT ON test.* TO reader; GRANT INSERT, DELETE ON test.* TO writer;"
-    "CREATE USER reads@'%' IDENTIFIED BY 'x', writes@'%' IDENTIFIED BY 'x',"
+    "CREATE USER reading@'%' IDENTIFIED BY 'x', writing@'%' IDENTIFIED BY 'x',"
     " idle@'%' IDENTIFIED BY 'x', both@'%' IDENTIFIED BY 'x';"
-    "GRANT reader TO reads@'%', both@'%'; GRANT writer TO writes@'%', idle@'%', both@'%';";
+    "GRANT reader TO reading@'%', both@'%'; GRANT writer TO writing@'%', idle@'%', both@'%';";
 
 TEST_P(LoginLimits, RolesAreThoseOfADirectLogin) {
   start({});
   server_->exec(kRoleAccounts);
   const bool mariadb = GetParam() == Kind::Mariadb;
-  server_->exec(mariadb ? "SET DEFAULT ROLE reader FOR reads@'%';"
-                          "SET DEFAULT ROLE writer FOR writes@'%';"
+  server_->exec(mariadb ? "SET DEFAULT ROLE reader FOR reading@'%';"
+                          "SET DEFAULT ROLE writer FOR writing@'%';"
                           "SET DEFAULT ROLE reader FOR both@'%'"
-                        : "SET DEFAULT ROLE reader TO reads@'%';"
-                          "SET DEFAULT ROLE writer TO writes@'%';"
+                        : "SET DEFAULT ROLE reader TO reading@'%';"
+                          "SET DEFAULT ROLE writer TO writing@'%';"
                           "SET DEFAULT ROLE ALL TO both@'%'");
   const auto compare = [&] {
     std::vector<std::string> stories;
-    for (const char* user : {"reads", "writes", "idle", "both"}) {
+    for (const char* user : {"reading", "writing", "idle", "both"}) {
       const auto direct = roles_story(server_->endpoint(user, "x"));
       for (const char* service : {"shop", "split", "pooled"})
         EXPECT_EQ(roles_story(sluice_->endpoint(service, user, "x")), direct)
