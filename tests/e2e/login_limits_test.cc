@@ -63,7 +63,7 @@ class LoginLimits : public testing::TestWithParam<Kind> {
     config.add_service("shop", "shop");
     config.add_service("split", "shop").router = "read-write-split";
     config.add_service("pooled", "shop").router = "read-write-split";
-    config.services.at("pooled").extra = "pool = 2";
+    config.services.at("pooled").extra = "pool = 8";
     serve(std::move(config));
   }
   void serve(SluiceConfig config) {
