@@ -108,7 +108,7 @@ Master version_1() {
                              .phase = ipc::kServing,
                              .active_ns = 1,
                              .request = 21});
-  control.questions.push_back({.id = 2, .request = 20, .outstanding = 1, .deadline_ns = 5});
+  control.questions.push_back({.id = 2, .request = 20, .deadline_ns = 5});
   control.awaited.push_back({.request = 19, .clusters = {"shop"}, .deadline_ns = 6});
   control.next_request = 22;
   control.next_question = 2;
