@@ -279,8 +279,13 @@ TEST_P(Handoff, ASessionWhoseServiceIsGoneStaysUntilTheTimeIsUp) {
     return session_of(stays).at("not_movable").get<std::string>().find("service gone is not") == 0;
   })) << session_of(stays);
   EXPECT_EQ(session_of(moves).at("not_movable"), "");
-  EXPECT_TRUE(eventually(8s, [&] { return !stays.query("SELECT 1"); }));
-  EXPECT_THAT(sluice_.log(), HasSubstr("drain timeout"));
+  std::string end;
+  EXPECT_TRUE(eventually(8s, [&] {
+    const auto alive = stays.query("SELECT 1");
+    if (!alive) end = alive.error().text;
+    return !alive;
+  }));
+  EXPECT_THAT(end, HasSubstr("drain timeout"));
   EXPECT_EQ(moves.value("SELECT 1"), "1");
 }
 
