@@ -67,10 +67,15 @@ Result<Table> ask_explain_login(const Clusters& clusters, const Names& names,
   if (arguments.size() < 2) return fail(Errc::bad_input, "USER and HOST are needed");
   auto out = explain_login_table();
   const Login login{arguments[0], arguments[1]};
-  for (const auto& [name, watch] : SLUICE_TRY(clusters_meant(clusters, arguments, 2)))
-    SLUICE_TRY(explain_login(name, SLUICE_TRY(open_table(name, watch->accounts())), login,
+  for (const auto& [name, watch] : SLUICE_TRY(clusters_meant(clusters, arguments, 2))) {
+    const auto& known = watch->accounts();
+    SLUICE_TRY(explain_login(name, SLUICE_TRY(open_table(name, known)), login,
                              way_to_primary(*watch), names, static_cast<uint64_t>(wall_clock_s()),
                              out));
+    if (!known.error.empty())
+      out.rows.back().cells.back() +=
+          fmt::format("; by the accounts of the last load that worked: {}", known.error);
+  }
   return out;
 }
 
@@ -160,6 +165,15 @@ void add_wsrep(Record& record, const Wsrep& wsrep) {
 }
 
 }  // namespace
+
+std::vector<std::string> accounts_needed(const Clusters& clusters, const ipc::Ask& question) {
+  const auto& arguments = question.arguments;
+  if (question.command != "explain login" || arguments.size() < 2) return {};
+  std::vector<std::string> names;
+  if (const auto meant = clusters_meant(clusters, arguments, 2))
+    for (const auto& [name, watch] : *meant) names.push_back(name);
+  return names;
+}
 
 std::vector<std::string> names_needed(const Clusters& clusters, const ipc::Ask& question) {
   const auto& arguments = question.arguments;

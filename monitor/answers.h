@@ -16,6 +16,10 @@ namespace sluice::monitor {
 /// The watched clusters, by name.
 using Clusters = std::map<std::string, ClusterWatch, std::less<>>;
 
+/// The clusters whose accounts are to be loaded before the answer, so that it knows those that were
+/// made a moment ago.
+std::vector<std::string> accounts_needed(const Clusters& clusters, const ipc::Ask& question);
+
 /// The addresses whose names are needed for the answer: they are to be looked up first.
 std::vector<std::string> names_needed(const Clusters& clusters, const ipc::Ask& question);
 

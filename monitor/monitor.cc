@@ -15,7 +15,8 @@ namespace {
 
 using log::kv;
 
-constexpr int kLeaveMs = 500;  // for what is queued towards the master
+constexpr int64_t kLoadPatienceNs = 5 * kSecondNs;  // less than the master's with a question
+constexpr int kLeaveMs = 500;                       // for what is queued towards the master
 constexpr int64_t kMinTickNs = 10 * kMillisecondNs;
 constexpr int64_t kMaxTickNs = 250 * kMillisecondNs;
 constexpr uint64_t kResolverId = 0;  // those of the others count from 1
@@ -106,28 +107,38 @@ Result<> Monitor::on_resolve_name(ipc::ResolveName resolve) {
 }
 
 Result<> Monitor::on_ask(ipc::Ask ask) {
-  Waiting waiting{.ask = std::move(ask)};
+  Waiting waiting{.ask = std::move(ask), .asked_ns = monotonic_ns()};
+  for (auto& name : accounts_needed(clusters_, waiting.ask)) {
+    clusters_.at(name).request_accounts();
+    waiting.loading.push_back(std::move(name));
+  }
+  if (!waiting.loading.empty() || !try_names(waiting)) waiting_.push_back(std::move(waiting));
+  return {};
+}
+
+bool Monitor::try_names(Waiting& waiting) {
   for (auto& ip : names_needed(clusters_, waiting.ask)) {
     if (const auto known = resolver_->ask(ip, monotonic_ns()))
       waiting.names[ip] = known->name;
     else
       waiting.unknown.push_back(std::move(ip));
   }
-  if (waiting.unknown.empty())
-    reply(waiting.ask, waiting.names);
-  else
-    waiting_.push_back(std::move(waiting));
-  return {};
+  if (waiting.unknown.empty()) reply(waiting);
+  return waiting.unknown.empty();
 }
 
-void Monitor::reply(const ipc::Ask& ask, const Names& names) {
-  ipc::Answer reply{.id = ask.id};
-  if (auto table = answer(clusters_, names, ask))
+void Monitor::reply(const Waiting& waiting) {
+  const auto id = waiting.ask.id;
+  ipc::Answer reply{.id = id};
+  if (auto table = answer(clusters_, waiting.names, waiting.ask))
     reply.table = std::move(*table);
   else
     reply.error = std::move(table.error().message);
+  if (waiting.overdue && !reply.table.rows.empty())
+    reply.table.rows.back().cells.back() +=
+        "; by the accounts of the last load: a new one takes too long to wait for";
   if (ipc::encode(reply).size() > ipc::Channel::kMaxMessage)
-    reply = {ask.id, "the answer is too large; ask for less", {}};
+    reply = {id, "the answer is too large; ask for less", {}};
   link_.send(reply);
 }
 
@@ -135,10 +146,28 @@ void Monitor::reply(const ipc::Ask& ask, const Names& names) {
 void Monitor::name_resolved(const ipc::NameResolved& resolved) {
   link_.send(resolved);
   std::erase_if(waiting_, [&](Waiting& waiting) {
-    if (std::erase(waiting.unknown, resolved.ip) > 0) waiting.names[resolved.ip] = resolved.name;
+    if (std::erase(waiting.unknown, resolved.ip) == 0) return false;
+    waiting.names[resolved.ip] = resolved.name;
     if (!waiting.unknown.empty()) return false;
-    reply(waiting.ask, waiting.names);
+    reply(waiting);
     return true;
+  });
+}
+
+/// A load that began earlier may have missed what the question is about.
+void Monitor::accounts_loaded(const std::string& cluster, int64_t began_ns) {
+  std::erase_if(waiting_, [&](Waiting& waiting) {
+    if (began_ns < waiting.asked_ns || std::erase(waiting.loading, cluster) == 0) return false;
+    return waiting.loading.empty() && try_names(waiting);
+  });
+}
+
+void Monitor::hurry_questions(int64_t now_ns) {
+  std::erase_if(waiting_, [&](Waiting& waiting) {
+    if (waiting.loading.empty() || now_ns - waiting.asked_ns < kLoadPatienceNs) return false;
+    waiting.loading.clear();
+    waiting.overdue = true;
+    return try_names(waiting);
   });
 }
 
@@ -182,6 +211,7 @@ void Monitor::set_tick() {
 void Monitor::on_mail(event::Bits) {
   take_mail();
   for (const auto& late : resolver_->overdue(monotonic_ns())) name_resolved(late);
+  hurry_questions(monotonic_ns());
   forgive_own_pause();
   judge_all();
 }
@@ -242,8 +272,10 @@ void Monitor::take_accounts(ClusterWatch& watch, AccountsLoaded loaded) {
     log::info("accounts", "accounts loaded", kv("cluster", name), kv("server", loaded.server),
               kv("version", known.version));
   }
+  const auto began_ns = loaded.began_ns;
   if (loaded.requested || news)
-    link_.send(ipc::AccountsChecked{name, known.version, std::move(loaded.error), loaded.began_ns});
+    link_.send(ipc::AccountsChecked{name, known.version, std::move(loaded.error), began_ns});
+  accounts_loaded(name, began_ns);
 }
 
 }  // namespace sluice::monitor

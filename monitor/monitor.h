@@ -48,7 +48,6 @@ class Monitor final : public process::MasterLinkUser {
   void judge_all();
   void judge_and_send(ClusterWatch& watch);
   void take_accounts(ClusterWatch& watch, AccountsLoaded loaded);
-  void reply(const ipc::Ask& ask, const Names& names);
   void name_resolved(const ipc::NameResolved& resolved);
 
   event::Loop& loop_;
@@ -58,12 +57,22 @@ class Monitor final : public process::MasterLinkUser {
   event::Timer tick_;
   int64_t tick_ns_ = 0, awake_ns_ = 0;  ///< the loop runs at least once a tick; when it last did
 
-  /// A question whose answer waits for names.
+  /// A question whose answer waits: for accounts that are loaded after it was asked, then for
+  /// names.
   struct Waiting {
     ipc::Ask ask;
-    std::vector<std::string> unknown;
+    int64_t asked_ns = 0;
+    std::vector<std::string> loading;  ///< clusters
+    bool overdue = false;              ///< a load takes too long: answered by what is known
+    std::vector<std::string> unknown;  ///< addresses
     Names names;
   };
+  void reply(const Waiting& waiting);
+  /// Asks for the names; whether all are known, and the answer was given.
+  bool try_names(Waiting& waiting);
+  void accounts_loaded(const std::string& cluster, int64_t began_ns);
+  /// Those whose load is overdue go on without it.
+  void hurry_questions(int64_t now_ns);
   std::optional<Resolver> resolver_;  ///< from the start on
   std::vector<Waiting> waiting_;
 

@@ -1,5 +1,6 @@
-/// Other servers than Debian 12's MariaDB: MySQL and a newer MariaDB. Sluice watches them, takes
-/// the right one for the primary, and a login through it ends as it would without it.
+/// Other servers than Debian 12's MariaDB: MySQL 8.0 to 9, an older and a newer MariaDB. Sluice
+/// watches them, takes the right one for the primary, and a login through it ends as it would
+/// without it.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -40,18 +41,21 @@ std::string served_by(const Sluice& sluice, const char* service) {
 
 // Watching. The statements that differ stand with the pairs.
 
-struct NewerMariadb : ReplicationPair {
-  NewerMariadb() : ReplicationPair({}, MariadbRelease::Newer) {}
-  static Available available() { return MariadbServer::available(MariadbRelease::Newer); }
-  static constexpr const char* kVersion = "11.";
+template <MariadbRelease release>
+struct Mariadb : ReplicationPair {
+  Mariadb() : ReplicationPair({}, release) {}
+  static Available available() { return MariadbServer::available(release); }
+  static constexpr const char* kVersion = release == MariadbRelease::Newer ? "11." : "10.5.";
   static constexpr const char* kDelay =
       "STOP SLAVE; CHANGE MASTER TO MASTER_DELAY = {}; START SLAVE";
   static constexpr const char* kForget = "STOP SLAVE; RESET SLAVE ALL";
 };
 
+template <MysqlRelease release>
 struct Mysql : MysqlReplicationPair {
-  static Available available() { return MysqlServer::available(); }
-  static constexpr const char* kVersion = "9.";
+  Mysql() : MysqlReplicationPair({}, release) {}
+  static Available available() { return MysqlServer::available(release); }
+  static constexpr const char* kVersion = release == MysqlRelease::V9 ? "9." : "8.0.";
   static constexpr const char* kDelay =
       "STOP REPLICA; CHANGE REPLICATION SOURCE TO SOURCE_DELAY = {}; START REPLICA";
   static constexpr const char* kForget = "STOP REPLICA; RESET REPLICA ALL";
@@ -69,7 +73,9 @@ class ForeignPair : public testing::Test {
 
   static inline std::unique_ptr<Pair> pair_;
 };
-using Pairs = testing::Types<NewerMariadb, Mysql>;
+/// The oldest and the newest of each kind.
+using Pairs = testing::Types<Mariadb<MariadbRelease::Newer>, Mariadb<MariadbRelease::Older>,
+                             Mysql<MysqlRelease::V9>, Mysql<MysqlRelease::V8_0>>;
 TYPED_TEST_SUITE(ForeignPair, Pairs);
 
 TYPED_TEST(ForeignPair, RolesAndReasonsAreSeen) {
@@ -153,41 +159,52 @@ std::string outcome(const ClientOptions& endpoint) {
   return fmt::format("as {} in {}", *database->at(0).at(0), database->at(0).at(1).value_or("none"));
 }
 
-class MysqlLogin : public testing::Test {
- protected:
-  static void SetUpTestSuite() {
-    if (!MysqlServer::available()) return;
-    server_ = std::make_unique<MysqlServer>();
+/// A server of one release and sluice in front of it; made once.
+struct MysqlWorld {
+  explicit MysqlWorld(MysqlRelease release) : server({}, DatabaseServer::Start::Ready, release) {
     SluiceConfig config;
     // The key that the server shows is believed: the password of a socket's client is encrypted.
-    config.add_cluster("shop", "single", {server_.get()}).extra = "public_key_retrieval = true";
+    config.add_cluster("shop", "single", std::vector{&server}).extra =
+        "public_key_retrieval = true";
     config.add_service("shop", "shop");
     config.add_service("central", "shop").extra = "identity = \"as-connected\"";
-    sluice_ = std::make_unique<Sluice>(std::move(config), Sluice::Start::Stopped);
-    socket_ = sluice_->path("shop.sock");
-    sluice_->config.services.at("shop").listen.push_back(socket_);
-    sluice_->start();
-    EXPECT_TRUE(eventually(10s, [] {
-      return Client::connect(sluice_->endpoint("shop")).has_value();
-    })) << sluice_->log();
-  }
-  static void TearDownTestSuite() {
-    sluice_.reset();
-    server_.reset();
-  }
-  void SetUp() override {
-    if (const auto can = MysqlServer::available(); !can) GTEST_SKIP() << can.error();
+    sluice.emplace(std::move(config), Sluice::Start::Stopped);
+    socket = sluice->path("shop.sock");
+    sluice->config.services.at("shop").listen.push_back(socket);
+    sluice->start();
+    EXPECT_TRUE(eventually(10s, [&] {
+      return Client::connect(sluice->endpoint("shop")).has_value();
+    })) << sluice->log();
   }
 
-  static inline std::unique_ptr<MysqlServer> server_;
-  static inline std::unique_ptr<Sluice> sluice_;
-  static inline std::string socket_;
+  MysqlServer server;
+  std::optional<Sluice> sluice;
+  std::string socket;
 };
+
+class MysqlLogin : public testing::TestWithParam<MysqlRelease> {
+ protected:
+  static void TearDownTestSuite() { worlds_.clear(); }
+  void SetUp() override {
+    if (const auto can = MysqlServer::available(GetParam()); !can) GTEST_SKIP() << can.error();
+    auto& world = worlds_.try_emplace(GetParam(), GetParam()).first->second;
+    server_ = &world.server;
+    sluice_ = &*world.sluice;
+    socket_ = world.socket;
+  }
+
+  static inline std::map<MysqlRelease, MysqlWorld> worlds_;
+  MysqlServer* server_ = nullptr;
+  Sluice* sluice_ = nullptr;
+  std::string socket_;
+};
+INSTANTIATE_TEST_SUITE_P(Releases, MysqlLogin,
+                         testing::Values(MysqlRelease::V9, MysqlRelease::V8_4, MysqlRelease::V8_0));
 
 /// The server has no password of a fresh account in its cache, so the first login needs the whole
 /// password, encrypted with the server's RSA key; the second one does not. FLUSH PRIVILEGES empties
 /// the cache.
-TEST_F(MysqlLogin, CachingSha2ByRsaAndThenByTheFastPath) {
+TEST_P(MysqlLogin, CachingSha2ByRsaAndThenByTheFastPath) {
   server_->exec("CREATE USER fresh@'%' IDENTIFIED WITH caching_sha2_password BY 'x'");
   for (int round = 0; round < 3; ++round) {
     EXPECT_EQ(outcome(sluice_->endpoint("shop", "fresh", "x")), "as fresh@% in none");
@@ -199,7 +216,7 @@ TEST_F(MysqlLogin, CachingSha2ByRsaAndThenByTheFastPath) {
   }
 }
 
-TEST_F(MysqlLogin, OtherPluginsAsWithoutSluice) {
+TEST_P(MysqlLogin, OtherPluginsAsWithoutSluice) {
   server_->exec(
       "CREATE USER sha@'%' IDENTIFIED WITH sha256_password BY 'x';"
       "CREATE USER blank@'%' IDENTIFIED BY ''");
@@ -211,7 +228,7 @@ TEST_F(MysqlLogin, OtherPluginsAsWithoutSluice) {
 }
 
 /// MySQL 8 has the plugin; MySQL 9 only has it for its clients.
-TEST_F(MysqlLogin, NativePasswordWhereTheServerHasIt) {
+TEST_P(MysqlLogin, NativePasswordWhereTheServerHasIt) {
   const auto made =
       server_->root().query("CREATE USER native@'%' IDENTIFIED WITH mysql_native_password BY 'x'");
   if (made)
@@ -220,7 +237,7 @@ TEST_F(MysqlLogin, NativePasswordWhereTheServerHasIt) {
     EXPECT_EQ(made.error().code, 1524u) << made.error().text;
 }
 
-TEST_F(MysqlLogin, RefusalsAreTheServersOwn) {
+TEST_P(MysqlLogin, RefusalsAreTheServersOwn) {
   server_->exec(
       "CREATE USER locked@'%' IDENTIFIED BY 'x' ACCOUNT LOCK; CREATE DATABASE hidden;"
       "CREATE USER expired@'%' IDENTIFIED BY 'x' PASSWORD EXPIRE;"
@@ -248,7 +265,7 @@ TEST_F(MysqlLogin, RefusalsAreTheServersOwn) {
   }
 }
 
-TEST_F(MysqlLogin, ChangeUserAsWithoutSluice) {
+TEST_P(MysqlLogin, ChangeUserAsWithoutSluice) {
   server_->exec("CREATE USER second@'%' IDENTIFIED BY 'two'; GRANT ALL ON test.* TO second@'%'");
   const auto story = [](const ClientOptions& endpoint) {
     Client client(endpoint);
@@ -266,7 +283,7 @@ TEST_F(MysqlLogin, ChangeUserAsWithoutSluice) {
 }
 
 /// MySQL's own client sends what libmariadb does not: query attributes, and it asks for the key.
-TEST_F(MysqlLogin, MysqlsOwnClientWorks) {
+TEST_P(MysqlLogin, MysqlsOwnClientWorks) {
   server_->exec("CREATE USER own@'%' IDENTIFIED BY 'x'");
   const auto ask = [](std::vector<std::string> where, const std::string& password) {
     for (const char* argument : {"-uown", "--get-server-public-key", "--ssl-mode=DISABLED", "-NBe",
@@ -291,7 +308,7 @@ TEST_F(MysqlLogin, MysqlsOwnClientWorks) {
 
 /// Over a Unix socket the client holds the way to be safe and sends the password as it is, which
 /// the server does not take over TCP: sluice encrypts it there, as a client would.
-TEST_F(MysqlLogin, CachingSha2ForTheFirstTimeOverASocket) {
+TEST_P(MysqlLogin, CachingSha2ForTheFirstTimeOverASocket) {
   server_->exec("CREATE USER local@'%' IDENTIFIED BY 'x'");
   auto endpoint = sluice_->endpoint("shop", "local", "x");
   endpoint.socket = socket_;
@@ -299,9 +316,9 @@ TEST_F(MysqlLogin, CachingSha2ForTheFirstTimeOverASocket) {
 }
 
 /// With the privileges that README.md grants, and no more.
-TEST_F(MysqlLogin, AccountsAreLoadedAndMatched) {
+TEST_P(MysqlLogin, AccountsAreLoadedAndMatched) {
   server_->exec("CREATE USER net@'127.0.0.0/8' IDENTIFIED BY 'x'; CREATE ROLE readers");
-  ASSERT_TRUE(eventually(10s, [] {
+  ASSERT_TRUE(eventually(10s, [&] {
     return sluice_->ctl({"reload", "accounts"}).exit_code == 0;
   })) << sluice_->ctl({"reload", "accounts"}).err;
   std::map<std::string, nlohmann::json> listed;
@@ -318,11 +335,11 @@ TEST_F(MysqlLogin, AccountsAreLoadedAndMatched) {
 }
 
 /// An account that may do nothing: sluice says what it lacks, in the server's own words for it.
-TEST_F(MysqlLogin, WhatTheWatchingAccountLacksIsNamed) {
+TEST_P(MysqlLogin, WhatTheWatchingAccountLacksIsNamed) {
   server_->exec("CREATE USER blind@'127.%' IDENTIFIED BY 'x'");
   SluiceConfig config;
   config.add_service("shop", "shop");
-  auto& cluster = config.add_cluster("shop", "replication", {server_.get()});
+  auto& cluster = config.add_cluster("shop", "replication", std::vector{server_});
   cluster.user = "blind";
   cluster.password = "x";
   const Sluice sluice(config);

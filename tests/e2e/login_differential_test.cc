@@ -330,5 +330,9 @@ TEST(LoginDifferential, ANewerServer) {
       300);
 }
 
+TEST(LoginDifferential, AnOlderServer) {
+  run({.release = MariadbRelease::Older}, 300);
+}
+
 }  // namespace
 }  // namespace sluice::test

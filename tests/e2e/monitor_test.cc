@@ -145,6 +145,15 @@ TEST(Monitor, AccountsAreLoadedRefreshedAndExplained) {
   EXPECT_NE(explained.table.rows[1].cells[8].find("db1 sees sluice as 127.0.0.1 (localhost)"),
             std::string::npos)
       << explained.table.rows[1].cells[8];
+
+  server.exec("DROP USER fresh@'10.1.%'; CREATE USER fresher@'10.1.%' IDENTIFIED BY 'x'");
+  const auto later = monitor.ask("explain login", {"fresher", "10.1.2.3", "shop"});
+  ASSERT_EQ(later.table.rows.size(), 2u) << "made since the last load; " << later.error;
+  EXPECT_EQ(later.table.rows[0].cells[6], "true");
+  const auto gone = monitor.ask("explain login", {"fresh", "10.1.2.3", "shop"});
+  ASSERT_EQ(gone.table.rows.size(), 1u);
+  EXPECT_EQ(gone.table.rows[0].cells[5], "no account");
+
   const auto shown = monitor.ask("show server", {"shop/db1"});
   EXPECT_TRUE(shown.table.record) << shown.error;
   const auto outgoing = std::ranges::find(shown.table.columns, "outgoing", &ipc::Column::name);

@@ -1,5 +1,6 @@
-/// Our choice of the account against MySQL's own, as accounts_match_test does it for MariaDB. MySQL
-/// knows no PROXY header, so the program has a network of its own where every address is local.
+/// Our choice of the account against that of each MySQL, as accounts_match_test does it for
+/// MariaDB. MySQL knows no PROXY header, so the program has a network of its own where every
+/// address is local.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <mysqld_error.h>
@@ -35,15 +36,17 @@ Available enter_network() {
   return {};
 }
 
-class MysqlAccounts : public testing::TestWithParam<bool> {
+class MysqlAccounts : public testing::TestWithParam<std::tuple<MysqlRelease, bool>> {
  protected:
   void SetUp() override {
-    if (const auto can = MysqlServer::available(); !can) GTEST_SKIP() << can.error();
+    std::tie(release_, skip_name_resolve_) = GetParam();
+    if (const auto can = MysqlServer::available(release_); !can) GTEST_SKIP() << can.error();
     static const Available network = enter_network();
     if (!network) GTEST_SKIP() << network.error();
     ServerOptions options{.bind_address = "*"};
-    if (GetParam()) options.extra_args = {"--skip-name-resolve"};
-    server_ = std::make_unique<MysqlServer>(std::move(options));
+    if (skip_name_resolve_) options.extra_args = {"--skip-name-resolve"};
+    server_ =
+        std::make_unique<MysqlServer>(std::move(options), DatabaseServer::Start::Ready, release_);
   }
 
   /// Replaces all accounts but the server's own; nobody needs a password. `door` is there because
@@ -79,17 +82,23 @@ class MysqlAccounts : public testing::TestWithParam<bool> {
     return account ? accounts::name_of(account->user, account->host) : kNobody;
   }
 
+  MysqlRelease release_{};
+  bool skip_name_resolve_ = false;
   std::unique_ptr<MysqlServer> server_;
 };
-INSTANTIATE_TEST_SUITE_P(SkipNameResolve, MysqlAccounts, testing::Bool());
+INSTANTIATE_TEST_SUITE_P(Releases, MysqlAccounts,
+                         testing::Combine(testing::Values(MysqlRelease::V9, MysqlRelease::V8_4,
+                                                          MysqlRelease::V8_0),
+                                          testing::Bool()));
 
 TEST_P(MysqlAccounts, CasesHoldOnARealServer) {
   int tried = 0;
   for (const auto& test : accounts::read_match_cases(SLUICE_TEST_DATA "/accounts.cases")) {
-    if (test.flavour != accounts::Flavour::mysql || test.skip_name_resolve != GetParam()) continue;
+    if (test.flavour != accounts::Flavour::mysql || test.skip_name_resolve != skip_name_resolve_)
+      continue;
     const bool local =
         test.client.ip.empty() || test.client.ip == "127.0.0.1" || test.client.ip == "::1";
-    if (!test.client.name.empty() || (!GetParam() && !local)) continue;  // would ask a DNS
+    if (!test.client.name.empty() || (!skip_name_resolve_ && !local)) continue;  // would ask a DNS
     set_accounts(test.accounts);
     EXPECT_EQ(ask_server(test.user, test.client), test.expected)
         << "MySQL disagrees with accounts.cases:" << test.line;
@@ -123,7 +132,7 @@ TEST_P(MysqlAccounts, EveryPairOfHosts) {
                                           "fd00::/8",
                                           "::1/128"};
   const std::vector<std::string> addresses =
-      GetParam()
+      skip_name_resolve_
           ? std::vector<std::string>{"127.0.0.1", "127.0.0.5", "10.1.2.3", "::1", "fd00::7", ""}
           : std::vector<std::string>{"127.0.0.1", "::1", ""};
   for (std::size_t i = 0; i < hosts.size(); ++i)
@@ -136,7 +145,7 @@ TEST_P(MysqlAccounts, EveryPairOfHosts) {
       ASSERT_TRUE(table);
       for (const auto& address : addresses) {
         Peer client{address, ""};
-        if (!GetParam() && !address.empty()) client.name = "localhost";
+        if (!skip_name_resolve_ && !address.empty()) client.name = "localhost";
         EXPECT_EQ(ask_us(*table, "app", client), ask_server("app", {address, ""}))
             << "app@" << hosts[i] << " app@" << hosts[j] << " @" << hosts[j] << " from '" << address
             << "'";

@@ -14,10 +14,12 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <optional>
 #include <set>
 
 #include "tests/support/free_port.h"
 #include "tests/support/load.h"
+#include "tests/support/own_namespace.h"
 #include "tests/support/raw_client.h"
 #include "tests/support/reload_fixture.h"
 #include "tests/support/test_error.h"
@@ -274,30 +276,58 @@ TEST_F(Start, TermEndsItWithExitCodeZero) {
 
 // The log.
 
-/// A stand-in for the system's log, where the machine has none.
+/// A stand-in for the system's log. Where the machine has one, it is covered in a mount namespace
+/// of the test's own.
 class SystemLog {
  public:
   static constexpr const char* kPath = "/dev/log";
   SystemLog() : fd_(::socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    std::string_view(kPath).copy(address.sun_path, sizeof address.sun_path - 1);
-    mine_ = ::bind(fd_.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
+    mine_ = listen(kPath);
+    if (mine_) {
+      made_ = kPath;
+    } else if (const auto covering = dir_ / "log"; no_namespaces().empty() && listen(covering)) {
+      cover_.emplace(covering, kPath);
+      mine_ = true;
+    }
   }
   ~SystemLog() {
-    if (mine_) ::unlink(kPath);
+    if (!made_.empty()) ::unlink(made_.c_str());
   }
   bool mine() const { return mine_; }
+  /// Reads no more, and before it returns, nobody can send any more.
+  void stop() {
+    stopped_ = true;
+    const UniqueFd writer(::socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    const auto address = address_of(kPath);
+    while (::sendto(writer.get(), "full", 4, 0, reinterpret_cast<const sockaddr*>(&address),
+                    sizeof address) == 4)
+      continue;
+  }
+  void resume() { stopped_ = false, text(); }
   const std::string& text() {
     char buffer[8192];
-    for (ssize_t n; (n = ::recv(fd_.get(), buffer, sizeof buffer, 0)) > 0;)
+    for (ssize_t n; !stopped_ && (n = ::recv(fd_.get(), buffer, sizeof buffer, 0)) > 0;)
       text_.append(buffer, static_cast<std::size_t>(n)).append("\n");
     return text_;
   }
 
  private:
+  static sockaddr_un address_of(std::string_view path) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path.copy(address.sun_path, sizeof address.sun_path - 1);
+    return address;
+  }
+  bool listen(std::string_view path) const {
+    const auto address = address_of(path);
+    return ::bind(fd_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+  }
+
+  TempDir dir_;
   UniqueFd fd_;
-  bool mine_ = false;
+  std::optional<Cover> cover_;
+  std::string made_;  ///< the file, where there was none
+  bool mine_ = false, stopped_ = false;
   std::string text_;
 };
 
@@ -347,6 +377,30 @@ TEST_F(Start, AFailureAtTheStartIsInTheSystemLogToo) {
   fs::remove(sluice.config_path());
   EXPECT_EQ(sluice.run({}).exit_code, EX_CONFIG);
   EXPECT_THAT(system.text(), AllOf(HasSubstr("<27>"), HasSubstr("there is no configuration")));
+}
+
+/// To who writes, a log daemon that is stopped (SIGSTOP) is one that reads nothing.
+TEST_F(Start, ASystemLogThatIsStoppedHoldsUpNobody) {
+  SystemLog system;
+  if (!system.mine()) GTEST_SKIP() << "this machine has a system log, or /dev is not ours";
+  auto text = sluice.config.text();
+  const auto at = text.find("log = ");
+  text.replace(at, text.find('\n', at) - at, "log = { level = \"info\" }");
+  sluice.write_config(text);
+  sluice.launch();
+  sluice.wait_ready();
+  system.stop();
+  for (int i = 0; i < 20; ++i) {  // a line or two each
+    const auto start = Clock::now();
+    EXPECT_EQ(sluice.ctl({"reload"}, 10s).exit_code, 0);
+    EXPECT_EQ(answering(sluice, "left"), id(left()));
+    ASSERT_LT(Clock::now() - start, 10s);
+  }
+  system.resume();
+  EXPECT_EQ(sluice.ctl({"reload"}).exit_code, 0);
+  EXPECT_TRUE(eventually(5s, [&] { return system.text().find("lines lost") != std::string::npos; }))
+      << system.text();
+  EXPECT_EQ(sluice.stop(), 0);
 }
 
 // Who they are.
@@ -439,6 +493,30 @@ TEST_F(Privileges, TheControlSocketIsOfRootAndTheGroup) {
   EXPECT_EQ(socket.st_uid, 0u);
   const auto nobody = find_account("nobody").value();
   EXPECT_EQ(socket.st_gid, nobody.gid);
+}
+
+/// Whoever takes over a worker must not command the master: its user is refused though its group,
+/// which the socket's file lets in, is the right one.
+TEST_F(Privileges, TheUserOfTheChildrenIsRefusedAtTheControlSocket) {
+  const auto as = [&](Account account) {
+    const auto output = sluice.path("refused");
+    fs::remove(output);
+    Process ctl({.argv = {program("sluicectl"), "--socket", sluice.control_socket(), "status"},
+                 .output = output,
+                 .account = account});
+    return std::pair(ctl.wait(10s), read_file(output));
+  };
+  const auto nobody = find_account("nobody").value();
+  fs::permissions(sluice.path(""), fs::perms::others_exec | fs::perms::group_exec,
+                  fs::perm_options::add);
+  const auto [refused, why] = as(nobody);
+  EXPECT_NE(refused, 0);
+  EXPECT_THAT(why, HasSubstr("permission denied: root or the group of sluice is needed"));
+  EXPECT_THAT(sluice.log(), HasSubstr(fmt::format("uid={}", nobody.uid)));
+  auto member = find_account("daemon").value();
+  member.gid = nobody.gid;
+  const auto [allowed, answer] = as(member);
+  EXPECT_EQ(allowed, 0) << answer;
 }
 
 }  // namespace

@@ -9,10 +9,12 @@ namespace sluice::test {
 ///   if (const auto can = MysqlServer::available(); !can) GTEST_SKIP() << can.error();
 using Available = tl::expected<void, std::string>;
 
-/// One of the servers that tests/support/fetch_servers unpacks: "mysql", "mariadb", "ldap".
+/// One of the servers that tests/support/fetch_servers unpacks: "mysql", "mysql-8.0", "ldap".
 class FetchedServer {
  public:
   explicit FetchedServer(std::string name);
+
+  const std::string& name() const { return name_; }
 
   /// It was fetched, and the account that servers run as can reach it.
   Available available() const;

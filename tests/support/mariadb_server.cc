@@ -53,16 +53,29 @@ GRANT ALL ON test.* TO app@'%';
 GRANT ALL ON test.* TO app@localhost;
 )sql";
 
-const FetchedServer& newer() {
-  static const FetchedServer server("mariadb");
-  return server;
+const FetchedServer& fetched(MariadbRelease release) {
+  static const FetchedServer newer("mariadb"), older("mariadb-10.5");
+  return release == MariadbRelease::Newer ? newer : older;
+}
+
+const char* template_name(MariadbRelease release) {
+  switch (release) {
+    case MariadbRelease::Installed:
+      return "mariadb";
+    case MariadbRelease::Newer:
+      return "mariadb-newer";
+    case MariadbRelease::Older:
+      return "mariadb-older";
+  }
+  return "";
 }
 
 /// `program` and where it finds the rest of itself.
 std::vector<std::string> command(MariadbRelease release, const std::string& program) {
   if (release == MariadbRelease::Installed)
     return {program.substr(program.rfind('/') + 1), "--no-defaults"};
-  return {newer() / program, "--no-defaults", "--basedir=" + newer() / "usr"};
+  const auto& root = fetched(release);
+  return {root / program, "--no-defaults", "--basedir=" + root / "usr"};
 }
 
 void install(MariadbRelease release, const std::filesystem::path& directory) {
@@ -88,7 +101,7 @@ MariadbServer::MariadbServer(MariadbOptions options, Start start, MariadbRelease
     : DatabaseServer(std::move(options)), release_(release) {
   if (const auto can = available(release); !can) throw TestError(can.error());
   copy_template(
-      release == MariadbRelease::Installed ? "mariadb" : "mariadb-newer",
+      template_name(release),
       [&](const std::filesystem::path& directory) { install(release, directory); },
       data_directory());
   begin(start);
@@ -96,13 +109,14 @@ MariadbServer::MariadbServer(MariadbOptions options, Start start, MariadbRelease
 
 Available MariadbServer::available(MariadbRelease release) {
   if (release == MariadbRelease::Installed) return {};
-  return newer().available();
+  return fetched(release).available();
 }
 
 CommandResult MariadbServer::run_newer_client(std::vector<std::string> args,
                                               Milliseconds deadline) {
-  args.insert(args.begin(), {newer() / "usr/bin/mariadb", "--no-defaults",
-                             "--plugin-dir=" + newer().library("libmariadb3/plugin")});
+  const auto& newer = fetched(MariadbRelease::Newer);
+  args.insert(args.begin(), {newer / "usr/bin/mariadb", "--no-defaults",
+                             "--plugin-dir=" + newer.library("libmariadb3/plugin")});
   return run_command(args, deadline);
 }
 

@@ -14,7 +14,8 @@ using MariadbOptions = ServerOptions;
 /// Which MariaDB a MariadbServer runs.
 enum class MariadbRelease {
   Installed,  ///< the machine's own: Debian 12's 10.11
-  Newer,      ///< the one that tests/support/fetch_servers got: 11.8
+  Newer,      ///< of those that tests/support/fetch_servers got: 11.8
+  Older,      ///< the same: 10.5
 };
 
 /// A real mariadbd. The accounts of the fixtures exist for 'localhost' too; `sluice` has SELECT and

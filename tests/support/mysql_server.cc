@@ -40,22 +40,23 @@ CREATE USER app@'%' IDENTIFIED BY 'app-secret';
 GRANT ALL ON test.* TO app@'%';
 )sql";
 
-const FetchedServer& fetched() {
-  static const FetchedServer server("mysql");
-  return server;
+const FetchedServer& fetched(MysqlRelease release) {
+  static const FetchedServer v9("mysql"), v8_4("mysql-8.4"), v8_0("mysql-8.0");
+  return release == MysqlRelease::V9 ? v9 : release == MysqlRelease::V8_4 ? v8_4 : v8_0;
 }
 
-std::vector<std::string> command() {
-  std::vector<std::string> argv{fetched() / "usr/sbin/mysqld", "--no-defaults",
-                                "--basedir=" + fetched() / "usr"};
+std::vector<std::string> command(MysqlRelease release) {
+  const auto& root = fetched(release);
+  std::vector<std::string> argv{root / "usr/sbin/mysqld", "--no-defaults",
+                                "--basedir=" + root / "usr"};
   argv.insert(argv.end(), std::begin(kStorageArgs), std::end(kStorageArgs));
   return argv;
 }
 
-void install(const std::filesystem::path& directory) {
+void install(MysqlRelease release, const std::filesystem::path& directory) {
   const auto accounts = directory / "accounts.sql";
   write_file(accounts, kAccounts);
-  auto argv = command();
+  auto argv = command(release);
   argv.push_back("--initialize-insecure");
   argv.push_back(fmt::format("--datadir={}", (directory / "data").string()));
   argv.push_back(fmt::format("--init-file={}", accounts.string()));
@@ -68,18 +69,22 @@ void install(const std::filesystem::path& directory) {
 
 }  // namespace
 
-MysqlServer::MysqlServer(ServerOptions options, Start start) : DatabaseServer(std::move(options)) {
-  if (const auto can = available(); !can) throw TestError(can.error());
-  copy_template("mysql", install, data_directory());
+MysqlServer::MysqlServer(ServerOptions options, Start start, MysqlRelease release)
+    : DatabaseServer(std::move(options)), release_(release) {
+  if (const auto can = available(release); !can) throw TestError(can.error());
+  copy_template(
+      fetched(release).name(),
+      [&](const std::filesystem::path& directory) { install(release, directory); },
+      data_directory());
   begin(start);
 }
 
-Available MysqlServer::available() {
-  return fetched().available();
+Available MysqlServer::available(MysqlRelease release) {
+  return fetched(release).available();
 }
 
 CommandResult MysqlServer::run_client(std::vector<std::string> args, Milliseconds deadline) {
-  args.insert(args.begin(), {fetched() / "usr/bin/mysql", "--no-defaults"});
+  args.insert(args.begin(), {fetched(MysqlRelease::V9) / "usr/bin/mysql", "--no-defaults"});
   return run_command(args, deadline);
 }
 
@@ -112,7 +117,7 @@ void MysqlServer::catch_up_with(DatabaseServer& primary, Milliseconds deadline) 
 }
 
 std::vector<std::string> MysqlServer::program() const {
-  auto argv = command();
+  auto argv = command(release_);
   argv.insert(argv.end(), std::begin(kFixedArgs), std::end(kFixedArgs));
   return argv;
 }

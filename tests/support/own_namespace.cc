@@ -49,19 +49,22 @@ std::string no_namespaces() {
   return tried.exit_code == 0 ? "" : "no namespaces here: " + tried.err;
 }
 
-OwnFiles::OwnFiles(const std::vector<std::pair<std::string, std::string>>& files) {
+Cover::Cover(const std::string& by, std::string path) : path_(std::move(path)) {
   leave_mount_namespace();
+  must(::mount(by.c_str(), path_.c_str(), nullptr, MS_BIND, nullptr) == 0, "cover " + path_);
+}
+
+Cover::~Cover() {
+  if (!path_.empty()) ::umount2(path_.c_str(), MNT_DETACH);
+}
+
+OwnFiles::OwnFiles(const std::vector<std::pair<std::string, std::string>>& files) {
   for (const auto& [path, contents] : files) {
     const auto own = dir_ / std::to_string(covered_.size());
     write_file(own, contents);
     must(::chmod(own.c_str(), 0644) == 0, "chmod " + own);
-    must(::mount(own.c_str(), path.c_str(), nullptr, MS_BIND, nullptr) == 0, "cover " + path);
-    covered_.push_back(path);
+    covered_.emplace_back(own, path);
   }
-}
-
-OwnFiles::~OwnFiles() {
-  for (const auto& path : covered_) ::umount2(path.c_str(), MNT_DETACH);
 }
 
 OwnNetwork::OwnNetwork() : before_(::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC)) {

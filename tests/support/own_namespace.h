@@ -12,19 +12,28 @@ namespace sluice::test {
 /// Why this process can't have namespaces of its own; empty if it can.
 std::string no_namespaces();
 
-/// Files of the system as a test wants them, for this thread and the processes that it starts. The
-/// machine's own are never touched: they are covered in a private mount namespace.
+/// One file of the system, covered by another for this process and those that it starts. The
+/// machine's own is never touched.
+class Cover {
+ public:
+  Cover(const std::string& by, std::string path);
+  ~Cover();
+  Cover(Cover&& other) noexcept : path_(std::exchange(other.path_, {})) {}
+  Cover& operator=(Cover&&) = delete;
+
+ private:
+  std::string path_;
+};
+
+/// Files of the system as a test wants them, for this process and those that it starts.
 class OwnFiles {
  public:
   /// Pairs of path and contents: {"/etc/hosts", "127.0.0.5 five.test\n"}.
   explicit OwnFiles(const std::vector<std::pair<std::string, std::string>>& files);
-  ~OwnFiles();
-  OwnFiles(const OwnFiles&) = delete;
-  OwnFiles& operator=(const OwnFiles&) = delete;
 
  private:
   TempDir dir_;
-  std::vector<std::string> covered_;
+  std::vector<Cover> covered_;
 };
 
 /// A network of this thread's own, and of the processes that it starts: nothing but a loopback

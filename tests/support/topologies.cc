@@ -60,9 +60,10 @@ ReplicationPair::ReplicationPair(std::vector<std::string> extra_args, MariadbRel
   replica.replicate_from(primary);
 }
 
-MysqlReplicationPair::MysqlReplicationPair(std::vector<std::string> extra_args)
-    : primary(options("db1", extra_args), kLaunched),
-      replica(options("db2", extra_args, {"--read-only=1"}), kLaunched) {
+MysqlReplicationPair::MysqlReplicationPair(std::vector<std::string> extra_args,
+                                           MysqlRelease release)
+    : primary(options("db1", extra_args), kLaunched, release),
+      replica(options("db2", extra_args, {"--read-only=1"}), kLaunched, release) {
   primary.wait_ready();
   replica.wait_ready();
   replica.replicate_from(primary);

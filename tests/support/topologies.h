@@ -21,7 +21,8 @@ struct ReplicationPair {
 
 /// The same of MySQL.
 struct MysqlReplicationPair {
-  explicit MysqlReplicationPair(std::vector<std::string> extra_args = {});
+  explicit MysqlReplicationPair(std::vector<std::string> extra_args = {},
+                                MysqlRelease release = MysqlRelease::V9);
 
   MysqlServer primary;
   MysqlServer replica;
