@@ -504,7 +504,8 @@ TEST_F(Privileges, TheUserOfTheChildrenIsRefusedAtTheControlSocket) {
     Process ctl({.argv = {program("sluicectl"), "--socket", sluice.control_socket(), "status"},
                  .output = output,
                  .account = account});
-    return std::pair(ctl.wait(10s), read_file(output));
+    const auto exit_code = ctl.wait(10s);
+    return std::pair(exit_code, read_file(output));
   };
   const auto nobody = find_account("nobody").value();
   fs::permissions(sluice.path(""), fs::perms::others_exec | fs::perms::group_exec,

@@ -97,6 +97,7 @@ void LoginWorld::start_servers(const LoginWorldOptions& options) {
     MariadbOptions server{.name = name, .host = server_address_};
     server.bind_address = "127.0.0.1,::1";
     if (server_address_ != "127.0.0.1") server.bind_address += "," + server_address_;
+    if (options.release == MariadbRelease::Older) server.bind_address = "*";  // it takes no list
     server.extra_args = {"--proxy-protocol-networks=127.0.0.0/8,::1",
                          "--plugin-load-add=auth_ed25519",
                          "--max-connect-errors=1000000",

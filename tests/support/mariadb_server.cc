@@ -33,9 +33,10 @@ constexpr const char* kStorageArgs[] = {"--innodb-log-file-size=4M", "--innodb-u
                                         "--innodb-temp-data-file-path=ibtmp1:4M:autoextend",
                                         "--aria-log-file-size=8M"};
 
-/// Run by the installer after the system tables exist; `sluice` holds what the manual tells an
-/// administrator to grant to the watching account.
+/// Run in a bootstrap after the system tables exist, so these first have to be looked at; `sluice`
+/// holds what the manual tells an administrator to grant to the watching account.
 constexpr std::string_view kAccounts = R"sql(
+FLUSH PRIVILEGES;
 DELETE FROM mysql.global_priv WHERE User = '' OR (User = 'root' AND Host <> 'localhost');
 DELETE FROM mysql.db;
 FLUSH PRIVILEGES;
@@ -78,21 +79,27 @@ std::vector<std::string> command(MariadbRelease release, const std::string& prog
   return {root / program, "--no-defaults", "--basedir=" + root / "usr"};
 }
 
-void install(MariadbRelease release, const std::filesystem::path& directory) {
-  const auto accounts = directory / "accounts.sql";
-  write_file(accounts, kAccounts);
-  auto argv = command(release, "usr/bin/mariadb-install-db");
-  for (std::string option :
-       {"--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve"})
-    argv.push_back(std::move(option));
+void run(std::vector<std::string> argv, const std::filesystem::path& directory,
+         std::string_view input) {
   argv.push_back(fmt::format("--datadir={}", (directory / "data").string()));
   argv.push_back(fmt::format("--tmpdir={}", directory.string()));
-  argv.push_back(fmt::format("--extra-file={}", accounts.string()));
   if (server_account()) argv.push_back("--user=mysql");
   argv.insert(argv.end(), std::begin(kStorageArgs), std::end(kStorageArgs));
-  const auto result = run_command(argv, 120s);
+  const auto result = run_command(argv, 120s, input);
   if (result.exit_code != 0)
-    throw TestError(fmt::format("mariadb-install-db: {}{}", result.out, result.err));
+    throw TestError(fmt::format("{}: {}{}", argv[0], result.out, result.err));
+}
+
+/// The installer of 10.5 takes no SQL, so the accounts come as a bootstrap of their own.
+void install(MariadbRelease release, const std::filesystem::path& directory) {
+  auto installer = command(release, "usr/bin/mariadb-install-db");
+  for (const char* option :
+       {"--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve"})
+    installer.emplace_back(option);
+  run(std::move(installer), directory, "");
+  auto bootstrap = command(release, "usr/sbin/mariadbd");
+  bootstrap.emplace_back("--bootstrap");
+  run(std::move(bootstrap), directory, kAccounts);
 }
 
 }  // namespace

@@ -36,12 +36,15 @@ void tell_client(SessionState& s, const End& end, Actions& out) {
 /// No answer to the greeting will come: the client has left (a health check, most likely), or was
 /// refused. A server that resolves names would count that against this host, and block it after
 /// `max_connect_errors` in a row; a login that it can refuse does not count (MariaDB
-/// sql/hostname.cc, Host_errors).
+/// sql/hostname.cc, Host_errors). MySQL makes up a plugin for a user whom it doesn't know, and may
+/// ask for a switch to it (sql/auth/sql_authentication.cc, decoy_user()): an empty proof, which is
+/// none for every plugin, lies ready for that.
 void excuse_absent_client(const Login& login, Actions& out) {
-  Bytes packet;
-  mysql::append_packet(packet, static_cast<uint8_t>(login.server_sequence + 1),
+  Bytes packets;
+  mysql::append_packet(packets, static_cast<uint8_t>(login.server_sequence + 1),
                        mysql::encode_handshake_response("client_left"));
-  out.send_made(Side::server, std::move(packet));
+  mysql::append_packet(packets, static_cast<uint8_t>(login.server_sequence + 3), {});
+  out.send_made(Side::server, std::move(packets));
 }
 
 /// The same in the middle of the proof: a wrong one, in a form that the plugin takes for one.
