@@ -225,14 +225,19 @@ struct ControlClient {
 
 /// A question of a control client that children are about to answer.
 struct Question {
-  uint64_t id = 0, request = 0, outstanding = 0;
+  uint64_t id = 0, request = 0;
   int64_t deadline_ns = 0;
   bool any_good = false;
   ipc::Table head;  ///< a record that the children's record is added to
   ipc::ControlReply reply;
-  static auto fields(auto& m) {
-    return std::tuple(tag<1>(m.id), tag<2>(m.request), tag<3>(m.outstanding), tag<4>(m.deadline_ns),
-                      tag<5>(m.any_good), tag<6>(m.head), tag<7>(m.reply));
+  std::vector<uint32_t> asked;  ///< children that have it, by number
+  std::vector<uint32_t> later;  ///< those that get it when these have answered
+  std::string command;
+  std::vector<std::string> arguments;
+  static auto fields(auto& m) {  // 3 was the number of answers to come
+    return std::tuple(tag<1>(m.id), tag<2>(m.request), tag<4>(m.deadline_ns), tag<5>(m.any_good),
+                      tag<6>(m.head), tag<7>(m.reply), tag<8>(m.asked), tag<9>(m.later),
+                      tag<10>(m.command), tag<11>(m.arguments));
   }
 };
 

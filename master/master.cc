@@ -94,6 +94,9 @@ void Master::on_commit(const config::Config& before) {
   if (state_.generation > 1 && before.sluice.log != now.log) {
     if (auto ok = state_.log.open(now.log); !ok)
       log::error("log", "the old target stays", log::kv("error", ok.error().message));
+  }
+  if (state_.generation > 1 && rollout_.kind() == Rollout::Kind::roll) {  // whatever was commanded
+    log::set_level(now.log.level);
     supervisor_.set_log_level(now.log.level);
   }
   if (auto socket = rollout_.take_control_socket(); socket.fd)

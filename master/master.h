@@ -36,7 +36,10 @@ class Master final : public SupervisorUser, public RolloutUser, public UpgradeUs
   }
   void on_worker_stopped() override;
   void on_gone_closed() override { rollout_.on_gone_closed(); }
-  void on_answer(ipc::Answer answer) override { control_.on_answer(std::move(answer)); }
+  void on_answer(uint32_t child, ipc::Answer answer) override {
+    control_.on_answer(child, std::move(answer));
+  }
+  void on_child_gone(uint32_t child) override { control_.on_child_gone(child); }
   void on_accounts_checked(const ipc::AccountsChecked& checked) override {
     control_.on_accounts_checked(checked);
   }

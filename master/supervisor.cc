@@ -181,8 +181,10 @@ void Supervisor::retire(Child& child) {
 
 void Supervisor::bury(std::unique_ptr<Child> child) {
   unreaped_.push_back({child->pid(), child->name(), child->done});
+  const auto number = child->number;
   dead_.push_back(std::move(child));
   reap();
+  user_.on_child_gone(number);
 }
 
 /// Ends a child that is not wanted any more.

@@ -34,7 +34,8 @@ class SupervisorUser {
   virtual void on_worker_stopped() = 0;
   /// See Supervisor::close_gone().
   virtual void on_gone_closed() = 0;
-  virtual void on_answer(ipc::Answer answer) = 0;
+  virtual void on_answer(uint32_t child, ipc::Answer answer) = 0;
+  virtual void on_child_gone(uint32_t child) = 0;
   virtual void on_accounts_checked(const ipc::AccountsChecked& checked) = 0;
   virtual void on_all_gone() = 0;
   /// How replace_monitor() ended.
@@ -88,6 +89,8 @@ class Supervisor final : public ChildOwner {
   const std::list<std::unique_ptr<Child>>& leaving() const { return leaving_; }
   Child* monitor() const { return monitor_.get(); }
   Child* worker_by(uint32_t number) const;
+  /// The same, or the monitor, whose number is 0.
+  Child* child_by(uint32_t number) const { return number == 0 ? monitor() : worker_by(number); }
   /// All workers that have sessions, or may have.
   std::vector<Child*> workers() const;
 

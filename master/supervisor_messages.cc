@@ -80,7 +80,7 @@ Result<> Supervisor::on_log_record(ipc::LogRecord message) {
 }
 
 Result<> Supervisor::on_answer(ipc::Answer message) {
-  user_.on_answer(std::move(message));
+  user_.on_answer(speaking_->number, std::move(message));
   return {};
 }
 

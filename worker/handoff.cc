@@ -21,7 +21,6 @@ constexpr int kFramesATurn = 16;
 constexpr auto kLookInterval = std::chrono::milliseconds(10);
 /// A taker that has not answered until then gets them when it does.
 constexpr int64_t kPatienceNs = 2 * kSecondNs;
-constexpr int64_t kListedNs = kSecondNs;
 
 /// An encrypted connection that comes from another process.
 Result<std::unique_ptr<tls::Layer>> resumed(Bytes& encoded, const tls::Info* info) {
@@ -180,20 +179,12 @@ void Giver::give(Session& session, uint64_t number) {
     return lose(given.error().message);
   }
   ++given_;
-  given_rows_.push_back({worker_.now_ns(), session_row(session.state(), {}, worker_.now_ns())});
   session.go_away();
 }
 
 std::string_view Giver::why_refused(uint64_t session) const {
   const auto found = refused_.find(session);
   return found == refused_.end() ? std::string_view() : found->second;
-}
-
-void Giver::list_given(ipc::Table& table, std::string_view only) {
-  while (!given_rows_.empty() && given_rows_.front().at_ns + kListedNs < worker_.now_ns())
-    given_rows_.pop_front();
-  for (const auto& given : given_rows_)
-    if (only.empty() || given.row.cells[0] == only) table.rows.push_back(given.row);
 }
 
 void Giver::update_interest() {
@@ -307,6 +298,12 @@ Result<> Taker::on_give_session(ipc::GiveSession message) {
   worker_.take_over(*service, std::move(state), std::move(legs));
   if (!worker_.takes_sessions()) worker_.leave_if_done();
   return {};
+}
+
+void Taker::list(ipc::Table& table, std::string_view only) const {
+  for (const auto& [number, offer] : offers_)
+    if (only.empty() || session_name(offer.state.id) == only)
+      table.rows.push_back(session_row(offer.state, {}, worker_.now_ns()));
 }
 
 Result<> Taker::on_known_password(ipc::KnownPassword message) {

@@ -12,7 +12,6 @@
 // taker dies, the giver has what was not given. Sessions that are refused, or can't move, stay.
 #pragma once
 
-#include <deque>
 #include <map>
 #include <string>
 #include <unordered_map>
@@ -41,19 +40,12 @@ class Giver {
   std::string_view why_refused(uint64_t session) const;
   /// Nothing is on its way that would be lost if this process ended.
   bool is_done() const { return offers_.empty() && (gone_ || !channel_.wants_write()); }
-  /// Sessions that were given within the last second, as they were listed here: the taker may have
-  /// been asked for its list before it had them.
-  void list_given(ipc::Table& table, std::string_view only);
 
  private:
   struct Handlers;
   struct Offer {
     uint64_t session = 0;
     int64_t by_ns = 0;  ///< it is taken back then
-  };
-  struct Given {
-    int64_t at_ns = 0;
-    ipc::Row row;
   };
   void on_ready(event::Bits what);
   void on_look();
@@ -75,7 +67,6 @@ class Giver {
   std::map<uint64_t, Offer> offers_;  ///< by number: given neither yet, nor taken back
   std::vector<uint64_t> candidates_;
   std::unordered_map<uint64_t, std::string> refused_;
-  std::deque<Given> given_rows_;
   bool hangs_ = false;  ///< the taker has not answered: it gets no offer before it does
   bool over_ = false;   ///< nothing more is offered
   bool gone_ = false;   ///< and the taker is not there any more
@@ -90,6 +81,8 @@ class Taker {
   bool is_over() const { return over_; }
   /// Sessions may yet be given to this worker that it has said to take.
   bool holds_any() const { return !offers_.empty(); }
+  /// Those: the giver may have given them, and left.
+  void list(ipc::Table& table, std::string_view only) const;
 
  private:
   struct Handlers;

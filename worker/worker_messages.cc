@@ -238,7 +238,7 @@ Result<> Worker::on_ask(ipc::Ask message) {
     for (const auto& [number, session] : sessions_)
       if (id.empty() || session_name(number) == id)
         answer.table.rows.push_back(session_row(session->state(), why_listed(*session), now_ns_));
-    for (const auto& giver : givers_) giver->list_given(answer.table, id);
+    for (const auto& taker : takers_) taker->list(answer.table, id);
     answer.table.record = !id.empty();
     if (!id.empty() && answer.table.rows.empty()) answer.error = fmt::format("no session {}", id);
   } else if (message.command == "explain sql" && message.arguments.size() == 2) {

@@ -4,5 +4,5 @@
 #include <string_view>
 
 namespace sluice {
-inline constexpr std::string_view kRelease = SLUICE_RELEASE;  // from CMakeLists.txt
+extern const std::string_view kRelease;
 }

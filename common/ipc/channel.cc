@@ -104,7 +104,10 @@ Result<> Channel::send_frame(uint16_t id, ByteSpan body, std::span<const int> fd
     out.raw(body);
   }
 
-  if (queue_.empty() && SLUICE_TRY(send_now(fd_.get(), datagram, riding)) == Sent::yes) return {};
+  if (queue_.empty() && SLUICE_TRY(send_now(fd_.get(), datagram, riding)) == Sent::yes) {
+    wipe(datagram);
+    return {};
+  }
   if (queue_.size() >= kMaxQueue) return fail(Errc::unavailable, "the peer does not read");
   Queued queued{std::move(datagram), {}};
   for (const int fd : riding) {
@@ -122,6 +125,7 @@ Result<> Channel::flush() {
     std::vector<int> fds;
     for (const auto& fd : next.fds) fds.push_back(fd.get());
     if (SLUICE_TRY(send_now(fd_.get(), next.datagram, fds)) == Sent::would_block) return {};
+    wipe(queue_.front().datagram);
     queue_.pop_front();
   }
   return {};
@@ -150,8 +154,10 @@ Result<std::optional<Frame>> Channel::receive() {
   take_fds(msg, fds);  // first of all, so that none leaks whatever follows
   if (n == 0) return fail(Errc::unavailable, "the peer has left");
   if (msg.msg_flags & MSG_TRUNC) return fail(Errc::ipc_protocol, "oversized message");
-  return SLUICE_TRY(parse(ByteSpan(buffer).first(static_cast<std::size_t>(n)), std::move(fds),
-                          (msg.msg_flags & MSG_CTRUNC) != 0));
+  const auto datagram = std::span(buffer).first(static_cast<std::size_t>(n));
+  auto frame = parse(datagram, std::move(fds), (msg.msg_flags & MSG_CTRUNC) != 0);
+  ::explicit_bzero(datagram.data(), datagram.size());
+  return SLUICE_TRY(std::move(frame));
 }
 
 Result<UniqueFd> sealed_memfd(const char* name, ByteSpan bytes) {

@@ -49,7 +49,10 @@ class Channel {
   /// duplicated. Errors: the peer is gone, or its queue is full.
   template <class Message>
   Result<> send(const Message& message, std::span<const int> fds = {}) {
-    return send_frame(Declared<Message>::kId, encode(message), fds);
+    auto body = encode(message);
+    auto sent = send_frame(Declared<Message>::kId, body, fds);
+    wipe(body);  // keys, passwords and what sessions say travel here
+    return sent;
   }
   Result<> send_frame(uint16_t id, ByteSpan body, std::span<const int> fds);
 

@@ -53,6 +53,7 @@ constexpr auto on() {
                        Row::kFds,
                        [](Self& self, Frame frame) -> Result<> {
                          auto message = decode<Message>(frame.body);
+                         wipe(frame.body);
                          if (!message)
                            return fail(
                                Errc::ipc_protocol,

@@ -37,7 +37,7 @@ std::optional<control::Access> access_of(int socket, const ucred& peer, const St
   return std::nullopt;
 }
 
-/// A session that moved while two workers were asked, one after the other, stands in both lists.
+/// A session that moved while workers were asked stands in the lists of both.
 void list_once(std::vector<ipc::Row>& rows) {
   const auto name = [](const ipc::Row& row) {
     return row.cells.empty() ? std::string_view() : std::string_view(row.cells[0]);
@@ -185,20 +185,45 @@ void ControlServer::ask(uint64_t request, const std::vector<Child*>& children, s
   Question question{.id = id,
                     .request = request,
                     .deadline_ns = monotonic_ns() + kQuestionNs,
-                    .head = std::move(head)};
-  for (Child* child : children) {
-    if (child->phase() != ipc::kServing && child->phase() != ipc::kDraining) continue;
-    child->send(ipc::Ask{id, command, arguments});
-    ++question.outstanding;
-  }
+                    .head = std::move(head),
+                    .command = std::move(command),
+                    .arguments = std::move(arguments)};
+  for (const Child* child : children)
+    (child->phase() == ipc::kDraining ? question.asked : question.later).push_back(child->number);
   const auto at = questions_.emplace(id, std::move(question)).first;
-  if (at->second.outstanding == 0) finish(at);
+  for (Child* child : children)
+    if (child->phase() == ipc::kDraining)
+      child->send(ipc::Ask{id, at->second.command, at->second.arguments});
+  if (at->second.asked.empty()) ask_next(at);
 }
 
-void ControlServer::on_answer(ipc::Answer answer) {
+void ControlServer::ask_next(Asking at) {
+  auto& question = at->second;
+  for (const auto number : std::exchange(question.later, {})) {
+    Child* child = master_.supervisor().child_by(number);
+    if (child == nullptr || !(child->phase() & (ipc::kServing | ipc::kDraining))) continue;
+    question.asked.push_back(number);
+    child->send(ipc::Ask{at->first, question.command, question.arguments});
+  }
+  if (question.asked.empty()) finish(at);
+}
+
+void ControlServer::answered(Asking at, uint32_t child) {
+  auto& question = at->second;
+  if (std::erase(question.asked, child) > 0 && question.asked.empty())
+    question.later.empty() ? finish(at) : ask_next(at);
+}
+
+/// What it had is with the others by now, or gone.
+void ControlServer::on_child_gone(uint32_t child) {
+  for (auto it = questions_.begin(); it != questions_.end();) answered(it++, child);
+}
+
+void ControlServer::on_answer(uint32_t child, ipc::Answer answer) {
   const auto at = questions_.find(answer.id);
   if (at == questions_.end()) return;  // came after its deadline
   auto& question = at->second;
+  if (std::ranges::count(question.asked, child) == 0) return;  // nobody has asked it
   auto& table = question.reply.table;
   if (answer.error.empty()) {
     question.any_good = true;
@@ -209,10 +234,10 @@ void ControlServer::on_answer(ipc::Answer answer) {
   } else {
     question.reply.error = std::move(answer.error);
   }
-  if (--question.outstanding == 0) finish(at);
+  answered(at, child);
 }
 
-void ControlServer::finish(std::map<uint64_t, Question>::iterator at) {
+void ControlServer::finish(Asking at) {
   auto question = std::move(at->second);
   questions_.erase(at);
   if (question.any_good) question.reply.error.clear();
@@ -277,7 +302,10 @@ void ControlServer::tick() {
   });
   for (auto it = questions_.begin(); it != questions_.end();) {
     const auto at = it++;
-    if (now < at->second.deadline_ns) continue;
+    const auto deadline = at->second.deadline_ns;
+    if (now < deadline && !at->second.later.empty() && now > deadline - kQuestionNs / 2)
+      ask_next(at);  // one that leaves and hangs is not to hide the others
+    if (now < deadline) continue;
     if (!at->second.any_good) at->second.reply.error = "no answer in time";
     finish(at);
   }

@@ -69,13 +69,15 @@ class ControlServer {
   void reply(uint64_t request, ipc::ControlReply reply);
   void refuse(uint64_t request, std::string why) { reply(request, {.error = std::move(why)}); }
 
-  /// Passes a question on to children and answers with what they say, put together.
+  /// Passes a question on to children and answers with what they say, put together. Those that
+  /// leave are asked first: what moves to the others meanwhile is found there.
   void ask(uint64_t request, const std::vector<class Child*>& children, std::string command,
            std::vector<std::string> arguments, ipc::Table head = {});
   /// Answers when the accounts of these clusters were read.
   void await_accounts(uint64_t request, std::vector<std::string> clusters);
 
-  void on_answer(ipc::Answer answer);
+  void on_answer(uint32_t child, ipc::Answer answer);
+  void on_child_gone(uint32_t child);
   void on_accounts_checked(const ipc::AccountsChecked& checked);
   void on_outcome(const Outcome& outcome, const std::vector<uint64_t>& requests);
 
@@ -87,7 +89,10 @@ class ControlServer {
   using Question = inheritance::Question;
   using Awaited = inheritance::Awaited;
   void on_connection(event::Bits what);
-  void finish(std::map<uint64_t, Question>::iterator question);
+  using Asking = std::map<uint64_t, Question>::iterator;
+  void ask_next(Asking question);
+  void answered(Asking question, uint32_t child);
+  void finish(Asking question);
 
   event::Loop& loop_;
   Master& master_;

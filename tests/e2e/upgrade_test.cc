@@ -7,8 +7,10 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <atomic>
 #include <filesystem>
 #include <future>
+#include <thread>
 
 #include "common/base/version.h"
 #include "tests/support/load.h"
@@ -21,10 +23,6 @@ namespace {
 namespace fs = std::filesystem;
 using testing::HasSubstr;
 using testing::StartsWith;
-
-/// Whether sessions go over to new workers. Until they do, those that are held stay with their old
-/// worker and its program.
-constexpr bool kSessionsMove = false;
 
 constexpr const char* kPrograms[] = {"sluiced", "sluice-worker", "sluice-monitor"};
 
@@ -113,6 +111,13 @@ TEST_F(Upgrade, TenTimesUnderLoad) {
   held.exec("SET @kept = 42");
   const auto master = sluice_.pid();
   std::size_t fds = 0;
+  std::atomic<bool> asking{true};
+  auto unanswered = std::async(std::launch::async, [&] {
+    for (; asking; std::this_thread::sleep_for(20ms))
+      if (const auto listed = sluice_.ctl({"list", "sessions"}); listed.exit_code != 0)
+        return listed.err;
+    return std::string();
+  });
 
   for (uint64_t i = 1; i <= 10 && !HasFailure(); ++i) {
     const auto workers = serving();
@@ -139,14 +144,14 @@ TEST_F(Upgrade, TenTimesUnderLoad) {
     EXPECT_TRUE(load.advance(50));
     EXPECT_TRUE(socket_load.advance(10));
     EXPECT_EQ(held.value("SELECT @kept"), "42");
-    // Old workers that had nothing to keep have left; those of the first are held by the load.
-    const std::size_t left = kSessionsMove ? 0 : 2;
-    EXPECT_TRUE(eventually(10s, [&] { return status().at("old_workers") <= left; }));
+    EXPECT_TRUE(eventually(5s, [&] { return status().at("old_workers") == 0; }));
     if (i == 2) fds = open_fds();
     if (i > 2) {
       EXPECT_TRUE(eventually(5s, [&] { return open_fds() <= fds; })) << open_fds();
     }
   }
+  asking = false;
+  EXPECT_EQ(unanswered.get(), "") << "the control socket was closed for a moment";
   for (Load* one : {&load, &socket_load}) {
     const auto report = one->stop();
     EXPECT_TRUE(report.clean()) << report.text();
@@ -236,6 +241,37 @@ TEST_F(Upgrade, DuringAReload) {
   EXPECT_TRUE(report.clean()) << report.text();
 }
 
+/// A child that has just been started, or has just died, is the next master's as well.
+TEST_F(Upgrade, WhileWorkersDie) {
+  sluice_.start();
+  for (int i = 0; i < 5; ++i) {
+    install();
+    auto upgraded = std::async(std::launch::async, [this] { return upgrade(); });
+    for (const auto worker : sluice_.worker_pids()) ::kill(worker, SIGKILL);
+    const auto result = upgraded.get();
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    EXPECT_TRUE(eventually(10s, [&] { return serving().size() == 2; }));
+    EXPECT_EQ(sluice_.connect("shop").value("SELECT 1"), "1");
+  }
+  EXPECT_EQ(children_named(sluice_.pid(), "sluice-monitor").size(), 1u);
+}
+
+TEST_F(Upgrade, OfADaemonInTheBackground) {
+  sluice_.arguments = {};
+  sluice_.write_config(sluice_.config.text());
+  sluice_.launch();
+  ASSERT_EQ(sluice_.process().wait(30s), 0) << "it returns once it serves";
+  const auto pid = status().at("pid").get<pid_t>();
+  install();
+  const auto upgraded = upgrade();
+  EXPECT_EQ(upgraded.exit_code, 0) << upgraded.err;
+  EXPECT_EQ(status().at("pid"), pid);
+  EXPECT_TRUE(runs(pid, programs_ / "sluiced"));
+  EXPECT_EQ(sluice_.connect("shop").value("SELECT 1"), "1");
+  ::kill(pid, SIGTERM);
+  EXPECT_TRUE(eventually(10s, [pid] { return !is_alive(pid); }));
+}
+
 TEST_F(Upgrade, NothingIsLeftWhenTheMasterIsKilledAfterwards) {
   sluice_.start();
   install();
@@ -266,7 +302,7 @@ class RefusedUpgrade : public Upgrade {
   RefusedUpgrade() {
     sluice_.start();
     workers_ = sluice_.worker_pids();
-    monitor_ = sluice_.monitor_pid();
+    EXPECT_TRUE(eventually(5s, [&] { return (monitor_ = sluice_.monitor_pid()).has_value(); }));
   }
 
   void expect_refusal(const std::string& reason) {

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/base/version.h"
@@ -107,7 +108,7 @@ Master version_1() {
                              .phase = ipc::kServing,
                              .active_ns = 1,
                              .request = 21});
-  control.questions.push_back({.id = 2, .request = 20, .outstanding = 1, .deadline_ns = 5});
+  control.questions.push_back({.id = 2, .request = 20, .deadline_ns = 5});
   control.awaited.push_back({.request = 19, .clusters = {"shop"}, .deadline_ns = 6});
   control.next_request = 22;
   control.next_question = 2;
@@ -136,7 +137,6 @@ TEST(Inheritance, EveryMemberArrives) {
 
 TEST(Inheritance, AStateOfVersion1IsReadForEver) {
   const auto frozen = test::read_file(SLUICE_TEST_DATA "/upgrade/state-1.bin");
-  if (frozen.empty()) test::write_file("/tmp/state-1.bin", as_text(ipc::encode(version_1())));  // TEMP
   ASSERT_FALSE(frozen.empty());
   const auto read = ipc::decode<Master>(as_bytes(frozen));
   ASSERT_TRUE(read) << read.error().field;
@@ -244,6 +244,30 @@ TEST(Inheritance, AChannelsQueueGoesAlong) {
   }
   EXPECT_EQ(received, sent);
   EXPECT_FALSE(after.wants_write());
+}
+
+/// The program of before is started again, with the same state and the reason.
+TEST(Succession, GoesBackIfItCannotGoOn) {
+  int output[2];
+  ASSERT_EQ(::pipe2(output, O_CLOEXEC), 0);
+  const UniqueFd reader(output[0]);
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    ::dup2(output[1], STDOUT_FILENO);
+    const int unsealed = ::memfd_create("test", 0);
+    ::_exit(succeed({.state_fd = unsealed, .return_to = ::open("/bin/echo", O_RDONLY)},
+                    {"sluiced", "--foreground"}));
+  }
+  ::close(output[1]);
+  std::string told;
+  char buffer[512];
+  for (ssize_t n; (n = ::read(reader.get(), buffer, sizeof buffer)) > 0;)
+    told.append(buffer, static_cast<std::size_t>(n));
+  int status = -1;
+  ::waitpid(pid, &status, 0);
+  EXPECT_EQ(status, 0);
+  EXPECT_THAT(told, testing::MatchesRegex(
+                        "--foreground --inherit [0-9]+ --trouble a shared file is not sealed\n"));
 }
 
 TEST(Succession, LeavesTheCommandLineAsItWas) {

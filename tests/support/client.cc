@@ -31,6 +31,7 @@ void apply(MYSQL* handle, const ClientOptions& options) {
   ::mysql_options(handle, MYSQL_OPT_RECONNECT, &off);
   ::mysql_options(handle, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &off);
   ::mysql_options(handle, MYSQL_OPT_SSL_ENFORCE, &tls);
+  if (!options.tls_ca.empty()) ::mysql_options(handle, MYSQL_OPT_SSL_CA, options.tls_ca.c_str());
   if (!options.bind_address.empty())
     ::mysql_options(handle, MYSQL_OPT_BIND, options.bind_address.c_str());
 }

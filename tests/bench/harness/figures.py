@@ -12,6 +12,7 @@ class Figures:
         self.rounds = {}
         self.accounts = None  # of harness/accounts.py
         self.engine = {}  # of harness/split.py
+        self.roll = {}  # of harness/roll.py
 
     def add(self, measurement, contender, result):
         self.rounds.setdefault(measurement, {}).setdefault(contender, []).append(result)

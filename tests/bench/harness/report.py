@@ -3,7 +3,7 @@
 import statistics
 import subprocess
 
-from harness import split
+from harness import roll, split
 from harness.figures import WORKER, number, table
 
 BULK_ROWS = {"bulk100": "rows of 100 bytes", "bulk4k": "rows of 4 KiB"}
@@ -177,6 +177,8 @@ def render(figures, facts, levels):
     section("System calls for each statement", syscall_table(figures), "syscalls1", "syscalls16")
     section("Idle sessions", memory_table(figures, levels), "memory")
     parts.extend(filter(None, [split.section(figures)]))
+    if figures.roll:
+        parts.extend(["## Reloads and upgrades under load", roll.section(figures.roll)])
     if figures.accounts:
         parts.extend(["## 200,000 accounts", accounts_section(figures.accounts)])
     return "\n\n".join(parts) + "\n"

@@ -116,6 +116,7 @@ class EngineTest : public testing::Test {
         case Kind::count:
         case Kind::acquire:
         case Kind::unserved:
+        case Kind::unheeded:
         case Kind::seek:
           break;
         case Kind::log:

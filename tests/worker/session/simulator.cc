@@ -333,6 +333,7 @@ void Simulator::carry_out() {
         fail("asks for what no recording has");
         break;
       case Action::Kind::count:
+      case Action::Kind::unheeded:
       case Action::Kind::log:
       case Action::Kind::warn:
         break;

@@ -159,7 +159,7 @@ TEST_P(LendingTest, AConnectionThatIsAboutToCloseIsReplaced) {
 
 TEST_P(LendingTest, WhatASessionIsInKeepsItsConnection) {
   const std::pair<std::string, Pin> kCases[] = {
-      {"SET @a = 1", Pin::user_variable},
+      {"SET @a = 1 + 1", Pin::user_variable},
       {"CREATE TEMPORARY TABLE x (a INT)", Pin::temporary_table},
       {"LOCK TABLES t WRITE", Pin::locked_tables},
       {"SELECT GET_LOCK('a', 1)", Pin::named_lock},
