@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -21,6 +22,15 @@ constexpr int kFramesATurn = 16;
 constexpr auto kLookInterval = std::chrono::milliseconds(10);
 /// A taker that has not answered until then gets them when it does.
 constexpr int64_t kPatienceNs = 2 * kSecondNs;
+
+/// Where the server of one side is, by the configuration; empty for the client's.
+std::string address_of(const ServiceEntry& service, const SessionState& s, Side side) {
+  if (side == Side::client || (side == Side::reader && !s.split)) return {};
+  const auto& name = side == Side::server ? s.home.server : s.split->reader.server;
+  const auto& servers = service.cluster->config.servers;
+  const auto found = std::ranges::find(servers, name, &config::Server::name);
+  return found == servers.end() ? std::string() : found->address.text();
+}
 
 /// An encrypted connection that comes from another process.
 Result<std::unique_ptr<tls::Layer>> resumed(Bytes& encoded, const tls::Info* info) {
@@ -125,7 +135,8 @@ void Giver::offer(Session& session) {
   ipc::OfferSession message{
       .number = ++offered_, .version = kStateVersion, .legs = {}, .state = std::move(parcel.state)};
   for (auto& leg : parcel.legs)
-    message.legs.push_back({static_cast<uint32_t>(leg.side), std::move(leg.tls)});
+    message.legs.push_back({static_cast<uint32_t>(leg.side), std::move(leg.tls),
+                            address_of(session.service(), session.state(), leg.side)});
   std::vector<int> fds;
   for (const auto& leg : parcel.legs) fds.push_back(leg.fd);
   offers_[message.number] = {session.state().id, worker_.now_ns() + kPatienceNs};
@@ -223,8 +234,8 @@ void Taker::receive() {
     if (!frame) return end();
     if (!*frame) return;
     if ((*frame)->fds_lost) {
-      log::error("handoff", "no file descriptor is left for a session: it stays where it is");
-      continue;  // without an answer the giver takes it back
+      refuse_for_want_of_fds(**frame);
+      continue;
     }
     if (auto ok = ipc::dispatch<Taker>(*this, Handlers::kTable, ipc::Role::worker, ipc::kServing,
                                        std::move(**frame));
@@ -236,10 +247,20 @@ void Taker::receive() {
   }
 }
 
+/// Where not even the number of the offer is known, the giver takes it back after a while.
+void Taker::refuse_for_want_of_fds(const ipc::Frame& frame) {
+  log::error("handoff", "no file descriptor is left for a session: it stays where it is");
+  const auto offer = ipc::decode<ipc::OfferSession>(frame.body);
+  if (frame.id == ipc::Declared<ipc::OfferSession>::kId && offer)
+    (void)channel_.send(
+        ipc::SessionTaken{offer->number, "the successor has no file descriptor left"});
+}
+
 /// A giver that is gone has left us what it offered.
 void Taker::end() {
   if (std::exchange(over_, true)) return;
   watch_.stop();
+  channel_ = ipc::Channel(UniqueFd());  // one that lives is to know that nobody listens
   for (auto& [number, offer] : std::exchange(offers_, {})) {
     ++taken_;
     worker_.take_over(*offer.service, std::move(offer.state), std::move(offer.legs));
@@ -267,6 +288,8 @@ Result<Taker::Offer> Taker::judged(ipc::OfferSession message, std::vector<Unique
   for (std::size_t i = 0; i < message.legs.size(); ++i) {
     auto& leg = message.legs[i];
     if (leg.side >= std::size(kSides)) return fail(Errc::bad_input, "a connection of no side");
+    if (leg.address != address_of(*offer.service, *state, static_cast<Side>(leg.side)))
+      return fail(Errc::denied, "its server has another address by now");
     Session::Arrival arrival{
         .side = static_cast<Side>(leg.side), .fd = std::move(fds[i]), .tls = {}};
     if (!leg.tls.empty())

@@ -14,6 +14,7 @@ Result<> Worker::on_hand_off(ipc::HandOff message, std::vector<UniqueFd> fds) {
   }
   if (phase_ != ipc::kDraining) return fail(Errc::ipc_protocol, "HandOff: it still accepts");
   if (!givers_.empty()) givers_.back()->stop();
+  std::erase_if(givers_, [](const auto& one) { return one->is_done(); });
   givers_.push_back(std::make_unique<Giver>(*this, std::move(fds[0])));
   return givers_.back()->start();
 }

@@ -62,10 +62,8 @@ Result<Frame> parse(ByteSpan datagram, std::vector<UniqueFd> fds, bool fds_lost)
   const auto flags = in.fixed<uint16_t>("flags");
   if (!id || !flags || *flags > kSpilled) return fail(Errc::ipc_protocol, "malformed header");
   frame.id = *id;
-  if (fds_lost) {
-    frame.fds_lost = true;  // nobody knows which: the message is of no use
-    return frame;
-  }
+  frame.fds_lost = fds_lost;
+  if (fds_lost && (*flags & kSpilled)) return frame;  // the body may be among them
   if (*flags & kSpilled) {
     if (fds.empty() || !in.done()) return fail(Errc::ipc_protocol, "malformed spilled message");
     const auto map = SLUICE_TRY(SealedMap::map(fds.back().get(), Channel::kMaxMessage));

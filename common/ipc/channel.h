@@ -17,7 +17,8 @@ struct Frame {
   uint16_t id = 0;
   Bytes body;
   std::vector<UniqueFd> fds;
-  bool fds_lost = false;  ///< there were more, and no room for them here (RLIMIT_NOFILE)
+  /// There were more, and no room for them here (RLIMIT_NOFILE). The body may be missing, too.
+  bool fds_lost = false;
 };
 
 /// Sends and receives frames. Never blocks: what the kernel does not take is queued, up to a bound.

@@ -301,9 +301,12 @@ struct HandOff {
 
 /// One connection of a session that moves.
 struct OfferedLeg {
-  uint32_t side = 0;  ///< worker::Side
-  Bytes tls;          ///< what the record layer knows; empty: it is not encrypted
-  static auto fields(auto& m) { return std::tuple(tag<1>(m.side), tag<2>(m.tls)); }
+  uint32_t side = 0;    ///< worker::Side
+  Bytes tls;            ///< what the record layer knows; empty: it is not encrypted
+  std::string address;  ///< where the server is, by the giver's configuration; empty: a client
+  static auto fields(auto& m) {
+    return std::tuple(tag<1>(m.side), tag<2>(m.tls), tag<3>(m.address));
+  }
 };
 /// A session, whole (worker/session/state.h). The giver does nothing with it any more, until the
 /// taker has answered; the taker does nothing with it before GiveSession. + fds: of its legs.

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <signal.h>
+#include <sys/resource.h>
 
 #include <random>
 #include <thread>
@@ -101,6 +102,25 @@ INSTANTIATE_TEST_SUITE_P(That, RogueGiver,
                          testing::Values("GiverOffersNonsense", "GiverCountsWrong",
                                          "GiverSendsGarbage", "GiverSpeaksAsMaster"),
                          [](const auto& info) { return std::string(info.param); });
+
+/// Two workers' sessions are too many for one: what it can't take stays, and goes on.
+TEST_F(HandoffFault, WithoutRoomForAllTheOthersStay) {
+  const rlimit few{140, 140};
+  ASSERT_EQ(::prlimit(sluice_.pid(), RLIMIT_NOFILE, &few, nullptr), 0);  // its children get it
+  sluice_.config.workers = 2;
+  sluice_.config.settings = "drain_timeout = \"60s\"\n";
+  reload();
+  connect(72);
+  sluice_.config.workers = 1;
+  reload();
+  expect_all_well();
+  EXPECT_TRUE(eventually(5s, [&] {
+    return sluice_.ctl({"list", "sessions"}).out.find("no file descriptor left") !=
+           std::string::npos;
+  })) << sluice_.ctl({"list", "workers"}).out;
+  EXPECT_EQ(sluice_.ctl_json({"list", "sessions"}).size(), 72u);
+  expect_all_well();
+}
 
 /// Somebody is killed, or stopped, at any moment of the move.
 class Interrupted : public HandoffFault, public testing::WithParamInterface<int> {

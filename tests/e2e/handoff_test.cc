@@ -290,6 +290,21 @@ TEST_P(Handoff, ASessionWhoseServiceIsGoneStaysUntilTheTimeIsUp) {
   EXPECT_EQ(moves.value("SELECT 1"), "1");
 }
 
+/// Under the same name: what goes to that server from now on goes elsewhere.
+TEST_P(Handoff, ASessionWhoseServerHasMovedStays) {
+  auto client = connect();
+  auto text = sluice_.config.text();
+  const auto address = pair_->primary.address();
+  for (auto at = text.find(address); at != text.npos; at = text.find(address))
+    text.replace(at, address.size(), "localhost" + address.substr(address.find(':')));
+  const auto reloaded = sluice_.reload(text);
+  ASSERT_EQ(reloaded.exit_code, 0) << reloaded.err;
+  EXPECT_TRUE(eventually(5s, [&] {
+    return session_of(client).at("not_movable") == "its server has another address by now";
+  })) << session_of(client);
+  EXPECT_EQ(client.value("SELECT 1"), "1");
+}
+
 /// What the counters say of services and servers neither jumps nor goes back.
 TEST_P(Handoff, CountersGoOn) {
   std::vector<Client> clients;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -99,12 +100,27 @@ void Sluice::wait_ready(Milliseconds deadline) {
     ended = !process_.running();
     return ended || ctl({"status"}).exit_code == 0;
   });
-  if (done && !ended) return;
+  if (done && !ended) return begin_storm();
   throw TestError(fmt::format("sluiced {}:\n{}\nlog:\n{}", ended ? "ended" : "is not ready",
                               tail(printed(), 40), tail(log(), 40)));
 }
 
+void Sluice::begin_storm() {
+  const char* pause = ::getenv("SLUICE_TEST_STORM_MS");
+  if (pause == nullptr || storm_.joinable()) return;
+  storm_ = std::jthread(
+      [pid = pid(), pause = Milliseconds(std::atoi(pause))](const std::stop_token& stop) {
+        for (; !stop.stop_requested(); std::this_thread::sleep_for(pause)) ::kill(pid, SIGUSR2);
+      });
+}
+
+void Sluice::kill9() {
+  storm_ = {};
+  process_.kill9();
+}
+
 int Sluice::stop(Milliseconds deadline) {
+  storm_ = {};
   return process_.terminate(deadline);
 }
 

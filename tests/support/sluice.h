@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -24,6 +25,9 @@ std::string program(const std::string& name);
 ///
 /// The destructor stops it with SIGTERM and fails the test unless it exits 0 without a word from a
 /// sanitizer. Where the test has failed, the end of the log and of stderr are printed.
+///
+/// With SLUICE_TEST_STORM_MS in the environment its programs are exchanged that often, from the
+/// moment it is ready on: whatever a test does, sessions move meanwhile.
 class Sluice {
  public:
   enum class Start { Ready, Launched, Stopped };
@@ -54,7 +58,7 @@ class Sluice {
   /// SIGTERM; the exit code, or 137 when it had to be killed.
   int stop(Milliseconds deadline = 30s);
   /// Kills the master. The test, not the destructor, then looks at what is left.
-  void kill9() { process_.kill9(); }
+  void kill9();
   Process& process() { return process_; }
 
   /// `sluicectl --socket ... ARGS`.
@@ -90,9 +94,11 @@ class Sluice {
 
  private:
   void report_failure() const;
+  void begin_storm();
 
   TempDir dir_;
   Process process_;
+  std::jthread storm_;
 };
 
 /// Direct children of `parent` whose program (or argv[0]) is named `name`.
