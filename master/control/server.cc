@@ -42,9 +42,10 @@ void list_once(std::vector<ipc::Row>& rows) {
   const auto name = [](const ipc::Row& row) {
     return row.cells.empty() ? std::string_view() : std::string_view(row.cells[0]);
   };
-  std::ranges::stable_sort(rows, {}, name);
-  const auto doubles = std::ranges::unique(rows, {}, name);
-  rows.erase(doubles.begin(), doubles.end());
+  const auto comes_first = [&](const auto& a, const auto& b) { return name(a) < name(b); };
+  const auto is_same = [&](const auto& a, const auto& b) { return name(a) == name(b); };
+  std::stable_sort(rows.begin(), rows.end(), comes_first);
+  rows.erase(std::unique(rows.begin(), rows.end(), is_same), rows.end());
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <random>
 #include <thread>
 
@@ -143,17 +144,19 @@ TEST_P(Interrupted, EverySessionGoesOnOrEnds) {
         fmt::format("max_connections = {}\n", 900 + ++rolls_);
     std::thread reloading([&] { (void)sluice_.reload(); });
     // When the new one is there the sessions begin to move; they need some ten milliseconds.
-    EXPECT_TRUE(eventually(5s, [&] { return sluice_.worker_pids().size() > 1; }));
+    EXPECT_TRUE(eventually(5s, [&] {
+      return std::ranges::any_of(sluice_.worker_pids(), [&](pid_t pid) { return pid != old; });
+    }));
     std::this_thread::sleep_for(std::chrono::milliseconds(5 + random() % 60));
     auto victim = old;
     for (const auto pid : sluice_.worker_pids())
       if (GetParam() % 2 == 1 && pid != old) victim = pid;
     ::kill(victim, GetParam() < 2 ? SIGKILL : SIGSTOP);
-    reloading.join();
     if (GetParam() >= 2) {
       std::this_thread::sleep_for(300ms);
       ::kill(victim, SIGCONT);
     }
+    reloading.join();
     int alive = 0;
     for (std::size_t i = 0; i < clients_.size(); ++i) {
       const auto answer = clients_[i].query("SELECT @me");
@@ -173,6 +176,7 @@ TEST_P(Interrupted, EverySessionGoesOnOrEnds) {
                              return sluice_.ctl_json({"list", "workers"}).size() == 1;
                            }))
         << sluice_.ctl({"list", "workers"}).out << sluice_.ctl({"list", "sessions"}).out;
+    EXPECT_TRUE(eventually(10s, [&] { return sluice_.ctl({"list", "sessions"}).exit_code == 0; }));
     EXPECT_EQ(sluice_.ctl_json({"list", "sessions"}).size(), static_cast<std::size_t>(alive));
   }
 }

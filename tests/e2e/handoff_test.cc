@@ -32,9 +32,10 @@ class Handoff : public testing::TestWithParam<Manner> {
  protected:
   static void SetUpTestSuite() {
     files_ = std::make_unique<TempDir>();
-    const auto papers = write_files(
-        *files_, "server",
-        CertificateAuthority("Shop CA").issue({.common_name = "db", .addresses = {"127.0.0.1"}}));
+    const CertificateAuthority shop("Shop CA");
+    write_file(*files_ / "ca.pem", shop.pem());
+    const auto papers = write_files(*files_, "server",
+                                    shop.issue({.common_name = "db", .addresses = {"127.0.0.1"}}));
     pair_ = std::make_unique<ReplicationPair>(
         std::vector<std::string>{"--ssl-cert=" + papers.certificate, "--ssl-key=" + papers.key});
     pair_->primary.exec(
@@ -58,7 +59,7 @@ class Handoff : public testing::TestWithParam<Manner> {
     service.router = GetParam().router;
     if (GetParam().tls) {
       config.clusters.at("shop").extra = "tls = { mode = \"required\", verify = \"none\" }\n";
-      service.extra = kRequired;
+      service.extra = required();
     }
     config.settings = "drain_timeout = \"30s\"\n";
     return config;
@@ -73,7 +74,7 @@ class Handoff : public testing::TestWithParam<Manner> {
   ClientOptions endpoint() const {
     auto options = sluice_.endpoint("shop");
     options.tls = GetParam().tls;
-    options.tls_ca = files_->path() / "server.pem";
+    options.tls_ca = *files_ / "ca.pem";
     return options;
   }
   Client connect() const { return Client(endpoint()); }
@@ -86,7 +87,7 @@ class Handoff : public testing::TestWithParam<Manner> {
   void roll() {
     auto& service = sluice_.config.services.at("shop");
     service.extra =
-        fmt::format("max_connections = {}\n{}", 5000 + ++rolls_, GetParam().tls ? kRequired : "");
+        fmt::format("max_connections = {}\n{}", 5000 + ++rolls_, GetParam().tls ? required() : "");
     const auto reloaded = sluice_.reload();
     ASSERT_EQ(reloaded.exit_code, 0) << reloaded.err;
   }
@@ -104,7 +105,11 @@ class Handoff : public testing::TestWithParam<Manner> {
         << sluice_.ctl({"list", "workers"}).out << sluice_.ctl({"--json", "list", "sessions"}).out;
   }
 
-  static constexpr const char* kRequired = "tls = { mode = \"required\" }\n";
+  static std::string required() {
+    return fmt::format(
+        "tls = {{ mode = \"required\", certificate = \"{0}.pem\", key = \"{0}.key\" }}\n",
+        std::string(*files_ / "server"));
+  }
   static inline std::unique_ptr<TempDir> files_;
   static inline std::unique_ptr<ReplicationPair> pair_;
   Sluice sluice_;

@@ -7,8 +7,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdio>
 #include <cstdlib>
-#include <fstream>
 #include <iostream>
 #include <thread>
 
@@ -37,11 +37,12 @@ double percentile(std::vector<double> values, double share) {
 
 /// Proportional share of the memory of a process, in MiB.
 double memory_of(pid_t pid) {
-  std::ifstream file(fmt::format("/proc/{}/smaps_rollup", pid));
-  std::string word;
-  double kib = 0;
-  while (file >> word)
-    if (word == "Pss:") file >> kib;
+  double kib = 0;  // of a process that has gone meanwhile
+  if (std::FILE* file = std::fopen(fmt::format("/proc/{}/smaps_rollup", pid).c_str(), "re")) {
+    for (char line[256]; std::fgets(line, sizeof line, file) != nullptr;)
+      if (std::sscanf(line, "Pss: %lf", &kib) == 1) break;
+    std::fclose(file);
+  }
   return kib / 1024;
 }
 
@@ -140,11 +141,11 @@ class Roll : public testing::TestWithParam<const char*> {
 
   Roll()
       : papers_(write_files(files_, "server",
-                            CertificateAuthority("Shop CA").issue(
-                                {.common_name = "db", .addresses = {"127.0.0.1"}}))),
+                            shop_.issue({.common_name = "db", .addresses = {"127.0.0.1"}}))),
         pair_({"--ssl-cert=" + papers_.certificate, "--ssl-key=" + papers_.key,
                fmt::format("--max-connections={}", 2 * kSessions + 200)}),
         sluice_(config()) {
+    write_file(files_ / "ca.pem", shop_.pem());
     pair_.primary.exec(
         "CREATE TABLE test.one (n INT); INSERT INTO test.one VALUES (1);"
         "CREATE TABLE test.t (n INT PRIMARY KEY)");
@@ -157,20 +158,23 @@ class Roll : public testing::TestWithParam<const char*> {
   }
   SluiceConfig config() {
     SluiceConfig config;
-    config.add_cluster("shop", "replication", pair_.servers()).extra =
-        "tls = { mode = \"preferred\", verify = \"none\" }\n";
+    auto& cluster = config.add_cluster("shop", "replication", pair_.servers());
+    cluster.extra = "tls = { mode = \"preferred\", verify = \"none\" }\n";
+    cluster.interval = "2s";  // two thousand logins at once make a server slow to answer
     config.add_service("shop", "shop").router = GetParam();
     change(config);
     return config;
   }
   void change(SluiceConfig& config) {
     config.services.at("shop").extra = fmt::format(
-        "tls = {{ mode = \"preferred\" }}\nmax_connections = {}\n", 100'000 + ++changes_);
+        "tls = {{ mode = \"preferred\", certificate = \"{}\", key = \"{}\" }}\nmax_connections = "
+        "{}\n",
+        papers_.certificate, papers_.key, 100'000 + ++changes_);
   }
   ClientOptions endpoint(bool tls) const {
     auto options = sluice_.endpoint("shop");
     options.tls = tls;
-    options.tls_ca = papers_.certificate;
+    options.tls_ca = files_ / "ca.pem";
     return options;
   }
   double memory() const {
@@ -181,6 +185,7 @@ class Roll : public testing::TestWithParam<const char*> {
   }
 
   TempDir files_;
+  const CertificateAuthority shop_{"Shop CA"};
   CertificateFiles papers_;
   ReplicationPair pair_;
   int changes_ = 0;

@@ -301,7 +301,7 @@ class RefusedUpgrade : public Upgrade {
  protected:
   RefusedUpgrade() {
     sluice_.start();
-    workers_ = sluice_.worker_pids();
+    EXPECT_TRUE(eventually(5s, [&] { return (workers_ = sluice_.worker_pids()).size() == 2; }));
     EXPECT_TRUE(eventually(5s, [&] { return (monitor_ = sluice_.monitor_pid()).has_value(); }));
   }
 

@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 
 #include <fstream>
-#include <iterator>
+#include <sstream>
 
 #include "tests/support/test_error.h"
 
@@ -26,8 +26,10 @@ TempDir::~TempDir() {
 }
 
 std::string read_file(const std::filesystem::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+  const std::ifstream in(path, std::ios::binary);
+  std::ostringstream out;
+  out << in.rdbuf();  // what breaks off (a process that ends) ends the text
+  return std::move(out).str();
 }
 
 void write_file(const std::filesystem::path& path, std::string_view text) {
