@@ -179,6 +179,11 @@ void Child::kill(std::string_view why) {
   ::kill(pid_, SIGKILL);
 }
 
+void Child::ignore() {
+  lost_ = true;
+  watch_.stop();
+}
+
 void Child::ping() {
   send(ipc::Ping{++pings_});
 }

@@ -55,6 +55,8 @@ class Child {
       return kill(ok.error().message);  // else it has just gone: its end of the channel says so
     update_interest();
   }
+  /// Nothing that it may have said is heard any more.
+  void ignore();
   /// SIGKILL, with the reason in the log.
   void kill(std::string_view why);
   void ping();

@@ -190,6 +190,7 @@ void Supervisor::bury(std::unique_ptr<Child> child) {
 /// Ends a child that is not wanted any more.
 void Supervisor::give_up(std::unique_ptr<Child> child) {
   child->done = true;
+  child->ignore();  // its Ready may lie there already, and would be taken for its successor's
   ::kill(child->pid(), SIGKILL);
   bury(std::move(child));
 }

@@ -59,6 +59,7 @@ Result<> Supervisor::on_ready(ipc::Ready message) {
   }
   if (child.role() != ipc::Role::worker) return {};
   auto& slot = slots_[child.slot];
+  if (slot.starting.get() != &child) return fail(Errc::ipc_protocol, "Ready: nobody waits for it");
   auto old = std::exchange(slot.serving, std::move(slot.starting));
   if (old) stop_accepting(std::move(old));
   for (const auto& leaving : leaving_)
