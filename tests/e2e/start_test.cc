@@ -438,6 +438,12 @@ class Privileges : public Start {
     if (::geteuid() != 0) GTEST_SKIP() << "only root has something to give up";
     sluice.start();
     ASSERT_EQ(answering(sluice, "left"), id(left()));
+    ASSERT_TRUE(eventually(5s, [&] {  // the others start when the first one serves
+      const auto workers = sluice.ctl_json({"list", "workers"});
+      return workers.size() == sluice.config.workers &&
+             std::ranges::all_of(workers,
+                                 [](const auto& one) { return one.at("state") == "serving"; });
+    }));
   }
   /// What may be said of every child.
   static void expect_powerless(pid_t pid) {
