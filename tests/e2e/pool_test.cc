@@ -166,6 +166,7 @@ TEST_F(Pool, TransactionsKeepTheirConnection) {
   one.exec("INSERT INTO test.t (a) VALUES (1)");
   two.exec("BEGIN");
   two.exec("INSERT INTO test.t (a) VALUES (2)");
+  const auto before = shown("pool_waited");  // a login's connection may still have been in the way
   const auto error = three.error("INSERT INTO test.t (a) VALUES (3)");
   EXPECT_EQ(error.code, 1040u);
   EXPECT_NE(error.text.find("2 kept_by_transaction"), std::string::npos) << error.text;
@@ -177,7 +178,7 @@ TEST_F(Pool, TransactionsKeepTheirConnection) {
   EXPECT_TRUE(eventually(5s, [&] { return shown("pool_waiting") == 1; }));
   one.exec("COMMIT");
   waits.get();
-  EXPECT_EQ(shown("pool_waited"), 2);
+  EXPECT_EQ(shown("pool_waited"), before + 2);
   two.exec("ROLLBACK");
   EXPECT_EQ(three.value("SELECT COUNT(*) FROM test.t FOR UPDATE"), "2");
 }
