@@ -5,8 +5,12 @@
 
 namespace sluice::process {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-inline constexpr bool kSanitized = true;  ///< the runtime needs more than we would leave it
+#ifndef __has_feature  // gcc has macros instead
+#define __has_feature(name) 0
+#endif
+/// Whether a sanitizer is built in: its runtime needs more than we would leave it.
+#if defined(__SANITIZE_THREAD__) || __has_feature(address_sanitizer)
+inline constexpr bool kSanitized = true;
 #else
 inline constexpr bool kSanitized = false;
 #endif

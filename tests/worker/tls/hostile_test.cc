@@ -33,7 +33,7 @@ class Hostile : public testing::Test {
     return end.error;
   }
 
-  const Authority own_;
+  Authority own_;
 };
 
 TEST_F(Hostile, WhatIsNotTlsIsCalledThat) {

@@ -33,7 +33,7 @@ class Settings : public testing::Test {
     return std::move(join(towards_server(server), towards_clients(service)).begin());
   }
 
-  const Authority own_;
+  Authority own_;
 };
 
 TEST(Ciphers, AreTakenApart) {

@@ -27,7 +27,7 @@ class Verify : public testing::Test {
     EXPECT_FALSE(c.server.layer->established());
   }
 
-  const Authority own_;
+  Authority own_;
   const test::CertificateAuthority other_{"Other CA"};
 };
 
