@@ -72,6 +72,10 @@ class Child {
   bool finishing = false;   ///< was told to end its sessions
   bool done = false;        ///< has said that it ends, or is not wanted any more
   std::string last_error;   ///< that it logged before it was ready
+  struct Memory {           ///< of its own, in bytes: master/worker_memory.h
+    uint64_t now = 0, settled = 0;
+    bool told = false;
+  } memory;
   LogThrottle log_throttle;
   LogThrottle request_throttle{2000, 500};  ///< of what it wants from the monitor
   LogThrottle seek_throttle{200, 50};       ///< of what it asks the other workers

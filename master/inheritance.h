@@ -22,13 +22,14 @@ namespace sluice::master {
 using ipc::tag;
 
 /// What can be asked of Rollout.
-enum class RolloutKind : uint8_t { roll, dry_run, upgrade };
+enum class RolloutKind : uint8_t { roll, dry_run, upgrade, replace };
 
 }  // namespace sluice::master
 
 namespace sluice {
 template <>
-inline constexpr auto kEnumNames<master::RolloutKind> = names("reload", "dry run", "upgrade");
+inline constexpr auto kEnumNames<master::RolloutKind> = names("reload", "dry run", "upgrade",
+                                                              "replacement");
 }  // namespace sluice
 
 namespace sluice::master::inheritance {

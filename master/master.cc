@@ -8,6 +8,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/units.h"
 #include "common/base/version.h"
 #include "master/notify.h"
 
@@ -114,10 +115,9 @@ void Master::on_outcome(const Outcome& outcome, const std::vector<uint64_t>& req
     return leave(outcome.config_error ? EX_CONFIG : EX_UNAVAILABLE);
   }
   if (leaving_ || rollout_.kind() == Rollout::Kind::dry_run) return;
-  const auto* what = rollout_.kind() == Rollout::Kind::upgrade ? "upgrade" : "reload";
-  notify_service_manager(
-      fmt::format("READY=1\nSTATUS=generation {}: serving{}", state_.generation,
-                  outcome.done ? "" : fmt::format("; the last {} failed", what)));
+  notify_service_manager(fmt::format(
+      "READY=1\nSTATUS=generation {}: serving{}", state_.generation,
+      outcome.done ? "" : fmt::format("; the last {} failed", enum_name(rollout_.kind()))));
   tell_starter("", 0);
 }
 
@@ -133,7 +133,7 @@ void Master::tell_starter(std::string_view text, int code) {
 }
 
 void Master::on_hangup(int) {
-  rollout_.request(Rollout::Kind::roll, 0);
+  if (!leaving_) rollout_.request(Rollout::Kind::roll, 0);
 }
 
 void Master::on_upgrade_signal(int) {
@@ -176,6 +176,14 @@ void Master::on_all_gone() {
   if (!leaving_) return;
   log::notice("sluiced", "has ended");
   leave(0);
+}
+
+void Master::on_overgrown(const Child& worker) {
+  if (leaving_ || rollout_.busy()) return;
+  log::notice("child", "has grown too large: the workers are replaced",
+              log::kv("process", worker.name()), log::kv("memory", format_size(worker.memory.now)),
+              log::kv("limit", format_size(state_.config.sluice.max_worker_memory)));
+  rollout_.request(Rollout::Kind::replace, 0);
 }
 
 void Master::leave(int code) {

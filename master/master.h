@@ -44,6 +44,7 @@ class Master final : public SupervisorUser, public RolloutUser, public UpgradeUs
     control_.on_accounts_checked(checked);
   }
   void on_all_gone() override;
+  void on_overgrown(const Child& worker) override;
   void on_monitor_replaced(Result<> how) override { rollout_.on_monitor_replaced(std::move(how)); }
 
   void on_reload() override;

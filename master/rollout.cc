@@ -83,6 +83,7 @@ void Rollout::begin() {
     user_.on_reload();
     return user_.on_upgrade();
   }
+  if (kind_ == Kind::replace) return roll_as_it_is();
   step_ = Step::parsing;
   if (kind_ == Kind::roll && state_.generation > 0) {
     log::notice("reload", "reading the configuration", log::kv("file", state_.config_path));
@@ -264,8 +265,10 @@ std::string Rollout::of_upgrade(std::string why) const {
 }
 
 std::string Rollout::left_behind(std::size_t slot, std::string_view why) const {
-  return fmt::format("slot {} still runs the old {}: {}", slot,
-                     kind_ == Kind::upgrade ? "program" : "configuration", why);
+  const auto* what = kind_ == Kind::upgrade   ? "runs the old program"
+                     : kind_ == Kind::replace ? "has its old worker"
+                                              : "runs the old configuration";
+  return fmt::format("slot {} still {}: {}", slot, what, why);
 }
 
 void Rollout::on_worker_failed(std::size_t slot, std::string_view why) {
@@ -342,9 +345,10 @@ void Rollout::on_monitor_replaced(Result<> how) {
 }
 
 void Rollout::finish() {
-  const auto text = kind_ == Kind::upgrade
-                        ? fmt::format("upgraded from {} to {}", release_before_, kRelease)
-                        : fmt::format("generation {} is in force", state_.generation);
+  const auto text =
+      kind_ == Kind::upgrade   ? fmt::format("upgraded from {} to {}", release_before_, kRelease)
+      : kind_ == Kind::replace ? fmt::format("{} workers are new", state_.slots())
+                               : fmt::format("generation {} is in force", state_.generation);
   end({.done = true, .text = text, .changes = changes_, .warnings = warnings_});
 }
 
@@ -366,15 +370,17 @@ void Rollout::end(Outcome outcome) {
 }
 
 std::string_view Rollout::component() const {
-  return kind_ == Kind::upgrade ? "upgrade" : "reload";
+  return kind_ == Kind::upgrade ? "upgrade" : kind_ == Kind::replace ? "replacement" : "reload";
 }
 
 /// For `status` and the log.
 void Rollout::note(const Outcome& outcome) {
   const bool upgrade = kind_ == Kind::upgrade;
-  (upgrade ? state_.last_upgrade : state_.last_reload) =
-      outcome.done ? outcome.text : "failed: " + outcome.text;
-  (upgrade ? state_.last_upgrade_failed : state_.last_reload_failed) = !outcome.done;
+  if (kind_ != Kind::replace) {
+    (upgrade ? state_.last_upgrade : state_.last_reload) =
+        outcome.done ? outcome.text : "failed: " + outcome.text;
+    (upgrade ? state_.last_upgrade_failed : state_.last_reload_failed) = !outcome.done;
+  }
   const auto& reason = outcome.config_error ? "the configuration is wrong" : outcome.text;
   if (outcome.done)
     log::notice(component(), "done", log::kv("outcome", outcome.text));
@@ -419,7 +425,14 @@ void Rollout::refuse_upgrade(std::string why) {
 
 void Rollout::roll_programs(const std::string& release) {
   release_before_ = release;
+  roll_as_it_is();
+}
+
+/// All workers anew, with the configuration in force.
+void Rollout::roll_as_it_is() {
   candidate_ = {.config = state_.config, .uid = state_.uid, .gid = state_.gid};
+  changes_ = {};
+  warnings_.clear();
   prove();
 }
 

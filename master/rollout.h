@@ -2,7 +2,7 @@
 // the first worker; up to there any error leaves everything as it was. Then one worker slot after
 // the other goes over. The first start of all is the same, from an empty configuration. An upgrade
 // is the same with new programs and the configuration in force: it is not read again, so that one
-// that somebody is just editing can't spoil it.
+// that somebody is just editing can't spoil it. A replacement is an upgrade to the same programs.
 #pragma once
 
 #include <memory>
@@ -101,6 +101,7 @@ class Rollout final : public ChildOwner {
   void end(Outcome outcome);
   std::string_view component() const;  ///< in the log
   void note(const Outcome& outcome);
+  void roll_as_it_is();
   std::string of_upgrade(std::string why) const;
   std::string left_behind(std::size_t slot, std::string_view why) const;
   void keep_programs();

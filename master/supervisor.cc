@@ -9,6 +9,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "master/worker_memory.h"
 
 namespace sluice::master {
 namespace {
@@ -225,6 +226,13 @@ void Supervisor::check(Child& child, int64_t now_ns, bool was_away) {
                   now_ns + kLastWordsNs});
 }
 
+void Supervisor::look_at_memory() {
+  for (const auto& slot : slots_)
+    if (slot.serving &&
+        overgrown(*slot.serving, state_.config.sluice.max_worker_memory, leaving_.empty()))
+      user_.on_overgrown(*slot.serving);
+}
+
 void Supervisor::tick() {
   const auto now = monotonic_ns();
   const bool was_away = ticked_ns_ != 0 && now - ticked_ns_ > 3 * kSecondNs;
@@ -234,6 +242,7 @@ void Supervisor::tick() {
   if (monitor_) check(*monitor_, now, was_away);
   if (next_monitor_) check(*next_monitor_, now, was_away);
   for (Child* child : workers()) check(*child, now, was_away);
+  look_at_memory();
   start_missing();
 }
 

@@ -38,6 +38,8 @@ class SupervisorUser {
   virtual void on_child_gone(uint32_t child) = 0;
   virtual void on_accounts_checked(const ipc::AccountsChecked& checked) = 0;
   virtual void on_all_gone() = 0;
+  /// A worker has grown beyond max_worker_memory.
+  virtual void on_overgrown(const Child& worker) = 0;
   /// How replace_monitor() ended.
   virtual void on_monitor_replaced(Result<> how) = 0;
 };
@@ -136,6 +138,7 @@ class Supervisor final : public ChildOwner {
   void bury(std::unique_ptr<Child> child);
   void give_up(std::unique_ptr<Child> child);
   void check(Child& child, int64_t now_ns, bool was_away);
+  void look_at_memory();
   uint32_t free_lane() const;
 
   event::Loop& loop_;

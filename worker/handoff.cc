@@ -265,7 +265,10 @@ void Taker::end() {
     ++taken_;
     worker_.take_over(*offer.service, std::move(offer.state), std::move(offer.legs));
   }
-  if (taken_ > 0) log::notice("handoff", "sessions taken over", log::kv("count", taken_));
+  if (taken_ > 0) {
+    worker_.count_pins();
+    log::notice("handoff", "sessions taken over", log::kv("count", taken_));
+  }
   worker_.leave_if_done();
 }
 

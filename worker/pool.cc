@@ -12,9 +12,9 @@ void Pool::came(std::string_view server, Place place) {
   servers_[std::string(server)].holders.push_back(place);
 }
 
-void Pool::wants(std::string_view server, Place place) {
+void Pool::wants(std::string_view server, Place place, bool counted) {
   left(place);
-  servers_[std::string(server)].queue.push_back({place});
+  servers_[std::string(server)].queue.push_back({place, counted});
 }
 
 void Pool::left(Place place) {

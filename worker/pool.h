@@ -49,8 +49,8 @@ class Pool {
 
   /// A session has logged in: it came with a connection of its own.
   void came(std::string_view server, Place place);
-  /// It wants a connection.
-  void wants(std::string_view server, Place place);
+  /// It wants a connection; `counted`: it has been counted as waiting, by another worker.
+  void wants(std::string_view server, Place place, bool counted = false);
   /// It has it no more, or does not want it any more.
   void left(Place place);
 

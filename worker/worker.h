@@ -84,6 +84,8 @@ class Worker final : public process::MasterLinkUser {
   void resolve(std::string_view ip);
   /// Carries out what the pool of a service decides by now. Other sessions may end under way.
   void serve_pool(ServiceEntry& service);
+  /// Tells the statistics why sessions can't lend their connections.
+  void count_pins();
   /// What the sessions do that have the connections to a server, for whoever gets none.
   std::string pool_use(const ServiceEntry& service, std::string_view server) const;
   /// Looks for the session that the KILL of this one is about, here and in the other workers.
@@ -137,7 +139,6 @@ class Worker final : public process::MasterLinkUser {
   void tell_found(const ipc::FoundSession& found);
   void on_gone_over();
   void carry_out(ServiceEntry& service, const Pool::Decision& decision);
-  void on_pins();
   void start_finishing(const End& end, int64_t deadline_ns);
   std::string why_listed(const Session& session) const;
   void accounts_news(const ClusterEntry* cluster);

@@ -84,7 +84,7 @@ Result<> Worker::on_worker_config(ipc::WorkerConfig message, std::vector<UniqueF
                             config_.lane);
     if (entry->config.pool > 0 && entry->router->splits()) {
       entry->pool.emplace(entry->config.pool, std::max(config_.slots, 1U));
-      if (!pins_.active()) pins_.every<&Worker::on_pins>(loop_, kPinsInterval, this);
+      if (!pins_.active()) pins_.every<&Worker::count_pins>(loop_, kPinsInterval, this);
     }
     services_[entry->config.name] = std::move(entry);
   }

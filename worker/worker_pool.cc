@@ -98,7 +98,7 @@ std::string Worker::pool_use(const ServiceEntry& service, std::string_view serve
   return out;
 }
 
-void Worker::on_pins() {
+void Worker::count_pins() {
   for (auto& [name, service] : services_) {
     if (!service->pool) continue;
     PinCounts counts{};

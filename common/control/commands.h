@@ -63,6 +63,8 @@ inline constexpr Command kCommands[] = {
                                         Access::admin, Runs::in_master, kReloadPatienceS},
     {"reload accounts", "[CLUSTER]",    "load the grant tables now",
                                         Access::operate, Runs::in_master, kReloadPatienceS},
+    {"replace workers", "",             "let new worker processes take over, for memory's sake",
+                                        Access::operate, Runs::in_master, kReloadPatienceS},
     {"upgrade",         "",             "go over to the programs that are on disk now",
                                         Access::admin, Runs::in_master, kReloadPatienceS},
     {"explain login",   "USER HOST [CLUSTER]",

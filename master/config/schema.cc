@@ -84,6 +84,7 @@ constexpr Binding at = {
     names_of<typename Path<Pointers...>::Member>(),
 };
 
+constexpr uint64_t kKiB = 1024, kMiB = 1024 * kKiB;
 constexpr auto kLaterTopologies = names("group-replication");
 constexpr auto kTlsVersions = names("1.2", "1.3");
 constexpr auto kFacilities = names("daemon", "user", "auth", "authpriv", "local0", "local1",
@@ -143,6 +144,8 @@ constexpr Key kSchema[] = {
         "worker processes; 0 is one for each processor").between(0, 256),
     row("sluice", "drain_timeout", Type::duration, at<&Process::drain_timeout_ms>, "5m",
         "how long sessions of replaced workers may go on").between(0s, 7 * 24h),
+    row("sluice", "max_worker_memory", Type::size, at<&Process::max_worker_memory>, "0B",
+        "a worker that grows beyond it is replaced; 0B is no limit").between(0, 1024 * 1024 * kMiB),
     row("sluice", "control_socket", Type::path, at<&Process::control_socket>,
         "/run/sluice/control.sock", "socket that sluicectl connects to"),
     row("sluice", "sandbox", Type::choice, at<&Process::sandbox>, "best-effort",
@@ -229,10 +232,10 @@ constexpr Key kSchema[] = {
         .between(1ms, 1h),
     row("service.*", "transaction_replay", Type::boolean, at<&Service::transaction_replay>, "false",
         "run an open transaction again when its primary is lost (router read-write-split)"),
-    row("service.*", "transaction_replay_max_size", Type::integer,
-        at<&Service::transaction_replay_max_size>, "1048576",
-        "bytes of a transaction's commands that are kept to run it again")
-        .between(1024, 64 * 1024 * 1024),
+    row("service.*", "transaction_replay_max_size", Type::size,
+        at<&Service::transaction_replay_max_size>, "1MiB",
+        "how much of a transaction's commands is kept to run it again")
+        .between(kKiB, 64 * kMiB),
     row("service.*", "transaction_replay_timeout", Type::duration,
         at<&Service::transaction_replay_timeout_ms>, "30s",
         "how long it may take from the loss of the primary until a transaction was run again")
@@ -360,6 +363,7 @@ std::string to_text(const Key& key, const Value& value) {
     std::string operator()(uint64_t number) const {
       if (type == Type::duration)
         return format_duration(std::chrono::milliseconds(static_cast<int64_t>(number)));
+      if (type == Type::size) return format_size(number);
       return type == Type::mode ? fmt::format("{:04o}", number) : fmt::format("{}", number);
     }
     std::string operator()(const std::string& text) const { return text; }
@@ -391,6 +395,8 @@ std::string_view example(Type type) {
       return "a whole number such as 100, without quotes";
     case Type::duration:
       return "a duration such as \"250ms\" or \"5m\"";
+    case Type::size:
+      return "a size such as \"64KiB\" or \"1GiB\"";
     case Type::mode:
       return "a file mode such as \"0660\"";
     case Type::choice:

@@ -20,6 +20,7 @@ enum class Type : uint8_t {
   boolean,
   integer,
   duration,  ///< stored as milliseconds
+  size,      ///< stored as bytes
   mode,      ///< of a file, octal text
   choice,    ///< one of Key::names
   text,
@@ -34,7 +35,7 @@ enum class Type : uint8_t {
 };
 
 /// A value of any type, as it comes from the file and goes into a struct. Durations in
-/// milliseconds; a choice is its text.
+/// milliseconds, sizes in bytes; a choice is its text.
 using Value = std::variant<bool, uint64_t, std::string, Secret, Endpoint, std::vector<Endpoint>,
                            std::vector<std::string>>;
 
@@ -64,7 +65,7 @@ struct Key {
 
   bool required = false;
   bool inherited = false;  ///< of a server; in the cluster's table it holds for all of them
-  uint64_t min = 0, max = UINT32_MAX;         ///< integer; duration in milliseconds
+  uint64_t min = 0, max = UINT32_MAX;         ///< integer; duration in milliseconds, size in bytes
   std::span<const std::string_view> names{};  ///< choice
   std::span<const std::string_view> later{};  ///< those of the names that this release refuses
 

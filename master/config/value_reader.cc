@@ -35,6 +35,8 @@ bool has_control_character(std::string_view text) {
 std::string type_hint(Type type, const Node& node) {
   if (type == Type::duration && node.kind == Kind::integer)
     return fmt::format("give it a unit: \"{0}ms\" or \"{0}s\"", node.integer);
+  if (type == Type::size && node.kind == Kind::integer)
+    return fmt::format("give it a unit: \"{0}B\" or \"{0}KiB\"", node.integer);
   if (is_list(type) && node.kind == Kind::string && !has_control_character(node.text))
     return fmt::format("write [\"{}\"]", node.text);
   if (type == Type::integer && node.kind == Kind::string && !node.text.empty() &&
@@ -56,6 +58,8 @@ std::optional<Value> ValueReader::read(const Key& key, const Node& node, const s
         return integer(subject);
       case Type::duration:
         return duration(subject);
+      case Type::size:
+        return size(subject);
       case Type::mode:
         return mode(subject);
       case Type::choice:
@@ -119,6 +123,13 @@ ValueReader::Read ValueReader::duration(const Subject& subject) {
     return refuse(subject, parsed.error().message,
                   fmt::format("write {}", example(Type::duration)));
   return number(subject, static_cast<uint64_t>(parsed->count()));
+}
+
+ValueReader::Read ValueReader::size(const Subject& subject) {
+  const auto parsed = parse_size(subject.node.text);
+  if (!parsed)
+    return refuse(subject, parsed.error().message, fmt::format("write {}", example(Type::size)));
+  return number(subject, *parsed);
 }
 
 ValueReader::Read ValueReader::mode(const Subject& subject) {

@@ -38,6 +38,7 @@ class ValueReader {
   Read number(const Subject& subject, uint64_t number);
   Read integer(const Subject& subject);
   Read duration(const Subject& subject);
+  Read size(const Subject& subject);
   Read mode(const Subject& subject);
   Read choice(const Subject& subject);
   Read path(const Subject& subject);

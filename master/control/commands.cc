@@ -30,6 +30,7 @@ constexpr Bound kHandlers[] = {
     {"kill session", kill_session},
     {"reload", reload},
     {"reload accounts", reload_accounts},
+    {"replace workers", replace_workers},
     {"upgrade", upgrade},
     {"explain login", explain_login},
     {"explain sql", explain_sql},

@@ -11,6 +11,16 @@
 #include "master/control/views.h"
 
 namespace sluice::master {
+namespace {
+
+/// The reply comes when it is over.
+Reply roll_out(const Invocation& in, Rollout::Kind kind) {
+  if (in.master.leaving()) return refused("sluice is shutting down");
+  in.master.rollout().request(kind, in.request);
+  return std::nullopt;
+}
+
+}  // namespace
 
 Reply set_server(const Invocation& in) {
   const auto [cluster, server] = find_server(in.master.state(), in.arguments[0]);
@@ -23,9 +33,7 @@ Reply set_server(const Invocation& in) {
 }
 
 Reply reload(const Invocation& in) {
-  const bool dry = !in.arguments.empty();
-  in.master.rollout().request(dry ? Rollout::Kind::dry_run : Rollout::Kind::roll, in.request);
-  return std::nullopt;
+  return roll_out(in, in.arguments.empty() ? Rollout::Kind::roll : Rollout::Kind::dry_run);
 }
 
 Reply reload_accounts(const Invocation& in) {
@@ -42,10 +50,12 @@ Reply reload_accounts(const Invocation& in) {
   return std::nullopt;
 }
 
+Reply replace_workers(const Invocation& in) {
+  return roll_out(in, Rollout::Kind::replace);
+}
+
 Reply upgrade(const Invocation& in) {
-  if (in.master.leaving()) return refused("sluice is shutting down");
-  in.master.rollout().request(Rollout::Kind::upgrade, in.request);
-  return std::nullopt;
+  return roll_out(in, Rollout::Kind::upgrade);
 }
 
 Reply log_level(const Invocation& in) {

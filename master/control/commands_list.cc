@@ -6,6 +6,7 @@
 #include "common/base/clock.h"
 #include "master/control/handlers.h"
 #include "master/control/views.h"
+#include "master/worker_memory.h"
 
 namespace sluice::master {
 
@@ -100,12 +101,14 @@ Reply list_workers(const Invocation& in) {
                           {"state"},
                           {"sessions", Kind::number},
                           {"age_s", Kind::number},
+                          {"memory", Kind::number},
                           {"release"}}};
   for (const Child* child : in.master.supervisor().workers())
     table.rows.push_back(
         {{number(child->number), number(child->pid()), number(child->slot),
           number(child->generation), phase_text(*child), number(sessions_of(state, *child)),
-          number((monotonic_ns() - child->started_ns) / kSecondNs), child->release()}});
+          number((monotonic_ns() - child->started_ns) / kSecondNs),
+          number(own_memory(child->pid())), child->release()}});
   return ControlReply{.table = std::move(table)};
 }
 

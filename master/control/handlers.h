@@ -23,6 +23,7 @@ std::optional<ipc::ControlReply> set_server(const Invocation& in);
 std::optional<ipc::ControlReply> kill_session(const Invocation& in);
 std::optional<ipc::ControlReply> reload(const Invocation& in);
 std::optional<ipc::ControlReply> reload_accounts(const Invocation& in);
+std::optional<ipc::ControlReply> replace_workers(const Invocation& in);
 std::optional<ipc::ControlReply> upgrade(const Invocation& in);
 std::optional<ipc::ControlReply> explain_login(const Invocation& in);
 std::optional<ipc::ControlReply> explain_sql(const Invocation& in);

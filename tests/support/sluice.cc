@@ -106,12 +106,19 @@ void Sluice::wait_ready(Milliseconds deadline) {
 }
 
 void Sluice::begin_storm() {
-  const char* pause = ::getenv("SLUICE_TEST_STORM_MS");
-  if (pause == nullptr || storm_.joinable()) return;
-  storm_ = std::jthread(
-      [pid = pid(), pause = Milliseconds(std::atoi(pause))](const std::stop_token& stop) {
-        for (; !stop.stop_requested(); std::this_thread::sleep_for(pause)) ::kill(pid, SIGUSR2);
-      });
+  const char* kind = ::getenv("SLUICE_TEST_STORM");
+  if (kind == nullptr || storm_.joinable()) return;
+  const std::vector<std::string> replace{program("sluicectl"), "--socket", control_socket(),
+                                         "replace", "workers"};
+  storm_ = std::jthread([pid = pid(), replace, upgrade = std::string_view(kind) == "upgrade"](
+                            const std::stop_token& stop) {
+    for (; !stop.stop_requested(); std::this_thread::sleep_for(200ms)) {
+      if (upgrade)
+        ::kill(pid, SIGUSR2);
+      else
+        run_command(replace, 60s);
+    }
+  });
 }
 
 void Sluice::kill9() {

@@ -26,8 +26,9 @@ std::string program(const std::string& name);
 /// The destructor stops it with SIGTERM and fails the test unless it exits 0 without a word from a
 /// sanitizer. Where the test has failed, the end of the log and of stderr are printed.
 ///
-/// With SLUICE_TEST_STORM_MS in the environment its programs are exchanged that often, from the
-/// moment it is ready on: whatever a test does, sessions move meanwhile.
+/// With SLUICE_TEST_STORM=replace in the environment its workers are replaced every 200 ms from the
+/// moment it is ready on, with =upgrade all its programs: whatever a test does, sessions move
+/// meanwhile.
 class Sluice {
  public:
   enum class Start { Ready, Launched, Stopped };

@@ -9,7 +9,7 @@ using split::KillStep;
 using split::Step;
 
 bool is_settled(Step step) {
-  return step == Step::none || step == Step::ready;
+  return step == Step::none || step == Step::ready || step == Step::queued;
 }
 
 bool is_sound(const mysql::PacketCutter& cutter) {

@@ -8,6 +8,15 @@
 namespace sluice::worker {
 namespace {
 
+/// The server whose connection it waits for in its service's pool; null: it does not.
+const std::string* awaited(const SessionState& s, Side side) {
+  if (side == Side::client || !s.split) return nullptr;
+  const bool home = side == Side::server;
+  const auto& link = home ? s.split->home_link : s.split->reader_link;
+  if (link.step != split::Step::queued) return nullptr;
+  return home ? &s.home.server : &s.split->reader.server;
+}
+
 /// Whether the state says that this side is connected.
 bool is_connected(const SessionState& s, Side side) {
   using split::Step;
@@ -43,6 +52,7 @@ Session::Parcel Session::freeze() {
   frozen_ = true;
   for (const Side side : kSides) {
     auto& one = leg(side);
+    if (service_.pool && awaited(state_, side)) service_.pool->left({state_.id, side});
     if (!one.fd) continue;
     one.watch.stop();
     out.legs.push_back({side, one.fd.get(), {}});
@@ -71,10 +81,15 @@ bool Session::thaw() {
     return false;
   }
   if (state_.deadline_ns != 0) worker_.watch_deadline(*this);
+  for (const Side side : kSides)
+    if (const auto* server = awaited(state_, side); server != nullptr && service_.pool)
+      service_.pool->wants(*server, {state_.id, side}, true);
   return true;
 }
 
 void Session::go_away() {
+  auto& worker = worker_;
+  auto& service = service_;
   for (const Side side : kSides) {
     auto& one = leg(side);
     if (!one.fd) continue;
@@ -84,7 +99,8 @@ void Session::go_away() {
     one.tls.reset();
     one.left.reset();
   }
-  worker_.forget(*this);
+  worker.forget(*this);
+  if (service.pool) worker.serve_pool(service);
 }
 
 bool Session::fit(const SessionState& state, const std::vector<Arrival>& legs) {

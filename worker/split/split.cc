@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/mysql/packets.h"
+#include "worker/split/lending.h"
 #include "worker/split/steps.h"
 #include "worker/sql/charset.h"
 
@@ -86,6 +87,9 @@ void on_accounts(SessionState& s, const Surroundings& w) {
 
 void on_view(SessionState& s, const Surroundings& w, Actions& out) {
   auto& split = *s.split;
+  if (w.service.pool == 0)  // it has come from a worker that had one
+    for (const Side side : {Side::server, Side::reader})
+      if (link(s, side).step == Step::queued) on_granted(s, w, side, out);
   if (split.home_link.step == Step::queued) {
     const auto route = w.router.route(w.service, w.servers, {});
     if (!route || route->server != s.home.server) {
