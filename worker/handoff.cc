@@ -226,11 +226,7 @@ void Taker::on_ready(event::Bits what) {
 void Taker::receive() {
   for (int i = 0; i < kFramesATurn && !over_; ++i) {
     auto frame = channel_.receive();
-    if (!frame && frame.error().code == Errc::ipc_protocol) {
-      log::error("handoff", "what the giver sends is no message",
-                 log::kv("error", frame.error().message));
-      offers_.clear();  // it has them still
-    }
+    if (!frame && frame.error().code == Errc::ipc_protocol) return distrust(frame.error().message);
     if (!frame) return end();
     if (!*frame) return;
     if ((*frame)->fds_lost) {
@@ -239,12 +235,16 @@ void Taker::receive() {
     }
     if (auto ok = ipc::dispatch<Taker>(*this, Handlers::kTable, ipc::Role::worker, ipc::kServing,
                                        std::move(**frame));
-        !ok) {
-      log::error("handoff", "the giver broke the rules", log::kv("error", ok.error().message));
-      offers_.clear();
-      return end();
-    }
+        !ok)
+      return distrust(ok.error().message);
   }
+}
+
+/// What it has offered it has still.
+void Taker::distrust(std::string_view why) {
+  log::error("handoff", "the giver broke the rules", log::kv("error", why));
+  offers_.clear();
+  end();
 }
 
 /// Where not even the number of the offer is known, the giver takes it back after a while.

@@ -94,6 +94,7 @@ class Taker {
   void on_ready(event::Bits what);
   void receive();
   void end();
+  void distrust(std::string_view why);
   void refuse_for_want_of_fds(const ipc::Frame& frame);
   void update_interest();
   Result<Offer> judged(ipc::OfferSession message, std::vector<UniqueFd> fds) const;

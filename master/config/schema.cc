@@ -24,7 +24,7 @@ void assign(T& member, const Value& value) {
     assert(named && "the reader lets only known names pass");
     member = *named;
   } else if constexpr (std::is_same_v<T, uint32_t>) {
-    member = static_cast<uint32_t>(std::get<uint64_t>(value));  // Key::max is at most UINT32_MAX
+    member = static_cast<uint32_t>(std::get<uint64_t>(value));  // Key::max has room: schema_test.cc
   } else {
     member = std::get<T>(value);
   }

@@ -40,7 +40,8 @@ TEST(Parse, EveryKeyIsStored) {
                   .control_socket = "/run/other/control.sock",
                   .log = {LogTarget::file, log::Level::info, "local3", "/var/log/sluice.log"},
                   .sandbox = Sandbox::require,
-                  .secrets_key = "/etc/sluice/other.key"};
+                  .secrets_key = "/etc/sluice/other.key",
+                  .max_worker_memory = 1U << 30};
   EXPECT_EQ(parsed.config.sluice, process);
 
   const auto& pem = test::pem_files();

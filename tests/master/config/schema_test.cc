@@ -68,9 +68,21 @@ TEST(Schema, RowsAreWhole) {
     EXPECT_TRUE(seen.insert(qualified(key)).second) << qualified(key) << " stands twice";
     EXPECT_FALSE(key.help.empty()) << qualified(key);
     EXPECT_EQ(key.type == Type::choice, !key.names.empty()) << qualified(key);
-    EXPECT_LE(key.max, UINT32_MAX) << qualified(key);
     EXPECT_FALSE(example(key.type).empty());
     EXPECT_EQ(find_key(key.table, key.name), &key);
+  }
+}
+
+TEST(Schema, TheLargestNumberHasRoom) {
+  Process process;
+  Cluster cluster;
+  Server server;
+  Service service;
+  for (const Key& key : schema()) {
+    if (!std::holds_alternative<uint64_t>(key.binding.load(kDefaults))) continue;
+    key.binding.store({&process, &cluster, &server, &service}, Value(key.max));
+    EXPECT_EQ(key.binding.load({&process, &cluster, &server, &service}), Value(key.max))
+        << qualified(key);
   }
 }
 
