@@ -179,8 +179,11 @@ void Worker::on_tick() {
   if (with_deadline_.empty()) tick_.stop();  // most of the time nobody logs in or leaves
 }
 
-void Worker::start_finishing(const End& end, int64_t deadline_ns) {
-  for_sessions(nullptr, [&](Session& session) { session.order_to_end(end, deadline_ns); });
+void Worker::start_finishing(End end, int64_t deadline_ns) {
+  finishing_ = Finishing{std::move(end), deadline_ns};
+  for_sessions(nullptr, [&](Session& session) {
+    session.order_to_end(finishing_->end, finishing_->deadline_ns);
+  });
   leave_if_done();
 }
 

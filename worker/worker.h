@@ -139,7 +139,7 @@ class Worker final : public process::MasterLinkUser {
   void tell_found(const ipc::FoundSession& found);
   void on_gone_over();
   void carry_out(ServiceEntry& service, const Pool::Decision& decision);
-  void start_finishing(const End& end, int64_t deadline_ns);
+  void start_finishing(End end, int64_t deadline_ns);
   std::string why_listed(const Session& session) const;
   void accounts_news(const ClusterEntry* cluster);
   Result<> make_client_tls();
@@ -151,6 +151,11 @@ class Worker final : public process::MasterLinkUser {
   event::Loop& loop_;
   process::MasterLink link_;
   ipc::Phase phase_ = ipc::kStarting;
+  struct Finishing {
+    End end;
+    int64_t deadline_ns = 0;
+  };
+  std::optional<Finishing> finishing_;  ///< all sessions were ordered to end
   ipc::WorkerConfig config_;
   ipc::KeyMaterial keys_;
   stats::Mapping stats_;

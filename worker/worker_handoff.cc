@@ -46,6 +46,9 @@ void Worker::take_over(ServiceEntry& service, SessionState state,
   auto& session = *(sessions_[id] = std::make_unique<Session>(*this, service, std::move(state),
                                                               std::move(client->fd)));
   session.arrive(std::move(legs));
+  // It was given before the order to finish came, and arrives behind it.
+  if (auto* here = finishing_ ? this->session(id) : nullptr)
+    here->order_to_end(finishing_->end, finishing_->deadline_ns);
 }
 
 void Worker::tell_passwords(ipc::Channel& to) const {

@@ -51,6 +51,13 @@ class HandoffFault : public RogueWorker {
     expect_all_well();
   }
 
+  pid_t serving() const {
+    const auto generation = sluice_.ctl_json({"status"}).at("generation");
+    for (const auto& worker : sluice_.ctl_json({"list", "workers"}))
+      if (worker.at("generation") == generation) return worker.at("pid");
+    return 0;
+  }
+
   std::vector<Client> clients_;
   int rolls_ = 0;
 };
@@ -124,22 +131,14 @@ TEST_F(HandoffFault, WithoutRoomForAllTheOthersStay) {
 }
 
 /// Somebody is killed, or stopped, at any moment of the move.
-class Interrupted : public HandoffFault, public testing::WithParamInterface<int> {
- protected:
-  pid_t worker_of_generation(bool newest) const {
-    const auto generation = sluice_.ctl_json({"status"}).at("generation");
-    for (const auto& worker : sluice_.ctl_json({"list", "workers"}))
-      if ((worker.at("generation") == generation) == newest) return worker.at("pid");
-    return 0;
-  }
-};
+class Interrupted : public HandoffFault, public testing::WithParamInterface<int> {};
 
 TEST_P(Interrupted, EverySessionGoesOnOrEnds) {
   std::mt19937 random(4711);
   for (int round = 0; round < 4; ++round) {
     clients_.clear();
     connect(150);
-    const auto old = worker_of_generation(true);
+    const auto old = serving();
     sluice_.config.services.at("shop").extra =
         fmt::format("max_connections = {}\n", 900 + ++rolls_);
     std::thread reloading([&] { (void)sluice_.reload(); });
@@ -178,6 +177,37 @@ TEST_P(Interrupted, EverySessionGoesOnOrEnds) {
         << sluice_.ctl({"list", "workers"}).out << sluice_.ctl({"list", "sessions"}).out;
     EXPECT_TRUE(eventually(10s, [&] { return sluice_.ctl({"list", "sessions"}).exit_code == 0; }));
     EXPECT_EQ(sluice_.ctl_json({"list", "sessions"}).size(), static_cast<std::size_t>(alive));
+  }
+}
+
+/// Nobody is left to say who serves: every session is told that it ends, or loses its connection,
+/// and no worker stays behind.
+TEST_F(HandoffFault, TheDeathOfTheMasterEndsAll) {
+  std::mt19937 random(4712);
+  for (int round = 0; round < 4; ++round) {
+    clients_.clear();
+    connect(150);
+    const auto old = serving();
+    std::thread reloading([&] { (void)sluice_.ctl({"replace", "workers"}); });
+    EXPECT_TRUE(eventually(5s, [&] {
+      return std::ranges::any_of(sluice_.worker_pids(), [&](pid_t pid) { return pid != old; });
+    }));
+    std::this_thread::sleep_for(std::chrono::milliseconds(random() % 50));
+    auto workers = sluice_.worker_pids();
+    sluice_.kill9();
+    reloading.join();
+    for (auto& client : clients_) {
+      const auto answer = client.query("SELECT @me");
+      ASSERT_FALSE(answer);
+      EXPECT_TRUE(answer.error().code == 1053 || answer.error().code == 2013 ||
+                  answer.error().code == 2006)
+          << answer.error().text;
+    }
+    EXPECT_TRUE(eventually(10s, [&] {
+      std::erase_if(workers, [](pid_t pid) { return ::kill(pid, 0) != 0; });
+      return workers.empty();
+    })) << "a worker stays behind";
+    sluice_.start();
   }
 }
 
