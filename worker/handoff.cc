@@ -8,6 +8,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/process/memory.h"
 #include "worker/session/movable.h"
 #include "worker/sessions_table.h"
 #include "worker/worker.h"
@@ -19,6 +20,8 @@ namespace {
 constexpr std::size_t kOffersAtATime = 32;
 /// Clients want their turn, too.
 constexpr int kFramesATurn = 16;
+/// Sessions, between two times that memory is given back, which takes a moment.
+constexpr uint64_t kReleaseAtLeast = 64;
 constexpr auto kLookInterval = std::chrono::milliseconds(10);
 /// A taker that has not answered until then gets them when it does.
 constexpr int64_t kPatienceNs = 2 * kSecondNs;
@@ -52,6 +55,8 @@ struct Giver::Handlers {
 Result<> Giver::start() {
   SLUICE_TRY((watch_.start<&Giver::on_ready>(worker_.loop(), channel_.fd(), event::kRead, this)));
   worker_.tell_passwords(channel_);
+  // Else there would be two of everything when the last one goes.
+  release_every_ = std::max(kReleaseAtLeast, uint64_t{worker_.session_ids().size()} / 8);
   look_.every<&Giver::on_look>(worker_.loop(), kLookInterval, this);
   on_look();
   return {};
@@ -191,6 +196,7 @@ void Giver::give(Session& session, uint64_t number) {
   }
   ++given_;
   session.go_away();
+  if (given_ % release_every_ == 0) process::release_memory();
 }
 
 std::string_view Giver::why_refused(uint64_t session) const {

@@ -64,6 +64,7 @@ class Giver {
   event::IoWatch watch_;
   event::Timer look_;
   uint64_t offered_ = 0, given_ = 0;
+  uint64_t release_every_ = 1;        ///< given session memory goes back to the system
   std::map<uint64_t, Offer> offers_;  ///< by number: given neither yet, nor taken back
   std::vector<uint64_t> candidates_;
   std::unordered_map<uint64_t, std::string> refused_;

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <grp.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -11,6 +10,7 @@
 
 #include <algorithm>
 
+#include "common/process/memory.h"
 #include "common/process/seccomp.h"
 
 namespace sluice::process {
@@ -49,14 +49,6 @@ Result<> change_user(uint32_t uid, uint32_t gid) {
   if (real != uid || effective != uid || saved != uid || (uid != 0 && ::setuid(0) == 0))
     return fail(Errc::internal, "the change of user did not hold");
   return {};
-}
-
-/// Keeps everything out of the swap, passwords among it. Only without a limit: with one, memory
-/// that is needed later could be refused.
-bool lock_memory() {
-  const rlimit unlimited{RLIM_INFINITY, RLIM_INFINITY};
-  return ::setrlimit(RLIMIT_MEMLOCK, &unlimited) == 0 &&
-         ::mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0;
 }
 
 void drop_bounding_set() {

@@ -42,6 +42,8 @@ constexpr int kWorkerCalls[] = {SCMP_SYS(recvfrom),
                                 SCMP_SYS(munmap),
                                 SCMP_SYS(mremap),
                                 SCMP_SYS(madvise),
+                                SCMP_SYS(mlockall),  // of release_memory()
+                                SCMP_SYS(munlockall),
                                 SCMP_SYS(futex),
                                 SCMP_SYS(clock_gettime),
                                 SCMP_SYS(gettimeofday),
