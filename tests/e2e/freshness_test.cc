@@ -2,7 +2,7 @@
 /// ends, open sessions never notice, and no number of bad logins makes sluice load the tables more
 /// than once a second.
 #include <fmt/format.h>
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 #include <mysqld_error.h>
 
 #include "tests/support/load.h"
@@ -10,6 +10,11 @@
 
 namespace sluice::test {
 namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Matches;
+using testing::Not;
 
 /// "plain": the server judges. "central": sluice looks clients up first, as the server sees the
 /// proxy's address. "lax": the same, and other accounts are allowed.
@@ -76,6 +81,26 @@ TEST_F(Freshness, AccountsComeAndGoWhileClientsLogIn) {
 }
 
 /// The account that the client had is gone, and one that the server takes the proxy for is there.
+/// The answer is of the last load then, and says so.
+TEST_F(Freshness, ExplainLoginAnswersWhenTheTablesCantBeLoaded) {
+  server_.exec("CREATE USER known@'127.%'");
+  const auto explained = [&] {
+    const auto result = sluice_.ctl({"explain", "login", "known", kClient});
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    EXPECT_THAT(result.out, HasSubstr("the first that covers this client"));
+    return result.out;
+  };
+  const auto of_the_last_load = HasSubstr("by the accounts of the last load");
+  EXPECT_THAT(explained(), Not(of_the_last_load));
+  server_.suspend();
+  EXPECT_THAT(explained(), of_the_last_load);
+  server_.resume();
+  EXPECT_TRUE(eventually(10s, [&] { return !Matches(of_the_last_load)(explained()); }));
+  server_.exec("RENAME TABLE mysql.global_priv TO mysql.elsewhere");
+  EXPECT_THAT(explained(), AllOf(of_the_last_load, HasSubstr("can't read mysql.global_priv")));
+  server_.exec("RENAME TABLE mysql.elsewhere TO mysql.global_priv");
+}
+
 TEST_F(Freshness, WhatIsRevokedEndsWithTheNextLoad) {
   server_.exec("CREATE USER shop@'127.%' IDENTIFIED BY 'x'");
   ASSERT_EQ(outcome("central", "shop", "x"), 0u);
