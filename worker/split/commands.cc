@@ -298,13 +298,16 @@ bool caught_up(SessionState& s, const Surroundings& w, Actions& out) {
   }
   if (reader.written_version == split.writes.version) return true;
   reader.written_version = split.writes.version;
+  constexpr uint32_t kAtOnceMs = 1;  // to MySQL 0 is for ever
+  const auto wait_ms = w.now_ns < reader.patient_after_ns
+                           ? std::min(kAtOnceMs, w.service.causal_reads_timeout_ms)
+                           : w.service.causal_reads_timeout_ms;
   run_errand(
       s, Side::reader, Errand::catch_up, Command::query,
       fmt::format("SELECT {}('{}', {}.{:03})",
                   split.settings.mode.flavour == sql::Flavour::Mysql ? "WAIT_FOR_EXECUTED_GTID_SET"
                                                                      : "MASTER_GTID_WAIT",
-                  split.writes.gtid, w.service.causal_reads_timeout_ms / 1000,
-                  w.service.causal_reads_timeout_ms % 1000),
+                  split.writes.gtid, wait_ms / 1000, wait_ms % 1000),
       out);
   split.waiting = true;
   return false;
@@ -428,6 +431,7 @@ bool run_execute(SessionState& s, const Surroundings& w, ByteSpan command, Actio
       split.now.why_home = statement->why_home;
     split.now.program = statement == nullptr || statement->program;
     if (statement != nullptr) split.kill.victim = statement->kills;
+    if (statement != nullptr && statement->sets_untold) take_untold(split, statement->text);
     split.now.changed = false;
     split.now.uses_up = split.now.program;
     split.now.proved_read = statement != nullptr && statement->reads;
@@ -527,7 +531,7 @@ bool run(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out)
       case Command::stmt_bulk_execute: {
         const auto* statement = statement_of(split, command);
         split.now.program = statement == nullptr || statement->program;
-        split.now.changed = false;
+        split.now.proved_read = split.now.changed = false;
         break;
       }
       case Command::stmt_close:
@@ -556,7 +560,7 @@ bool run(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out)
   }
   if (kind == Command::query && !whole) {  // it was not looked into
     split.now.program = true;
-    split.now.changed = false;
+    split.now.proved_read = split.now.changed = false;
   }
   if (kind == Command::stmt_send_long_data)
     if (auto* statement = statement_of(split, command)) statement->long_data = true;

@@ -114,6 +114,12 @@ void note_write(Split& split, std::string_view gtid);
 void note_changes(Split& split, ByteSpan packet);
 /// The same packet as the client would have got it from its server, into `out`, which is empty.
 void for_client(const Split& split, ByteSpan packet, Bytes& out);
+/// Whether a statement sets something of which its server does not tell.
+bool sets_untold(const Split& split, std::string_view text);
+/// Takes up what that is.
+void take_untold(Split& split, std::string_view text);
+/// After the statement: home is asked for it. The same for a collation that was not told.
+void ask_untold(SessionState& s, Actions& out);
 /// What brings a connection to the session's settings; empty if it has them.
 std::string settings_statement(const Split& split, uint32_t since);
 void forget_settings(Split& split);
