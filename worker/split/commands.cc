@@ -283,6 +283,18 @@ bool knows_of_others(SessionState& s, const Surroundings& w, Actions& out) {
   return true;
 }
 
+/// How long a replica is waited for that may be behind. One that is further behind than that, or
+/// was just now, is only asked: else each read of the session would be held up.
+uint32_t wait_for_replica_ms(const SessionState& s, const Surroundings& w) {
+  constexpr uint32_t kAtOnceMs = 1;  // to MySQL 0 is for ever
+  const auto& split = *s.split;
+  const auto patience_ms = w.service.causal_reads_timeout_ms;
+  const auto* state = w.state(split.reader.server);
+  const bool behind = state != nullptr && state->lag_ms.value_or(0) > patience_ms;
+  return behind || w.now_ns < split.reader_link.patient_after_ns ? std::min(kAtOnceMs, patience_ms)
+                                                                 : patience_ms;
+}
+
 /// What the session has written must be there before it reads. True if that is so; else the command
 /// waits for the replica to catch up.
 bool caught_up(SessionState& s, const Surroundings& w, Actions& out) {
@@ -298,10 +310,7 @@ bool caught_up(SessionState& s, const Surroundings& w, Actions& out) {
   }
   if (reader.written_version == split.writes.version) return true;
   reader.written_version = split.writes.version;
-  constexpr uint32_t kAtOnceMs = 1;  // to MySQL 0 is for ever
-  const auto wait_ms = w.now_ns < reader.patient_after_ns
-                           ? std::min(kAtOnceMs, w.service.causal_reads_timeout_ms)
-                           : w.service.causal_reads_timeout_ms;
+  const auto wait_ms = wait_for_replica_ms(s, w);
   run_errand(
       s, Side::reader, Errand::catch_up, Command::query,
       fmt::format("SELECT {}('{}', {}.{:03})",
