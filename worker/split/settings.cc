@@ -60,6 +60,8 @@ void heed(Split& split, std::string_view name, std::string_view value) {
     if (value == "ON" || value == "1") split.kept.tied = "its transactions only read";
   } else if (name == "rand_seed1" || name == "rand_seed2") {
     split.kept.pinned = "it has set the seed of RAND()";
+  } else if (name == "profiling") {
+    if (value == "ON" || value == "1") split.kept.pinned = "it wants its statements profiled";
   } else if (name == "sql_log_bin" || name == "skip_replication") {
     const bool replicated =
         name == "sql_log_bin" ? value == "ON" || value == "1" : value == "OFF" || value == "0";

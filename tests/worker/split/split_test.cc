@@ -584,6 +584,14 @@ TEST_P(UntoldTest, IsAskedForWhenItWasPrepared) {
   EXPECT_THAT(said(Side::server), ElementsAre("\3SET @@session.sql_mode=@@session.sql_mode"));
 }
 
+/// SHOW PROFILES lists the statements of one connection.
+TEST_P(UntoldTest, ASessionThatIsProfiledStaysHome) {
+  log_in_with_reader();
+  client(query("SET profiling = 1"));
+  home(ok(kPlain, variable("profiling", "ON")));
+  EXPECT_EQ(s.split->kept.pinned, "it wants its statements profiled");
+}
+
 /// What it has written itself it would not find on a replica.
 TEST_P(UntoldTest, ASessionWhoseWritesAreNotReplicatedReadsAtHome) {
   log_in_with_reader();
