@@ -263,7 +263,10 @@ void take_untold(Split& split, std::string_view text) {
 void ask_untold(SessionState& s, Actions& out) {
   auto& settings = s.split->settings;
   auto untold = std::exchange(settings.untold, {});
-  if (std::exchange(settings.collation_due, false)) untold.emplace_back("collation_connection");
+  if (std::exchange(settings.collation_due, false)) {
+    std::erase(untold, "collation_connection");
+    untold.emplace_back("collation_connection");
+  }
   if (untold.empty() || s.split->home_link.step != Step::ready) return;
   std::string text;
   for (const auto& name : untold)
