@@ -192,6 +192,7 @@ bool run_at_home(SessionState& s, const Surroundings& w, ByteSpan command, Actio
       names_statement(kind_of(command)) ? statement_of(split, command) : nullptr;
   split.now.prepared_id = statement != nullptr ? statement->id : 0;
   if (split.kill.victim.id != 0) split.kill.step = KillStep::judging;
+  note_use_of_home(split, w);
   run_on(s, Side::server, *to_send, out);
   return true;
 }
@@ -322,6 +323,15 @@ bool caught_up(SessionState& s, const Surroundings& w, Actions& out) {
   return false;
 }
 
+/// Its session is not idle, though home gets nothing of it: without a sign of life home would close
+/// the connection after wait_timeout, and end the session with it.
+void keep_home(SessionState& s, const Surroundings& w, Actions& out) {
+  auto& split = *s.split;
+  if (w.now_ns < split.idle_home_ns || split.home_link.step != Step::ready) return;
+  note_use_of_home(split, w);
+  run_errand(s, Side::server, Errand::track, Command::ping, "", out);
+}
+
 /// A read, by the replica of that name, if it has one; false if it has to wait.
 bool run_read(SessionState& s, const Surroundings& w, ByteSpan command, std::string_view name,
               Actions& out) {
@@ -341,6 +351,7 @@ bool run_read(SessionState& s, const Surroundings& w, ByteSpan command, std::str
   }
   bring_up_to_date(s, out);
   if (!caught_up(s, w, out)) return false;
+  keep_home(s, w, out);
   s.split->now.bytes.assign(command.begin(), command.end());
   run_on(s, Side::reader, command, out);
   return true;
@@ -476,6 +487,7 @@ bool run_execute(SessionState& s, const Surroundings& w, ByteSpan command, Actio
   }
   const auto for_reader = execution_for(*statement, Side::reader, command, out);
   if (for_reader.empty()) return at_home();
+  keep_home(s, w, out);
   split.now.bytes.assign(command.begin(), command.end());
   run_on(s, Side::reader, for_reader, out);
   return true;
@@ -672,6 +684,11 @@ void go_on(SessionState& s, const Surroundings& w, Actions& out) {
   if (taken == held.size()) return;
   const auto rest = held.subspan(taken);
   s.held.insert(s.held.end(), rest.begin(), rest.end());
+}
+
+void note_use_of_home(Split& split, const Surroundings& w) {
+  constexpr int64_t kIdle = 5 * kSecondNs;  // wait_timeout is longer, mostly by far
+  split.idle_home_ns = w.now_ns + kIdle;
 }
 
 void ask_what_is_written(SessionState& s, Actions& out) {

@@ -267,6 +267,7 @@ void restore(SessionState& s, const Surroundings& w, Actions& out) {
   auto& split = *s.split;
   auto& home = split.home_link;
   split.lost.clear();
+  note_use_of_home(split, w);
   split.status &= mysql::kAutocommit;
   if (w.service.pool == 0) {
     split.home_by_ns = 0;

@@ -342,6 +342,7 @@ struct Split {
   int64_t reader_after_ns = 0;  ///< no replica is tried before: the last one failed
   uint64_t reads = 0;           ///< commands that a replica answered
   int64_t compare_ns = 0;       ///< when to look next whether another replica has less to do
+  int64_t idle_home_ns = 0;     ///< when home has been without a command for too long
   std::string reader_failure;   ///< of the last replica that was tried; empty: it serves
   bool hint_logged = false;     ///< that one of its hints was of no use
   static auto fields(auto& m) {
@@ -352,7 +353,7 @@ struct Split {
                       tag<16>(m.reader_after_ns), tag<17>(m.reads), tag<18>(m.transaction),
                       tag<19>(m.quits), tag<20>(m.reader_failure), tag<21>(m.lending),
                       tag<22>(m.kill), tag<23>(m.said_killed), tag<24>(m.hint_logged),
-                      tag<25>(m.variables), tag<26>(m.compare_ns));
+                      tag<25>(m.variables), tag<26>(m.compare_ns), tag<27>(m.idle_home_ns));
   }
 };
 

@@ -40,6 +40,8 @@ void track(SessionState& s, Actions& out);
 /// Sends a command of sluice's own, whose answer the client does not see.
 void run_errand(SessionState& s, Side side, Errand errand, mysql::Command command,
                 std::string_view text, Actions& out);
+/// Home has a command, or gets one: it closes connections that have none for too long.
+void note_use_of_home(Split& split, const Surroundings& w);
 /// Takes the next commands out of `held`, as far as their turn has come.
 void go_on(SessionState& s, const Surroundings& w, Actions& out);
 /// Asks home what the session has written last.

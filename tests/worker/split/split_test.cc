@@ -513,6 +513,26 @@ TEST_P(SplitTest, APrimaryThatClosesAndIsAliveHasEndedTheSession) {
   EXPECT_EQ(s.phase, Phase::closing);
 }
 
+/// A session that only reads is not idle: its primary must not end it for that.
+TEST_P(SplitTest, APrimaryWithoutCommandsGetsASignOfLife) {
+  log_in_with_reader();
+  const auto read = [&] {
+    client(query("SELECT a FROM t"));
+    EXPECT_THAT(said(Side::reader), ElementsAre(kRead));
+    reader(result("1"));
+    EXPECT_EQ(raw(Side::client), result("1"));
+  };
+  read();
+  EXPECT_THAT(said(Side::server), IsEmpty());
+  world.now_ns += 5 * kSecondNs;
+  read();
+  EXPECT_THAT(said(Side::server), ElementsAre(std::string("\x0E")));
+  home(ok());
+  EXPECT_THAT(raw(Side::client), IsEmpty());
+  read();
+  EXPECT_THAT(said(Side::server), IsEmpty());
+}
+
 // What the client sets without being told (MariaDB: SET @@name without a scope).
 
 class UntoldTest : public SplitTest {
