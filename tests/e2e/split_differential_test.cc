@@ -164,6 +164,18 @@ constexpr std::string_view kKnown[] = {
     "0> SELECT 1 FROM t\n0> SELECT REPEAT('z', 17000000) FROM u WHERE k = 1\n0> SELECT k FROM u\n",
     "0> \\prepare 0 SELECT REPEAT('z', ?) FROM u\n0> \\execute 0 i17000000\n0> SELECT k FROM u\n",
     "0> SELECT k FROM u\n0> INSERT INTO t (a) SELECT k FROM u\n0> SELECT FOUND_ROWS()\n",
+    "0> SET @@sql_mode = 'ANSI_QUOTES'\n0> SELECT \"v\" FROM u ORDER BY k\n",
+    "0> SET @@time_zone = '+05:30'\n0> SELECT FROM_UNIXTIME(0), k FROM u ORDER BY k\n",
+    "0> SELECT 1 FROM u\n0> SET @@collation_connection = latin1_german2_ci\n"
+    "0> SELECT COLLATION('a'), k FROM u ORDER BY k\n",
+    "0> \\prepare 0 SET @@sql_select_limit = ?\n0> \\execute 0 i1\n0> SELECT k FROM u ORDER BY k\n",
+    "0> SET NAMES latin1, @@collation_connection = latin1_bin\n"
+    "0> SELECT COLLATION('a'), k FROM u ORDER BY k\n",
+    "0> CREATE OR REPLACE TABLE m (a INT PRIMARY KEY) ENGINE = MyISAM\n-> hold 0\n-> hold 1\n"
+    "0> INSERT INTO m VALUES (1), (1)\n0> SELECT a FROM m\n0> DROP TABLE m\n",
+    "-> hold 0\n-> hold 1\n0> BEGIN NOT ATOMIC INSERT INTO t (a) VALUES (5); SELECT no FROM t; "
+    "END\n"
+    "0> SELECT a FROM t\n",
 };
 
 /// What is known to differ, and why that is borne: all of it is about what a statement left behind

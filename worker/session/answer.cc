@@ -100,8 +100,12 @@ void go_on(SessionState& s, const Surroundings& w, Actions& out) {
   if (s.end) s.deadline_ns = std::min(s.deadline_ns, w.now_ns + kLookupNs);
   if (login.change_user || !server_will_use_tls(s, w)) return start_proof(s, w, out);
   s.phase = Phase::securing_server;
+  auto wish = mysql::encode_ssl_request(login.answer);
+  // Servers believe the capabilities in this packet, not those in the answer that follows.
+  if (w.router.splits() && (login.server_capabilities & mysql::kSessionTrack))
+    split::ask_for_tracking(wish);
   Bytes request;
-  mysql::append_packet(request, ++login.server_sequence, mysql::encode_ssl_request(login.answer));
+  mysql::append_packet(request, ++login.server_sequence, wish);
   out.send_made(Side::server, std::move(request));
   out.start_tls(Side::server);
 }

@@ -151,8 +151,11 @@ void command_answered(SessionState& s, const Surroundings& w, Actions& out) {
   note_variables(s, runs_something(s));
   if (split.now.at == Side::server) {
     note_what_stays(s);
-    // An answer with rows does not tell of the write that made them.
-    if (s.conversation.rows && !split.now.proved_read) wrote_untold(split, w);
+    // An answer with rows does not tell of the write that made them. Neither does an error, and
+    // part of what it was about may have stayed: rows of a table without transactions, all that a
+    // procedure did before.
+    const bool tells = !s.conversation.rows && s.conversation.error == 0;
+    if (!tells && runs_something(s) && !split.now.proved_read) wrote_untold(split, w);
     if (split.now.uses_up && s.conversation.error == 0) split.kept.next_at_home = false;
     if (s.conversation.error == mysql::kConnectionKilled) split.kept.tied = "it was killed";
     split.status = s.conversation.status;
@@ -160,7 +163,7 @@ void command_answered(SessionState& s, const Surroundings& w, Actions& out) {
     if (split.now.program && split.now.changed) split.kept.pinned = why::kProgram;
     // A variable was set, and none was told: that of what is told.
     if (split.now.sets_session && split.now.changed && !split.now.told)
-      split.kept.pinned = "it has set what its server tells of it";
+      split.kept.pinned = why::kTracking;
     split.now.program = split.now.sets_session = false;
     if (s.conversation.command == static_cast<uint8_t>(mysql::Command::reset_connection) &&
         s.conversation.error == 0)
@@ -172,9 +175,7 @@ void command_answered(SessionState& s, const Surroundings& w, Actions& out) {
   split.now.bytes.clear();
   if (split.now.bytes.capacity() > kKept) split.now.bytes = {};
   if (s.phase == Phase::ending) return end_now(s, w, out);
-  if (std::exchange(split.settings.collation_due, false) && split.home_link.step == Step::ready)
-    run_errand(s, Side::server, Errand::track, mysql::Command::query,
-               "SET @@session.collation_connection=@@session.collation_connection", out);
+  ask_untold(s, out);
   if (!split.left.empty() && !leave_home(s, w, std::string(split.left), out))
     return on_leg_failed(s, w, Side::server, std::string(split.left), out);
   if (!s.held.empty()) go_on(s, w, out);
@@ -272,6 +273,12 @@ void note_answered_write(Split& split, uint16_t error, std::string_view said) {
   writes.seen_doubts = writes.asked_doubts;
 }
 
+/// How long a replica that has not caught up in time is not waited for again, which would hold up
+/// each read of the session.
+int64_t pause_ns(const Surroundings& w) {
+  return 10 * int64_t{w.service.causal_reads_timeout_ms} * kMillisecondNs;
+}
+
 /// The answer to an errand is over. False if the connection is of no use any more.
 bool errand_done(SessionState& s, const Surroundings& w, Side side, Actions& out) {
   auto& from = link(s, side);
@@ -290,8 +297,10 @@ bool errand_done(SessionState& s, const Surroundings& w, Side side, Actions& out
   }
   if (errand == Errand::catch_up) {
     auto& split = *s.split;
-    if (from.own.error != 0 || value_in(answer) != "0") {
-      --from.written_version;  // not yet
+    const bool there = from.own.error == 0 && value_in(answer) == "0";
+    from.patient_after_ns = there ? 0 : std::max(from.patient_after_ns, w.now_ns + pause_ns(w));
+    if (!there) {
+      --from.written_version;
       split.now.only_home = true;
       split.now.why_home = stats::Route::behind;
     }
@@ -432,8 +441,7 @@ Taken answer_bytes(SessionState& s, const Surroundings& w, Side side, ByteSpan b
   const auto packet = rest.first(first_packet(rest)->size);
   if (side == Side::server) {
     note_changes(split, packet);
-    if (split.settings.tracked_by_client)
-      split.kept.pinned = "it has set what its server tells of it";
+    if (split.settings.tracked_by_client) split.kept.pinned = why::kTracking;
   }
   s.conversation.from_server(packet);
   Bytes& told = out.make();

@@ -192,6 +192,7 @@ bool run_at_home(SessionState& s, const Surroundings& w, ByteSpan command, Actio
       names_statement(kind_of(command)) ? statement_of(split, command) : nullptr;
   split.now.prepared_id = statement != nullptr ? statement->id : 0;
   if (split.kill.victim.id != 0) split.kill.step = KillStep::judging;
+  note_use_of_home(split, w);
   run_on(s, Side::server, *to_send, out);
   return true;
 }
@@ -283,6 +284,18 @@ bool knows_of_others(SessionState& s, const Surroundings& w, Actions& out) {
   return true;
 }
 
+/// How long a replica is waited for that may be behind. One that is further behind than that, or
+/// was just now, is only asked: else each read of the session would be held up.
+uint32_t wait_for_replica_ms(const SessionState& s, const Surroundings& w) {
+  constexpr uint32_t kAtOnceMs = 1;  // to MySQL 0 is for ever
+  const auto& split = *s.split;
+  const auto patience_ms = w.service.causal_reads_timeout_ms;
+  const auto* state = w.state(split.reader.server);
+  const bool behind = state != nullptr && state->lag_ms.value_or(0) > patience_ms;
+  return behind || w.now_ns < split.reader_link.patient_after_ns ? std::min(kAtOnceMs, patience_ms)
+                                                                 : patience_ms;
+}
+
 /// What the session has written must be there before it reads. True if that is so; else the command
 /// waits for the replica to catch up.
 bool caught_up(SessionState& s, const Surroundings& w, Actions& out) {
@@ -298,16 +311,25 @@ bool caught_up(SessionState& s, const Surroundings& w, Actions& out) {
   }
   if (reader.written_version == split.writes.version) return true;
   reader.written_version = split.writes.version;
+  const auto wait_ms = wait_for_replica_ms(s, w);
   run_errand(
       s, Side::reader, Errand::catch_up, Command::query,
       fmt::format("SELECT {}('{}', {}.{:03})",
                   split.settings.mode.flavour == sql::Flavour::Mysql ? "WAIT_FOR_EXECUTED_GTID_SET"
                                                                      : "MASTER_GTID_WAIT",
-                  split.writes.gtid, w.service.causal_reads_timeout_ms / 1000,
-                  w.service.causal_reads_timeout_ms % 1000),
+                  split.writes.gtid, wait_ms / 1000, wait_ms % 1000),
       out);
   split.waiting = true;
   return false;
+}
+
+/// Its session is not idle, though home gets nothing of it: without a sign of life home would close
+/// the connection after wait_timeout, and end the session with it.
+void keep_home(SessionState& s, const Surroundings& w, Actions& out) {
+  auto& split = *s.split;
+  if (w.now_ns < split.idle_home_ns || split.home_link.step != Step::ready) return;
+  note_use_of_home(split, w);
+  run_errand(s, Side::server, Errand::track, Command::ping, "", out);
 }
 
 /// A read, by the replica of that name, if it has one; false if it has to wait.
@@ -329,6 +351,7 @@ bool run_read(SessionState& s, const Surroundings& w, ByteSpan command, std::str
   }
   bring_up_to_date(s, out);
   if (!caught_up(s, w, out)) return false;
+  keep_home(s, w, out);
   s.split->now.bytes.assign(command.begin(), command.end());
   run_on(s, Side::reader, command, out);
   return true;
@@ -428,6 +451,7 @@ bool run_execute(SessionState& s, const Surroundings& w, ByteSpan command, Actio
       split.now.why_home = statement->why_home;
     split.now.program = statement == nullptr || statement->program;
     if (statement != nullptr) split.kill.victim = statement->kills;
+    if (statement != nullptr && statement->sets_untold) take_untold(split, statement->text);
     split.now.changed = false;
     split.now.uses_up = split.now.program;
     split.now.proved_read = statement != nullptr && statement->reads;
@@ -463,6 +487,7 @@ bool run_execute(SessionState& s, const Surroundings& w, ByteSpan command, Actio
   }
   const auto for_reader = execution_for(*statement, Side::reader, command, out);
   if (for_reader.empty()) return at_home();
+  keep_home(s, w, out);
   split.now.bytes.assign(command.begin(), command.end());
   run_on(s, Side::reader, for_reader, out);
   return true;
@@ -527,7 +552,7 @@ bool run(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out)
       case Command::stmt_bulk_execute: {
         const auto* statement = statement_of(split, command);
         split.now.program = statement == nullptr || statement->program;
-        split.now.changed = false;
+        split.now.proved_read = split.now.changed = false;
         break;
       }
       case Command::stmt_close:
@@ -556,7 +581,7 @@ bool run(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out)
   }
   if (kind == Command::query && !whole) {  // it was not looked into
     split.now.program = true;
-    split.now.changed = false;
+    split.now.proved_read = split.now.changed = false;
   }
   if (kind == Command::stmt_send_long_data)
     if (auto* statement = statement_of(split, command)) statement->long_data = true;
@@ -659,6 +684,11 @@ void go_on(SessionState& s, const Surroundings& w, Actions& out) {
   if (taken == held.size()) return;
   const auto rest = held.subspan(taken);
   s.held.insert(s.held.end(), rest.begin(), rest.end());
+}
+
+void note_use_of_home(Split& split, const Surroundings& w) {
+  constexpr int64_t kIdle = 5 * kSecondNs;  // wait_timeout is longer, mostly by far
+  split.idle_home_ns = w.now_ns + kIdle;
 }
 
 void ask_what_is_written(SessionState& s, Actions& out) {

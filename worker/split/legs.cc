@@ -74,7 +74,9 @@ void greeted(SessionState& s, const Surroundings& w, Side side, const PacketView
   if (mode == config::TlsMode::off) return log_in(s, w, side, out);
   if (greeting->capabilities & mysql::kSsl) {
     to.step = Step::securing;
-    say(s, side, mysql::encode_ssl_request(s.split->credentials.answer), out);
+    auto request = mysql::encode_ssl_request(s.split->credentials.answer);
+    if (side == Side::server) ask_for_tracking(request);
+    say(s, side, request, out);
     out.start_tls(side);
   } else if (mode == config::TlsMode::required) {
     on_leg_failed(s, w, side, "does not offer TLS, which is required", out);

@@ -237,10 +237,14 @@ void look_at_home(SessionState& s, const Surroundings& w, Actions& out) {
 }
 
 void home_is_alive(SessionState& s, const Surroundings& w, Actions& out) {
-  end(s, w,
-      {mysql::kConnectionKilled, "70100",
-       fmt::format("Connection was killed (sluice: {} has ended it, and is alive)", s.home.server)},
-      out);
+  const auto why =
+      fmt::format("Connection was killed (sluice: {} has ended it, and is alive)", s.home.server);
+  if (!s.conversation.at_boundary())
+    return end(s, w, {mysql::kConnectionKilled, "70100", why}, out);
+  // An idle connection is closed by servers without a word. Drivers know that it is gone then; some
+  // would take the error for one of the statement that comes next.
+  out.log(why);
+  begin_closing(s, w, out);
 }
 
 void pool_late(SessionState& s, const Surroundings& w, Actions& out) {
@@ -263,6 +267,7 @@ void restore(SessionState& s, const Surroundings& w, Actions& out) {
   auto& split = *s.split;
   auto& home = split.home_link;
   split.lost.clear();
+  note_use_of_home(split, w);
   split.status &= mysql::kAutocommit;
   if (w.service.pool == 0) {
     split.home_by_ns = 0;

@@ -11,6 +11,8 @@ inline constexpr std::string_view kUserVariables = "it has user variables";
 inline constexpr std::string_view kNamedLock = "it has taken a named lock";
 inline constexpr std::string_view kHandler = "it has opened a handler";
 inline constexpr std::string_view kNamedStatement = "it has prepared a statement by name";
+inline constexpr std::string_view kTracking = "it has set what its server tells of it";
+inline constexpr std::string_view kNotReplicated = "what it writes does not reach replicas";
 inline constexpr std::string_view kProgram = "a program has changed the session";
 
 }  // namespace sluice::worker::split::why

@@ -209,6 +209,19 @@ Asked take_questions(Split& split, const sql::Statement& statement, std::string_
   return out;
 }
 
+/// What its server tells nothing of. In what is put together at run time it is not looked for.
+void take_settings(Split& split, const sql::Statement& statement, std::string_view text) {
+  constexpr Effects kWithin = Effect::Prepares | Effect::ExecutesImmediate;
+  const bool hidden = statement.effects.any(kWithin) || statement.verb == sql::Verb::Compound;
+  if (hidden && text.find("@@") != text.npos && contains(text, "set"))
+    split.kept.pinned = "it may have set a variable of which its server does not tell";
+  else if (statement.effects.has(Effect::SetsSession))
+    take_untold(split, text);
+  if (statement.verb == sql::Verb::SetStatement &&
+      (contains(text, "sql_log_bin") || contains(text, "skip_replication")))
+    split.kept.pinned = why::kNotReplicated;
+}
+
 void take_up(Split& split, const sql::Statement& statement, std::string_view text) {
   const auto& effects = statement.effects;
   split.now.statement = true;
@@ -228,6 +241,7 @@ void take_up(Split& split, const sql::Statement& statement, std::string_view tex
   if (effects.has(Effect::CreatesTemporaryTable)) split.kept.pinned = why::kTemporaryTable;
   if (effects.any(Effect::SetsRole | Effect::SetsUser)) split.kept.pinned = why::kRole;
   take_variables(split, statement, text);
+  take_settings(split, statement, text);
   split.now.leaves_variables = leaves_variables(statement);
   take_hold(split, effects);
   if (effects.has(Effect::Prepares)) split.kept.tied = why::kNamedStatement;
@@ -314,6 +328,7 @@ void plan_prepared(Split& split, std::string_view text, Statement& statement) {
   if (!statement.reads) statement.why_home = route_of(said.reason);
   statement.program = !said.effects.empty() && !statement.reads;
   statement.kills = victim_of(said);
+  statement.sets_untold = said.effects.has(Effect::SetsSession) && sets_untold(split, text);
   if (said.hint.to == sql::Hint::To::None) return;
   statement.wish = {said.hint.to, std::string(said.hint.server),
                     statement.reads || may_read_if_wished(said, text)};

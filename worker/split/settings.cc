@@ -6,7 +6,9 @@
 #include <algorithm>
 
 #include "common/mysql/packets.h"
+#include "worker/split/pins.h"
 #include "worker/split/steps.h"
+#include "worker/sql/assignments.h"
 #include "worker/sql/charset.h"
 
 namespace sluice::worker::split {
@@ -21,6 +23,9 @@ constexpr std::string_view kNotCarried[] = {
     "last_insert_id", "pseudo_slave_mode",        "pseudo_thread_id", "rand_seed1",
     "rand_seed2",     "transaction_read_only",    "tx_read_only",
 };
+
+/// The variables that say what a server tells.
+constexpr std::string_view kTracking = "session_track_";
 
 bool is_carried(std::string_view name) {
   return std::ranges::find(kNotCarried, name) == std::end(kNotCarried);
@@ -55,6 +60,12 @@ void heed(Split& split, std::string_view name, std::string_view value) {
     if (value == "ON" || value == "1") split.kept.tied = "its transactions only read";
   } else if (name == "rand_seed1" || name == "rand_seed2") {
     split.kept.pinned = "it has set the seed of RAND()";
+  } else if (name == "profiling") {
+    if (value == "ON" || value == "1") split.kept.pinned = "it wants its statements profiled";
+  } else if (name == "sql_log_bin" || name == "skip_replication") {
+    const bool replicated =
+        name == "sql_log_bin" ? value == "ON" || value == "1" : value == "OFF" || value == "0";
+    if (!replicated) split.kept.pinned = why::kNotReplicated;
   } else if (name == "character_set_connection") {  // with another collation, which is not told
     split.settings.collation_due = true;
   }
@@ -64,7 +75,7 @@ void note_variable(Split& split, std::string_view name, std::string_view value) 
   if (name == "statement_id") return;  // MySQL counts its statements there, and nobody sets it
   split.now.told = true;
   constexpr std::size_t kMaxSettings = 64, kMaxValue = 4096;
-  if (name.starts_with("session_track_")) {
+  if (name.starts_with(kTracking)) {
     split.settings.tracked_by_client |= split.home_link.errands.empty();
     return;
   }
@@ -206,6 +217,63 @@ void for_client(const Split& split, ByteSpan packet, Bytes& out) {
   for (std::size_t i = 0; i < 3; ++i) out[i] = static_cast<std::byte>(length >> (8 * i));
 }
 
+namespace {
+
+bool is_plain_name(std::string_view name) {
+  constexpr std::string_view kOf = "abcdefghijklmnopqrstuvwxyz0123456789_";
+  return !name.empty() && name.find_first_not_of(kOf) == std::string_view::npos;
+}
+
+void note_untold(Split& split, const std::string& name) {
+  constexpr std::size_t kMaxUntold = 64;
+  auto& untold = split.settings.untold;
+  if (std::ranges::find(untold, name) != untold.end()) return;
+  if (name.starts_with(kTracking)) {
+    split.settings.tracked_by_client = true;
+    split.kept.pinned = why::kTracking;
+  } else if (!is_carried(name) || name == "timestamp") {  // set to what it is it would be another
+    heed(split, name, "");
+  } else if (untold.size() == kMaxUntold || !is_plain_name(name)) {
+    split.kept.pinned = "it has set more than can be asked for";
+  } else {
+    untold.push_back(name);
+  }
+}
+
+}  // namespace
+
+bool sets_untold(const Split& split, std::string_view text) {
+  sql::Assignments items(text, split.settings.mode);
+  while (const auto item = items.next())
+    if (item->untold) return true;
+  return false;
+}
+
+void take_untold(Split& split, std::string_view text) {
+  sql::Assignments items(text, split.settings.mode);
+  while (const auto item = items.next()) {
+    if (!item->untold) continue;
+    auto name = item->name.value();
+    for (char& c : name)
+      if (c >= 'A' && c <= 'Z') c = static_cast<char>(c | 0x20);
+    note_untold(split, name);
+  }
+}
+
+void ask_untold(SessionState& s, Actions& out) {
+  auto& settings = s.split->settings;
+  auto untold = std::exchange(settings.untold, {});
+  if (std::exchange(settings.collation_due, false)) {
+    std::erase(untold, "collation_connection");
+    untold.emplace_back("collation_connection");
+  }
+  if (untold.empty() || s.split->home_link.step != Step::ready) return;
+  std::string text;
+  for (const auto& name : untold)
+    text += fmt::format("{}@@session.{}=@@session.{}", text.empty() ? "SET " : ", ", name, name);
+  run_errand(s, Side::server, Errand::track, mysql::Command::query, text, out);
+}
+
 std::string settings_statement(const Split& split, uint32_t since) {
   std::string out;
   const auto add = [&](const Setting& setting) {
@@ -236,6 +304,7 @@ void forget_settings(Split& split) {
   split.lending.account.clear();
   split.kept.isolated = split.kept.auto_is_null = split.settings.collation_due = false;
   split.kept.next_at_home = split.last.diagnostics = split.writes.uncertain = false;
+  split.settings.untold.clear();
 }
 
 }  // namespace sluice::worker::split

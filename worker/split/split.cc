@@ -79,6 +79,7 @@ void begin(SessionState& s, const Surroundings& w, Actions& out) {
   }
   track(s, out);
   ask_what_is(s, out);
+  note_use_of_home(split, w);
 }
 
 void on_accounts(SessionState& s, const Surroundings& w) {

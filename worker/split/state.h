@@ -56,11 +56,13 @@ struct Link {
   Bytes received;                  ///< a packet that has to be seen whole and is not
   bool borrowed = false;           ///< another session has had the connection before
   bool restoring = false;          ///< no command may run there before the errands are answered
+  int64_t patient_after_ns = 0;    ///< it has not caught up in time: it is not waited for before
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.step), tag<2>(m.own), tag<3>(m.errands), tag<4>(m.settings_version),
                       tag<5>(m.database_version), tag<6>(m.preparing), tag<7>(m.received),
                       tag<8>(m.proof), tag<9>(m.written_version), tag<10>(m.answer),
-                      tag<11>(m.borrowed), tag<12>(m.restoring), tag<13>(m.variables_version));
+                      tag<11>(m.borrowed), tag<12>(m.restoring), tag<13>(m.variables_version),
+                      tag<14>(m.patient_after_ns));
   }
 };
 
@@ -106,6 +108,7 @@ struct Statement {
   std::string text;        ///< empty: too long to be prepared anywhere else
   Bytes types;             ///< of the parameters, as the client sent them last
   bool home_has_types = false, reader_has_types = false;
+  bool sets_untold = false;                       ///< a variable of the session (sql/assignments.h)
   stats::Route why_home = stats::Route::command;  ///< why it runs there, if it does not read
   Victim kills;                                   ///< it is a KILL
   Wish wish;
@@ -115,7 +118,7 @@ struct Statement {
                       tag<8>(m.reader_has_types), tag<14>(m.home_has_types), tag<15>(m.why_home),
                       tag<9>(m.program), tag<10>(m.home_id), tag<11>(m.uses_tables),
                       tag<12>(m.settings_version), tag<13>(m.database_version), tag<16>(m.repeats),
-                      tag<17>(m.cursor), tag<20>(m.kills), tag<21>(m.wish));
+                      tag<17>(m.cursor), tag<20>(m.kills), tag<21>(m.wish), tag<22>(m.sets_untold));
   }
 };
 
@@ -195,10 +198,12 @@ struct Settings {
   bool collation_due = false;      ///< what it is by now has to be asked
   bool told_to_client = false;     ///< the client itself asked for the tracking of its session
   bool tracked_by_client = false;  ///< it has set what is tracked, and gets that
+  /// Variables that the command under way sets without being told: they have to be asked, too.
+  std::vector<std::string> untold;
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.list), tag<2>(m.version), tag<3>(m.database),
                       tag<4>(m.database_version), tag<5>(m.mode), tag<6>(m.collation_due),
-                      tag<7>(m.told_to_client), tag<8>(m.tracked_by_client));
+                      tag<7>(m.told_to_client), tag<8>(m.tracked_by_client), tag<9>(m.untold));
   }
 };
 
@@ -337,6 +342,7 @@ struct Split {
   int64_t reader_after_ns = 0;  ///< no replica is tried before: the last one failed
   uint64_t reads = 0;           ///< commands that a replica answered
   int64_t compare_ns = 0;       ///< when to look next whether another replica has less to do
+  int64_t idle_home_ns = 0;     ///< when home has been without a command for too long
   std::string reader_failure;   ///< of the last replica that was tried; empty: it serves
   bool hint_logged = false;     ///< that one of its hints was of no use
   static auto fields(auto& m) {
@@ -347,7 +353,7 @@ struct Split {
                       tag<16>(m.reader_after_ns), tag<17>(m.reads), tag<18>(m.transaction),
                       tag<19>(m.quits), tag<20>(m.reader_failure), tag<21>(m.lending),
                       tag<22>(m.kill), tag<23>(m.said_killed), tag<24>(m.hint_logged),
-                      tag<25>(m.variables), tag<26>(m.compare_ns));
+                      tag<25>(m.variables), tag<26>(m.compare_ns), tag<27>(m.idle_home_ns));
   }
 };
 

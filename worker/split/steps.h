@@ -40,6 +40,8 @@ void track(SessionState& s, Actions& out);
 /// Sends a command of sluice's own, whose answer the client does not see.
 void run_errand(SessionState& s, Side side, Errand errand, mysql::Command command,
                 std::string_view text, Actions& out);
+/// Home has a command, or gets one: it closes connections that have none for too long.
+void note_use_of_home(Split& split, const Surroundings& w);
 /// Takes the next commands out of `held`, as far as their turn has come.
 void go_on(SessionState& s, const Surroundings& w, Actions& out);
 /// Asks home what the session has written last.
@@ -114,6 +116,12 @@ void note_write(Split& split, std::string_view gtid);
 void note_changes(Split& split, ByteSpan packet);
 /// The same packet as the client would have got it from its server, into `out`, which is empty.
 void for_client(const Split& split, ByteSpan packet, Bytes& out);
+/// Whether a statement sets something of which its server does not tell.
+bool sets_untold(const Split& split, std::string_view text);
+/// Takes up what that is.
+void take_untold(Split& split, std::string_view text);
+/// After the statement: home is asked for it. The same for a collation that was not told.
+void ask_untold(SessionState& s, Actions& out);
 /// What brings a connection to the session's settings; empty if it has them.
 std::string settings_statement(const Split& split, uint32_t since);
 void forget_settings(Split& split);

@@ -224,6 +224,7 @@ void Assignments::system_variable(Assignment& item) {
   item.name = quoted ? Name{text.substr(1, text.size() - 2), '`'} : Name{text, 0};
   take();
   if (!scoped && is_transaction_variable(item.name.text)) item.scope = Scope::Next;
+  item.untold = !scoped && item.scope == Scope::Session;
   if (!token_.symbol('=') && token_.kind != Kind::Assign) item.kind = Assignment::Kind::Other;
   value(item, false);
 }

@@ -40,6 +40,9 @@ struct Assignment {
   /// `value` is one literal, or a word that means the same on every server: it can be set again
   /// elsewhere. DEFAULT is none: it is that server's global value.
   bool constant = false;
+  /// @@name of a session, without a word for the scope: MariaDB does not tell that it was set
+  /// (sql/set_var.cc, sys_var::update()).
+  bool untold = false;
 };
 
 /// The items of all SETs in a text, in their order. SET STATEMENT has none, for nothing of it

@@ -153,6 +153,19 @@ class ServerTlsTest : public EngineTest {
   }
 };
 
+/// Servers take a client's capabilities from the wish for TLS, and ignore those behind it.
+TEST_F(ServerTlsTest, TheWishAsksForNewsOfTheSessionWhereStatementsAreSplit) {
+  for (const bool splits : {false, true}) {
+    s = {.id = 1, .service = "shop", .client_ip = "127.0.0.1"};
+    world.service.router =
+        splits ? config::RouterKind::read_write_split : config::RouterKind::connection;
+    answered();
+    ASSERT_EQ(s.phase, Phase::securing_server);
+    const auto capabilities = ByteReader(ByteSpan(to_server).subspan(4)).fixed<uint32_t>("those");
+    EXPECT_EQ((*capabilities & mysql::kSessionTrack) != 0, splits);
+  }
+}
+
 TEST_F(ServerTlsTest, IsAskedForBeforeAnythingIsSaid) {
   answered();
   EXPECT_EQ(s.phase, Phase::securing_server);

@@ -94,6 +94,8 @@ TEST_P(SplitTest, WhatIsTooLongToBeLookedAtIsStreamedHome) {
   EXPECT_TRUE(raw(Side::server) == all);
   EXPECT_THAT(said(Side::reader), IsEmpty());
   home(result("x"));
+  EXPECT_THAT(said(Side::server), ElementsAre("\3SELECT @@session.last_gtid"));  // did it write?
+  home(result(""));
   EXPECT_THAT(said(Side::reader), ElementsAre(kRead));
 }
 
@@ -507,8 +509,119 @@ TEST_P(SplitTest, APrimaryThatClosesAndIsAliveHasEndedTheSession) {
   lost(Side::server);
   client(query("UPDATE t SET a = 1"));
   home(greeting());
-  EXPECT_THAT(last_error(), StartsWith("1927 "));
+  EXPECT_THAT(said(Side::client), IsEmpty());
   EXPECT_EQ(s.phase, Phase::closing);
+}
+
+/// A session that only reads is not idle: its primary must not end it for that.
+TEST_P(SplitTest, APrimaryWithoutCommandsGetsASignOfLife) {
+  log_in_with_reader();
+  const auto read = [&] {
+    client(query("SELECT a FROM t"));
+    EXPECT_THAT(said(Side::reader), ElementsAre(kRead));
+    reader(result("1"));
+    EXPECT_EQ(raw(Side::client), result("1"));
+  };
+  read();
+  EXPECT_THAT(said(Side::server), IsEmpty());
+  world.now_ns += 5 * kSecondNs;
+  read();
+  EXPECT_THAT(said(Side::server), ElementsAre(std::string("\x0E")));
+  home(ok());
+  EXPECT_THAT(raw(Side::client), IsEmpty());
+  read();
+  EXPECT_THAT(said(Side::server), IsEmpty());
+}
+
+// What the client sets without being told (MariaDB: SET @@name without a scope).
+
+class UntoldTest : public SplitTest {
+ protected:
+  void sets(std::string_view text, uint16_t fails_with = 0) {
+    client(query(text));
+    forget_said();
+    home(fails_with == 0 ? ok() : error(fails_with));
+    raw(Side::client);
+  }
+};
+INSTANTIATE_TEST_SUITE_P(All, UntoldTest, kManners, name_of);
+
+TEST_P(UntoldTest, IsAskedForAndCarried) {
+  log_in_with_reader();
+  sets("SET @@SQL_Mode = 'ANSI_QUOTES', @@time_zone = '+01:00', @@sql_mode = 'ANSI_QUOTES'");
+  EXPECT_THAT(said(Side::server), ElementsAre("\3SET @@session.sql_mode=@@session.sql_mode, "
+                                              "@@session.time_zone=@@session.time_zone"));
+  client(query("SELECT a FROM t"));
+  EXPECT_THAT(said(Side::reader), IsEmpty());  // how it is to be read is not known yet
+  home(ok(kPlain, variable("sql_mode", "ANSI_QUOTES") + variable("time_zone", "+01:00")));
+  EXPECT_THAT(said(Side::client), IsEmpty());
+  EXPECT_TRUE(s.split->settings.mode.ansi_quotes);
+  EXPECT_THAT(
+      said(Side::reader),
+      ElementsAre("\3SET @@session.sql_mode='ANSI_QUOTES', @@session.time_zone='+01:00'", kRead));
+}
+
+TEST_P(UntoldTest, MayBeSetBySomethingThatFails) {
+  log_in_with_reader();
+  sets("SET @@sql_mode = '', @@time_zone = 'nowhere'", 1298);
+  EXPECT_THAT(said(Side::server), ElementsAre(HasSubstr("time_zone=@@session.time_zone")));
+}
+
+TEST_P(UntoldTest, TheCollationIsAskedForOnce) {
+  log_in_with_reader();
+  client(query("SET @@collation_connection = latin1_bin, @@character_set_connection = latin1"));
+  forget_said();
+  home(ok());
+  EXPECT_THAT(said(Side::server),
+              ElementsAre("\3SET @@session.collation_connection=@@session.collation_connection"));
+}
+
+/// What can't be set to what it is without becoming another.
+TEST_P(UntoldTest, IsNotAskedForWhereThatWouldChangeIt) {
+  const auto pinned_by = [&](std::string_view text) {
+    s = SessionState{.id = 1, .service = "shop", .client_ip = "127.0.0.1"};
+    open = {true, false, false};
+    log_in_with_reader();
+    sets(text);
+    EXPECT_THAT(said(Side::server), IsEmpty()) << text;
+    return s.split->kept.pinned;
+  };
+  EXPECT_EQ(pinned_by("SET @@timestamp = 1"), "it has set the time");
+  EXPECT_EQ(pinned_by("SET @@rand_seed1 = 1"), "it has set the seed of RAND()");
+  EXPECT_EQ(pinned_by("SET @@session_track_schema = 0"), "it has set what its server tells of it");
+  EXPECT_THAT(pinned_by("PREPARE p FROM 'SET @@sql_mode = \'\''"), HasSubstr("does not tell"));
+  EXPECT_THAT(pinned_by("BEGIN NOT ATOMIC SET @@sql_mode = ''; END"), HasSubstr("does not tell"));
+  EXPECT_EQ(pinned_by("SET @@autocommit = 1"), "");
+  EXPECT_EQ(pinned_by("PREPARE p FROM 'SELECT @@version'"), "");
+}
+
+TEST_P(UntoldTest, IsAskedForWhenItWasPrepared) {
+  log_in_with_reader();
+  client(command(Command::stmt_prepare, "SET @@sql_mode = ?"));
+  home(prepared(4, 1));
+  client(execute(4, with_type('\1')));
+  forget_said();
+  home(ok());
+  EXPECT_THAT(said(Side::server), ElementsAre("\3SET @@session.sql_mode=@@session.sql_mode"));
+}
+
+/// SHOW PROFILES lists the statements of one connection.
+TEST_P(UntoldTest, ASessionThatIsProfiledStaysHome) {
+  log_in_with_reader();
+  client(query("SET profiling = 1"));
+  home(ok(kPlain, variable("profiling", "ON")));
+  EXPECT_EQ(s.split->kept.pinned, "it wants its statements profiled");
+}
+
+/// What it has written itself it would not find on a replica.
+TEST_P(UntoldTest, ASessionWhoseWritesAreNotReplicatedReadsAtHome) {
+  log_in_with_reader();
+  client(query("SET sql_log_bin = 0"));
+  home(ok(kPlain, variable("sql_log_bin", "OFF")));
+  EXPECT_EQ(s.split->kept.pinned, "what it writes does not reach replicas");
+  s.split->kept.pinned.clear();
+  sets("SET STATEMENT sql_log_bin = 0 FOR INSERT INTO t VALUES (1)");
+  EXPECT_EQ(s.split->kept.pinned, "what it writes does not reach replicas");
 }
 
 // Reads that follow writes.
@@ -546,6 +659,64 @@ TEST_P(CausalTest, ReadsAtHomeWhatTheReplicaHasNot) {
   EXPECT_EQ(raw(Side::client), result("1"));
   client(query("SELECT a FROM t"));  // asked anew
   EXPECT_THAT(said(Side::reader), ElementsAre(StartsWith("\3SELECT MASTER_GTID_WAIT")));
+}
+
+/// Each of a session's reads would take a second longer.
+TEST_P(CausalTest, AReplicaThatHasNotCaughtUpIsNotWaitedForEachTime) {
+  read_behind_a_write();
+  reader(result("-1"));
+  home(result("1"));
+  forget_said();
+  const auto asks = [&](std::string_view how, std::string_view answer) {
+    client(query("SELECT a FROM t"));
+    EXPECT_THAT(said(Side::reader), ElementsAre(HasSubstr(how)));
+    reader(result(answer));
+  };
+  asks(", 0.001)", "-1");
+  home(result("1"));
+  world.now_ns += 10 * kSecondNs;
+  asks(", 1.000)", "-1");
+  home(result("1"));
+  asks(", 0.001)", "0");
+  reader(result("1"));
+  client(query("INSERT INTO t VALUES (1)"));
+  home(ok(kPlain, variable("last_gtid", "0-1-8")));
+  forget_said();
+  asks(", 1.000)", "-1");  // it had caught up since
+  home(result("1"));
+  world.now_ns += 10 * kSecondNs;
+  world.server(1).lag_ms = 1001;
+  asks(", 0.001)", "0");
+  reader(result("1"));
+}
+
+/// Rows of a table without transactions stay, and what a procedure did before it failed.
+TEST_P(CausalTest, AsksWhatACommandHasWrittenThatFailed) {
+  for (const std::string text : {"INSERT INTO t VALUES (1), (1)", "CALL p()", "DROP TABLE a, b"}) {
+    s = SessionState{.id = 1, .service = "shop", .client_ip = "127.0.0.1"};
+    open = {true, false, false};
+    log_in_with_reader();
+    client(query(text));
+    home(error(1062));
+    forget_said();
+    client(query("SELECT a FROM t"));
+    EXPECT_THAT(said(Side::server), ElementsAre("\3SELECT @@session.last_gtid")) << text;
+    home(result("0-1-8"));
+    EXPECT_THAT(said(Side::reader), ElementsAre("\3SELECT MASTER_GTID_WAIT('0-1-8', 1.000)"));
+  }
+}
+
+TEST_P(CausalTest, AReadThatFailsHasWrittenNothing) {
+  log_in_with_reader();
+  client(query("BEGIN"));
+  home(ok(kOpen));
+  client(query("SELECT nothing FROM t"));
+  home(error(1054));
+  client(query("ROLLBACK"));
+  home(ok());
+  forget_said();
+  client(query("SELECT a FROM t"));
+  EXPECT_THAT(said(Side::reader), ElementsAre(kRead));
 }
 
 TEST_P(CausalTest, ReadsAtHomeWhenTheReplicaCannotTell) {

@@ -50,6 +50,22 @@ TEST(Assignments, OfVariables) {
                           "session sys names=1", "session sys role=2"));
 }
 
+/// MariaDB tells that they were set where their scope is said, or they stand without @@.
+TEST(Assignments, WhatNoServerTells) {
+  const auto untold = [](std::string_view text) {
+    std::vector<std::string> names;
+    Assignments list(text, kMulti);
+    while (const auto item = list.next())
+      if (item->untold) names.push_back(item->name.value());
+    return names;
+  };
+  EXPECT_THAT(untold("SET @@a = 1, b = 2, @@session.c = 3, @@local.d = 4, @@`e` := 5"),
+              ElementsAre("a", "e"));
+  EXPECT_THAT(untold("SET SESSION a = 1, @@global.b = 2, @c = @@d, @@tx_isolation = 'x'"),
+              IsEmpty());
+  EXPECT_THAT(untold("SELECT 1; SET @@a = 1; SET NAMES latin1, @@b = 2"), ElementsAre("a", "b"));
+}
+
 TEST(Assignments, ConstantsAndOthers) {
   EXPECT_THAT(
       items("SET a=DEFAULT, b=NOW(), c=(SELECT 1, 2), d=CONCAT('a','b'), e=1+1, f=@@g"),
