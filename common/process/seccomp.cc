@@ -7,6 +7,8 @@
 
 #include <memory>
 
+#include "common/process/sanitized.h"
+
 namespace sluice::process {
 namespace {
 

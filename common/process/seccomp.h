@@ -5,16 +5,6 @@
 
 namespace sluice::process {
 
-#ifndef __has_feature  // gcc has macros instead
-#define __has_feature(name) 0
-#endif
-/// Whether a sanitizer is built in: its runtime needs more than we would leave it.
-#if defined(__SANITIZE_THREAD__) || __has_feature(address_sanitizer)
-inline constexpr bool kSanitized = true;
-#else
-inline constexpr bool kSanitized = false;
-#endif
-
 enum class Calls : uint8_t {
   worker,   ///< sockets, memory, time; nothing that opens a file or starts a program
   monitor,  ///< everything but what only an intruder wants
