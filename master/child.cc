@@ -179,6 +179,12 @@ void Child::kill(std::string_view why) {
   ::kill(pid_, SIGKILL);
 }
 
+void Child::kill_for_call(std::string_view call) {
+  if (std::exchange(killed_, true)) return;
+  log::error("child", "killed by the sandbox", log::kv("process", name_), log::kv("call", call));
+  ::kill(pid_, SIGKILL);
+}
+
 void Child::ignore() {
   lost_ = true;
   watch_.stop();

@@ -59,6 +59,9 @@ class Child {
   void ignore();
   /// SIGKILL, with the reason in the log.
   void kill(std::string_view why);
+  /// The same, of one whose filter of system calls forbade `call`. It dies of that already, but
+  /// that is only what it says.
+  void kill_for_call(std::string_view call);
   void ping();
   int64_t last_answer_ns() const { return last_answer_ns_; }
   /// The master itself was away (a suspended machine): silence until now says nothing.

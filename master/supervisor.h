@@ -107,6 +107,7 @@ class Supervisor final : public ChildOwner {
   struct Handlers;
   Result<> on_ready(ipc::Ready message);
   Result<> on_log_record(ipc::LogRecord message);
+  Result<> on_forbidden_call(ipc::ForbiddenCall message);
   Result<> on_answer(ipc::Answer message);
   Result<> on_stopped(ipc::Stopped message);
   Result<> on_gone_closed(ipc::GoneClosed message);

@@ -6,6 +6,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/process/seccomp.h"
 #include "master/supervisor.h"
 
 namespace sluice::master {
@@ -22,6 +23,7 @@ struct Supervisor::Handlers {
   static constexpr auto kTable = std::to_array<ipc::Handler<Supervisor>>({
       ipc::on<&Supervisor::on_ready>(),
       ipc::on<&Supervisor::on_log_record>(),
+      ipc::on<&Supervisor::on_forbidden_call>(),
       ipc::on<&Supervisor::on_answer>(),
       ipc::on<&Supervisor::on_stopped>(),
       ipc::on<&Supervisor::on_gone_closed>(),
@@ -77,6 +79,14 @@ Result<> Supervisor::on_log_record(ipc::LogRecord message) {
   state_.log.write(speaking_->name(), message.level, message.component, message.text);
   if (message.level == log::Level::error && speaking_->phase() == ipc::kStarting)
     speaking_->last_error = message.component + ": " + message.text;
+  return {};
+}
+
+Result<> Supervisor::on_forbidden_call(ipc::ForbiddenCall message) {
+  uint32_t number = 0;
+  for (std::size_t i = 0; i < message.number.size(); ++i)
+    number |= std::to_integer<uint32_t>(message.number[i]) << (8 * i);
+  speaking_->kill_for_call(process::call_name(number));
   return {};
 }
 
