@@ -88,6 +88,7 @@ std::unique_ptr<Child> Child::import_(ChildOwner& owner, inheritance::Child from
   child->finishing = from.finishing;
   child->done = from.done;
   child->last_error = std::move(from.last_error);
+  child->sandbox = std::move(from.sandbox);
   return child;
 }
 
@@ -117,7 +118,8 @@ inheritance::Child Child::export_() const {
           .stopped = stopped,
           .finishing = finishing,
           .done = done,
-          .last_error = last_error};
+          .last_error = last_error,
+          .sandbox = sandbox};
 }
 
 Child::Child(ChildOwner& owner, ipc::Role role, pid_t pid, ipc::Channel channel, std::string name)

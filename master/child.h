@@ -74,6 +74,7 @@ class Child {
   bool stopped = false;     ///< has said that it takes no more connections
   bool finishing = false;   ///< was told to end its sessions
   bool done = false;        ///< has said that it ends, or is not wanted any more
+  std::string sandbox;      ///< what it has locked, as it says; empty until it is ready
   std::string last_error;   ///< that it logged before it was ready
   struct Memory {           ///< of its own, in bytes: master/worker_memory.h
     uint64_t now = 0, settled = 0;

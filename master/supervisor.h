@@ -151,6 +151,7 @@ class Supervisor final : public ChildOwner {
   int monitor_failures_ = 0;
   int64_t monitor_start_at_ns_ = 0;
   uint32_t monitor_uid_ = 0;
+  config::Sandbox monitor_sandbox_{};
   std::vector<Slot> slots_;
   std::list<std::unique_ptr<Child>> leaving_;
   std::vector<std::unique_ptr<Child>> dead_;  ///< deleted outside of their own callbacks

@@ -47,8 +47,11 @@ Result<> Supervisor::on_frame(Child& child, ipc::Frame frame) {
 
 Result<> Supervisor::on_ready(ipc::Ready message) {
   Child& child = *speaking_;
+  constexpr std::size_t kMaxSandbox = 256;  // people see it, and an upgrade carries it on
+  if (message.sandbox.size() > kMaxSandbox) return fail(Errc::ipc_protocol, "Ready: too long");
   child.enter(ipc::kServing);
   child.deadline_ns = 0;
+  child.sandbox = message.sandbox;
   log::notice("child", "ready", log::kv("process", child.name()),
               log::kv("generation", child.generation), log::kv("sandbox", message.sandbox));
   // It was started with the configured level; the operator may have chosen another one.
@@ -57,6 +60,7 @@ Result<> Supervisor::on_ready(ipc::Ready message) {
     if (monitor_) give_up(std::move(monitor_));
     monitor_ = std::move(next_monitor_);
     monitor_uid_ = state_.uid;
+    monitor_sandbox_ = state_.config.sluice.sandbox;
     user_.on_monitor_replaced({});
   }
   if (child.role() != ipc::Role::worker) return {};
