@@ -129,6 +129,9 @@ Result<std::string> lock_in(const ipc::Privileges& how, Root root) {
   SLUICE_TRY(limit(RLIMIT_CORE, "RLIMIT_CORE", 0));
   if (how.max_fds > 0) SLUICE_TRY(limit(RLIMIT_NOFILE, "RLIMIT_NOFILE", how.max_fds));
   if (how.drop) SLUICE_TRY(become_nobody(how, root, done));
+  // Not in the monitor, whose threads would count. A limit of file sizes would be one of memfds
+  // too: large messages travel in them.
+  if (root == Root::empty && !kSanitized) SLUICE_TRY(limit(RLIMIT_NPROC, "RLIMIT_NPROC", 0));
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0)
     done.add("no-new-privileges");
   else
