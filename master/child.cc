@@ -88,6 +88,7 @@ std::unique_ptr<Child> Child::import_(ChildOwner& owner, inheritance::Child from
   child->finishing = from.finishing;
   child->done = from.done;
   child->last_error = std::move(from.last_error);
+  child->sandbox = std::move(from.sandbox);
   return child;
 }
 
@@ -117,7 +118,8 @@ inheritance::Child Child::export_() const {
           .stopped = stopped,
           .finishing = finishing,
           .done = done,
-          .last_error = last_error};
+          .last_error = last_error,
+          .sandbox = sandbox};
 }
 
 Child::Child(ChildOwner& owner, ipc::Role role, pid_t pid, ipc::Channel channel, std::string name)
@@ -176,6 +178,12 @@ Result<> Child::take(ipc::Frame frame) {
 void Child::kill(std::string_view why) {
   if (std::exchange(killed_, true)) return;
   log::error("child", "killed", log::kv("process", name_), log::kv("reason", why));
+  ::kill(pid_, SIGKILL);
+}
+
+void Child::kill_for_call(std::string_view call) {
+  if (std::exchange(killed_, true)) return;
+  log::error("child", "killed by the sandbox", log::kv("process", name_), log::kv("call", call));
   ::kill(pid_, SIGKILL);
 }
 

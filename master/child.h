@@ -59,6 +59,9 @@ class Child {
   void ignore();
   /// SIGKILL, with the reason in the log.
   void kill(std::string_view why);
+  /// The same, of one whose filter of system calls forbade `call`. It dies of that already, but
+  /// that is only what it says.
+  void kill_for_call(std::string_view call);
   void ping();
   int64_t last_answer_ns() const { return last_answer_ns_; }
   /// The master itself was away (a suspended machine): silence until now says nothing.
@@ -71,6 +74,7 @@ class Child {
   bool stopped = false;     ///< has said that it takes no more connections
   bool finishing = false;   ///< was told to end its sessions
   bool done = false;        ///< has said that it ends, or is not wanted any more
+  std::string sandbox;      ///< what it has locked, as it says; empty until it is ready
   std::string last_error;   ///< that it logged before it was ready
   struct Memory {           ///< of its own, in bytes: master/worker_memory.h
     uint64_t now = 0, settled = 0;

@@ -82,13 +82,14 @@ struct Child {
   int64_t started_ns = 0, deadline_ns = 0;
   bool stopped = false, finishing = false, done = false;
   std::string last_error;
+  std::string sandbox;
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.role), tag<2>(m.pid), tag<3>(m.channel), tag<4>(m.name),
                       tag<5>(m.release), tag<6>(m.phase), tag<7>(m.greeted), tag<8>(m.killed),
                       tag<9>(m.pings), tag<10>(m.last_answer_ns), tag<11>(m.generation),
                       tag<12>(m.slot), tag<13>(m.lane), tag<14>(m.number), tag<15>(m.started_ns),
                       tag<16>(m.deadline_ns), tag<17>(m.stopped), tag<18>(m.finishing),
-                      tag<19>(m.done), tag<20>(m.last_error));
+                      tag<19>(m.done), tag<20>(m.last_error), tag<21>(m.sandbox));
   }
 };
 
@@ -122,10 +123,11 @@ struct Supervisor {
   std::vector<Unreaped> unreaped;
   uint32_t workers_started = 0;
   std::vector<Inquiries::Inquiry> inquiries;
+  config::Sandbox monitor_sandbox{};
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.monitor), tag<2>(m.monitor_failures), tag<3>(m.monitor_start_at_ns),
                       tag<4>(m.monitor_uid), tag<5>(m.slots), tag<6>(m.leaving), tag<7>(m.unreaped),
-                      tag<8>(m.workers_started), tag<9>(m.inquiries));
+                      tag<8>(m.workers_started), tag<9>(m.inquiries), tag<10>(m.monitor_sandbox));
   }
 };
 

@@ -107,6 +107,7 @@ class Supervisor final : public ChildOwner {
   struct Handlers;
   Result<> on_ready(ipc::Ready message);
   Result<> on_log_record(ipc::LogRecord message);
+  Result<> on_forbidden_call(ipc::ForbiddenCall message);
   Result<> on_answer(ipc::Answer message);
   Result<> on_stopped(ipc::Stopped message);
   Result<> on_gone_closed(ipc::GoneClosed message);
@@ -150,6 +151,7 @@ class Supervisor final : public ChildOwner {
   int monitor_failures_ = 0;
   int64_t monitor_start_at_ns_ = 0;
   uint32_t monitor_uid_ = 0;
+  config::Sandbox monitor_sandbox_{};
   std::vector<Slot> slots_;
   std::list<std::unique_ptr<Child>> leaving_;
   std::vector<std::unique_ptr<Child>> dead_;  ///< deleted outside of their own callbacks

@@ -17,7 +17,8 @@ inheritance::Supervisor Supervisor::export_() const {
                               .monitor_uid = monitor_uid_,
                               .unreaped = unreaped_,
                               .workers_started = workers_started_,
-                              .inquiries = inquiries_.export_()};
+                              .inquiries = inquiries_.export_(),
+                              .monitor_sandbox = monitor_sandbox_};
   for (const auto& slot : slots_)
     out.slots.push_back({.serving = exported(slot.serving),
                          .starting = exported(slot.starting),
@@ -36,6 +37,7 @@ Result<> Supervisor::import_(inheritance::Supervisor from) {
   monitor_failures_ = static_cast<int>(from.monitor_failures);
   monitor_start_at_ns_ = from.monitor_start_at_ns;
   monitor_uid_ = from.monitor_uid;
+  monitor_sandbox_ = from.monitor_sandbox;
   for (auto& one : from.slots) {
     auto& slot = slots_.emplace_back();
     slot.serving = imported(one.serving);

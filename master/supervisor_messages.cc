@@ -6,6 +6,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/process/seccomp.h"
 #include "master/supervisor.h"
 
 namespace sluice::master {
@@ -22,6 +23,7 @@ struct Supervisor::Handlers {
   static constexpr auto kTable = std::to_array<ipc::Handler<Supervisor>>({
       ipc::on<&Supervisor::on_ready>(),
       ipc::on<&Supervisor::on_log_record>(),
+      ipc::on<&Supervisor::on_forbidden_call>(),
       ipc::on<&Supervisor::on_answer>(),
       ipc::on<&Supervisor::on_stopped>(),
       ipc::on<&Supervisor::on_gone_closed>(),
@@ -45,8 +47,11 @@ Result<> Supervisor::on_frame(Child& child, ipc::Frame frame) {
 
 Result<> Supervisor::on_ready(ipc::Ready message) {
   Child& child = *speaking_;
+  constexpr std::size_t kMaxSandbox = 256;  // people see it, and an upgrade carries it on
+  if (message.sandbox.size() > kMaxSandbox) return fail(Errc::ipc_protocol, "Ready: too long");
   child.enter(ipc::kServing);
   child.deadline_ns = 0;
+  child.sandbox = message.sandbox;
   log::notice("child", "ready", log::kv("process", child.name()),
               log::kv("generation", child.generation), log::kv("sandbox", message.sandbox));
   // It was started with the configured level; the operator may have chosen another one.
@@ -55,6 +60,7 @@ Result<> Supervisor::on_ready(ipc::Ready message) {
     if (monitor_) give_up(std::move(monitor_));
     monitor_ = std::move(next_monitor_);
     monitor_uid_ = state_.uid;
+    monitor_sandbox_ = state_.config.sluice.sandbox;
     user_.on_monitor_replaced({});
   }
   if (child.role() != ipc::Role::worker) return {};
@@ -77,6 +83,14 @@ Result<> Supervisor::on_log_record(ipc::LogRecord message) {
   state_.log.write(speaking_->name(), message.level, message.component, message.text);
   if (message.level == log::Level::error && speaking_->phase() == ipc::kStarting)
     speaking_->last_error = message.component + ": " + message.text;
+  return {};
+}
+
+Result<> Supervisor::on_forbidden_call(ipc::ForbiddenCall message) {
+  uint32_t number = 0;
+  for (std::size_t i = 0; i < message.number.size(); ++i)
+    number |= std::to_integer<uint32_t>(message.number[i]) << (8 * i);
+  speaking_->kill_for_call(process::call_name(number));
   return {};
 }
 

@@ -39,6 +39,7 @@ ipc::Privileges Supervisor::privileges() const {
 Result<> Supervisor::start_monitor() {
   monitor_ = SLUICE_TRY(new_monitor());
   monitor_uid_ = state_.uid;
+  monitor_sandbox_ = state_.config.sluice.sandbox;
   return {};
 }
 
@@ -63,8 +64,11 @@ Result<> Supervisor::replace_monitor() {
 }
 
 void Supervisor::configure_monitor() {
+  // Its lock can't be changed: it is started anew.
   if (monitor_ && monitor_uid_ != state_.uid)
-    monitor_->kill("it is to run as another user");  // and is started anew
+    monitor_->kill("it is to run as another user");
+  else if (monitor_ && monitor_sandbox_ != state_.config.sluice.sandbox)
+    monitor_->kill("it is to have another sandbox");
   else if (monitor_)
     monitor_->send(
         ipc::MonitorConfig{privileges(), state_.config.sluice.log.level, state_.config.clusters});
@@ -110,6 +114,7 @@ void Supervisor::send_worker_start(Child& child, const config::Config& config, s
                             .session_id_base = child.number,
                             .services = config.services,
                             .clusters = config.clusters};
+  message.privileges.sandbox = config.sluice.sandbox;  // not yet in force: this worker proves it
   for (auto& cluster : message.clusters) {  // a worker never logs in as the watching account
     cluster.user.clear();
     cluster.password = {};

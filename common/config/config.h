@@ -169,7 +169,7 @@ struct Process {
   uint32_t drain_timeout_ms = 300'000;
   std::string control_socket = "/run/sluice/control.sock";
   Log log;
-  Sandbox sandbox = Sandbox::best_effort;
+  Sandbox sandbox = Sandbox::require;
   std::string secrets_key = "/etc/sluice/secrets.key";  ///< opens encrypted values of the file
   uint64_t max_worker_memory =
       0;  ///< bytes of its own; one that grows beyond is replaced; 0: no limit

@@ -17,6 +17,15 @@ constexpr uint16_t kSpilled = 1;
 constexpr std::size_t kMaxFds = 8;  // of any message, the spilled body included
 constexpr unsigned kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL;
 
+Bytes with_header(uint16_t id, uint16_t flags, ByteSpan body) {
+  Bytes datagram;
+  ByteWriter out(datagram);
+  out.fixed<uint16_t>(id);
+  out.fixed<uint16_t>(flags);
+  out.raw(body);
+  return datagram;
+}
+
 enum class Sent : uint8_t { yes, would_block };
 
 Result<Sent> send_now(int socket, ByteSpan datagram, std::span<const int> fds) {
@@ -91,15 +100,12 @@ Result<> Channel::send_frame(uint16_t id, ByteSpan body, std::span<const int> fd
   std::vector<int> riding(fds.begin(), fds.end());
   UniqueFd spilled;
   Bytes datagram;
-  ByteWriter out(datagram);
-  out.fixed<uint16_t>(id);
   if (body.size() > kMaxDatagram) {
     spilled = SLUICE_TRY(sealed_memfd("sluice-message", body));
     riding.push_back(spilled.get());
-    out.fixed<uint16_t>(kSpilled);
+    datagram = with_header(id, kSpilled, {});
   } else {
-    out.fixed<uint16_t>(0);
-    out.raw(body);
+    datagram = with_header(id, 0, body);
   }
 
   if (queue_.empty() && SLUICE_TRY(send_now(fd_.get(), datagram, riding)) == Sent::yes) {
@@ -115,6 +121,10 @@ Result<> Channel::send_frame(uint16_t id, ByteSpan body, std::span<const int> fd
   }
   queue_.push_back(std::move(queued));
   return {};
+}
+
+Bytes Channel::datagram(uint16_t id, ByteSpan body) {
+  return with_header(id, 0, body);
 }
 
 Result<> Channel::flush() {

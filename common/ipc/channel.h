@@ -56,6 +56,8 @@ class Channel {
     return sent;
   }
   Result<> send_frame(uint16_t id, ByteSpan body, std::span<const int> fds);
+  /// A message without fds, as it is sent; `body` is at its end. For who has to prepare it.
+  static Bytes datagram(uint16_t id, ByteSpan body);
 
   /// Whether messages wait for the socket to become writable; then call flush().
   bool wants_write() const { return !queue_.empty(); }

@@ -3,6 +3,7 @@
 // all come from that list. Tags and ids are for ever: never used again for something else.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -100,6 +101,13 @@ struct Start {
 struct Ready {
   std::string sandbox;  ///< what was locked, for the log: "uid,chroot,nnp"
   static auto fields(auto& m) { return std::tuple(tag<1>(m.sandbox)); }
+};
+
+/// The last words of a process that wanted a system call which its filter forbids: it dies of it
+/// (common/process/seccomp.h). Of fixed size, for a signal handler fills it in.
+struct ForbiddenCall {
+  std::array<std::byte, 4> number{};  ///< little-endian
+  static auto fields(auto& m) { return std::tuple(tag<1>(m.number)); }
 };
 
 /// The state of one cluster, whole. Monitor to master to workers.
@@ -453,6 +461,7 @@ constexpr FdCount up_to(std::size_t most) {
   X( 34, SessionTaken,    kWorker,             kWorker,             kServing | kDraining,              0)   \
   X( 35, GiveSession,     kWorker,             kWorker,             kServing | kDraining,              0)   \
   X( 36, KnownPassword,   kWorker,             kWorker,             kServing | kDraining,              0)   \
+  X( 37, ForbiddenCall,   kChild,              kMaster,             kStarting | kServing | kDraining,  0)   \
   X( 40, StateOffer,      kMaster,             kTrial,              kStarting,                         1)   \
   X( 41, StateVerdict,    kTrial,              kMaster,             kStarting,                         0)
 // clang-format on

@@ -37,9 +37,11 @@ void MasterLink::receive() {
   if (!frame) return lose();
   if (!*frame) return;
   if (auto ok = take(std::move(**frame)); !ok) {
-    log::error("ipc", "the master broke the rules", log::kv("error", ok.error().message));
+    const bool broken = ok.error().code == Errc::ipc_protocol;
+    log::error("ipc", broken ? "the master broke the rules" : "cannot go on",
+               log::kv("error", ok.error().message));
     drain(100);
-    ::_exit(1);  // nothing that follows could be trusted
+    ::_exit(1);  // nothing that follows could be trusted, or done
   }
 }
 

@@ -148,7 +148,7 @@ constexpr Key kSchema[] = {
         "a worker that grows beyond it is replaced; 0B is no limit").between(0, 1024 * 1024 * kMiB),
     row("sluice", "control_socket", Type::path, at<&Process::control_socket>,
         "/run/sluice/control.sock", "socket that sluicectl connects to"),
-    row("sluice", "sandbox", Type::choice, at<&Process::sandbox>, "best-effort",
+    row("sluice", "sandbox", Type::choice, at<&Process::sandbox>, "require",
         "whether workers and monitor must lock themselves in"),
     row("sluice", "secrets_key", Type::file, at<&Process::secrets_key>, "/etc/sluice/secrets.key",
         "key of encrypted values"),

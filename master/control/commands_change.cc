@@ -122,6 +122,7 @@ Reply status(const Invocation& in) {
   record.add("last_reload", state.last_reload).add("last_upgrade", state.last_upgrade);
   record.add("workers", state.slots()).add("old_workers", in.master.supervisor().leaving().size());
   record.add("monitor", monitor && monitor->phase() == ipc::kServing ? "running" : "starting");
+  record.add("monitor_sandbox", monitor ? monitor->sandbox : "");
   record.add("services", state.config.services.size())
       .add("clusters", state.config.clusters.size());
   record.add("sessions", sessions).add("commands", commands).add("problems", problems);

@@ -102,13 +102,14 @@ Reply list_workers(const Invocation& in) {
                           {"sessions", Kind::number},
                           {"age_s", Kind::number},
                           {"memory", Kind::number},
-                          {"release"}}};
+                          {"release"},
+                          {"sandbox"}}};
   for (const Child* child : in.master.supervisor().workers())
     table.rows.push_back(
         {{number(child->number), number(child->pid()), number(child->slot),
           number(child->generation), phase_text(*child), number(sessions_of(state, *child)),
           number((monotonic_ns() - child->started_ns) / kSecondNs),
-          number(own_memory(child->pid())), child->release()}});
+          number(own_memory(child->pid())), child->release(), child->sandbox}});
   return ControlReply{.table = std::move(table)};
 }
 

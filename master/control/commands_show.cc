@@ -130,7 +130,7 @@ Reply show_worker(const Invocation& in) {
         .add("state", phase_text(*child));
     record.add("sessions", sessions_of(state, *child)).add("lane", child->lane);
     record.add("age_s", static_cast<uint64_t>((monotonic_ns() - child->started_ns) / kSecondNs));
-    record.add("release", child->release());
+    record.add("release", child->release()).add("sandbox", child->sandbox);
     return ControlReply{.table = record.table()};
   }
   return refused("no worker with pid " + in.arguments[0]);

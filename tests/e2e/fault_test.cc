@@ -281,14 +281,52 @@ TEST_P(RogueWorkerThat, IsKilledAndLogged) {
   expect_recovery(master);
 }
 
-INSTANTIATE_TEST_SUITE_P(Sends, RogueWorkerThat,
-                         testing::Values("GarbageForAGreeting", "AnotherRole", "AnotherProtocol",
-                                         "GreetingWithFd", "TornDatagram", "UnknownMessage",
-                                         "MalformedBody", "OutOfPhase", "ReadyTwice",
-                                         "MessageOfTheMonitor", "MessageOfTheMaster", "UnwantedFd",
-                                         "ManyFds", "AnswerToNoPing", "NameOfNoAddress",
-                                         "UnsealedFile", "OversizedDatagram"),
-                         [](const auto& info) { return std::string(info.param); });
+const auto kOffences =
+    testing::Values("GarbageForAGreeting", "AnotherRole", "AnotherProtocol", "GreetingWithFd",
+                    "TornDatagram", "UnknownMessage", "MalformedBody", "OutOfPhase", "ReadyTwice",
+                    "MessageOfTheOther", "MessageOfTheMaster", "UnwantedFd", "ManyFds",
+                    "AnswerToNoPing", "NameOfNoAddress", "UnsealedFile", "OversizedDatagram");
+const auto kName = [](const auto& info) { return std::string(info.param); };
+
+INSTANTIATE_TEST_SUITE_P(Sends, RogueWorkerThat, kOffences, kName);
+
+class RogueMonitorThat : public RogueWorkerThat {};
+
+TEST_P(RogueMonitorThat, IsKilledAndLoggedAndNoSessionNotices) {
+  const auto master = sluice_.pid();
+  auto session = sluice_.connect("shop");
+  break_rules_as_monitor(GetParam());
+  EXPECT_TRUE(eventually(10s, [&] {
+    EXPECT_EQ(session.value("SELECT 17"), "17");
+    return killed(kMonitorProgram) >= 1;
+  }));
+  EXPECT_NE(sluice_.log().find("it broke the rules of the channel"), std::string::npos);
+  expect_recovery(master);
+  EXPECT_TRUE(
+      eventually(10s, [&] { return sluice_.ctl_json({"status"}).at("monitor") == "running"; }));
+  EXPECT_EQ(session.value("SELECT 18"), "18");
+}
+
+INSTANTIATE_TEST_SUITE_P(Sends, RogueMonitorThat, kOffences, kName);
+
+class EightRogueWorkers : public RogueWorker {
+ protected:
+  EightRogueWorkers() : RogueWorker(8) {}
+};
+
+/// Those of others, those of another phase, and a worker's own with too many fds. Each worker sends
+/// one of them, and says so if it is still heard afterwards.
+TEST_F(EightRogueWorkers, SendEveryMessageThatThereIsWhereItIsNotAllowed) {
+  const auto master = sluice_.pid();
+  misbehave("AnyMessage");
+  for (const auto pid : sluice_.worker_pids()) ::kill(pid, SIGKILL);
+  EXPECT_TRUE(
+      eventually(30s, [&] { return sluice_.log().find("no more of them") != std::string::npos; }));
+  EXPECT_GE(killed(), std::size_t{38});
+  EXPECT_EQ(count(sluice_.log(), "survived message"), 0u) << sluice_.log();
+  for (const auto pid : sluice_.worker_pids()) ::kill(pid, SIGKILL);
+  expect_recovery(master);
+}
 
 TEST_F(RogueWorker, RestartsComeLessAndLessOften) {
   const auto master = sluice_.pid();

@@ -44,6 +44,7 @@ Child child(ipc::Role role, int fd, uint32_t number) {
 config::Config configuration() {
   config::Config out;
   out.sluice.workers = 1;
+  out.sluice.sandbox = config::Sandbox::best_effort;  // the default of release 0.1.0
   out.sluice.control_socket = "/run/sluice/control.sock";
   out.sluice.log.target = config::LogTarget::file;
   out.sluice.log.file = "/var/log/sluice/sluice.log";

@@ -1,9 +1,10 @@
-// A worker that was taken over: it greets its master as a good one does, then breaks the rules of
-// the channel in the way that the file `rogue.mode` beside it names. While there is no such file it
-// becomes the program `good-worker` beside it, so a test can start with a sluice that works.
-// Run in place of sluice-worker by tests/e2e/fault_test.cc.
+// A worker or monitor that was taken over: it greets its master as a good one does, then breaks the
+// rules of the channel in the way that the file `sluice-worker.mode` or `sluice-monitor.mode`
+// beside it names. While there is no such file it becomes the program `good-worker` or
+// `good-monitor` beside it, so a test can start with a sluice that works. Run by
+// tests/e2e/fault_test.cc.
 #include <fcntl.h>
-#include <limits.h>
+#include <fmt/format.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -13,36 +14,17 @@
 #include <optional>
 #include <string>
 
-#include "common/ipc/channel.h"
+#include "tests/support/captured_child.h"
 
 namespace sluice {
 namespace {
 
 using ipc::Channel;
+using test::say;
+using test::wait_for;
 
 constexpr int kChannelFd = 3;  // common/process/master_link.h
 constexpr int kFloodRecords = 200'000;
-
-std::string own_directory() {
-  char path[PATH_MAX];
-  const auto n = ::readlink("/proc/self/exe", path, sizeof path);
-  const std::string text(path, n > 0 ? static_cast<std::size_t>(n) : 0);
-  return text.substr(0, text.rfind('/'));
-}
-
-void wait_for(const Channel& channel, short what) {
-  pollfd ready{channel.fd(), what, 0};
-  ::poll(&ready, 1, -1);
-}
-
-template <class Message>
-void say(Channel& channel, const Message& message, std::span<const int> fds = {}) {
-  (void)channel.send(message, fds);
-  while (channel.wants_write()) {
-    wait_for(channel, POLLOUT);
-    if (!channel.flush()) ::_exit(0);
-  }
-}
 
 void tell_name(Channel& channel, ByteSpan body) {
   if (const auto resolved = ipc::decode<ipc::NameResolved>(body))
@@ -81,6 +63,12 @@ Bytes garbage() {
     out.fixed<uint64_t>(0x9E3779B97F4A7C15u * static_cast<uint64_t>(i + 1));
   return bytes;
 }
+
+ipc::LogRecord record_of(std::string text) {
+  return {log::Level::error, "rogue", std::move(text)};
+}
+
+ipc::Role role = ipc::Role::worker;  ///< in whose place it is
 
 /// What a rogue does with sessions, by its mode.
 std::string mode_of_handoff;
@@ -147,18 +135,15 @@ void hand_off(Channel& master, ipc::Frame frame) {
 /// Reads what the master sends, for ever or up to the order to start; ends with the master.
 void read_on(Channel& channel, bool up_to_start) {
   for (;;) {
-    auto frame = channel.receive();
-    if (!frame) ::_exit(0);
-    if (!*frame) {
-      wait_for(channel, POLLIN);
-      continue;
-    }
-    if (up_to_start && (*frame)->id == ipc::Declared<ipc::Start>::kId) return;
-    if ((*frame)->id == ipc::Declared<ipc::StopAccepting>::kId) say(channel, ipc::Stopped{});
-    if ((*frame)->id == ipc::Declared<ipc::HandOff>::kId) hand_off(channel, std::move(**frame));
-    if ((*frame)->id == ipc::Declared<ipc::NameResolved>::kId) tell_name(channel, (*frame)->body);
-    if ((*frame)->id == ipc::Declared<ipc::SeekSession>::kId)
-      lie_about_sessions(channel, (*frame)->body);
+    auto frame = test::hear(channel);
+    if (up_to_start && frame.id == ipc::Declared<ipc::Start>::kId) return;
+    if (frame.id == ipc::Declared<ipc::StopAccepting>::kId) say(channel, ipc::Stopped{});
+    if (frame.id == ipc::Declared<ipc::HandOff>::kId)
+      hand_off(channel, std::move(frame));
+    else if (frame.id == ipc::Declared<ipc::NameResolved>::kId)
+      tell_name(channel, frame.body);
+    else if (frame.id == ipc::Declared<ipc::SeekSession>::kId)
+      lie_about_sessions(channel, frame.body);
   }
 }
 
@@ -183,18 +168,50 @@ bool break_rules_at_start(Channel& channel, const std::string& mode) {
   const std::array null{::open("/dev/null", O_RDONLY)};
   if (mode == "Silence") return true;
   if (mode == "NotReady")
-    say(channel, ipc::Hello{.role = ipc::Role::worker});
+    say(channel, ipc::Hello{.role = role});
   else if (mode == "GarbageForAGreeting")
     send_raw(channel, std::string(100, '\xff'));
   else if (mode == "AnotherRole")
-    say(channel, ipc::Hello{.role = ipc::Role::monitor});
+    say(channel,
+        ipc::Hello{.role = role == ipc::Role::worker ? ipc::Role::monitor : ipc::Role::worker});
   else if (mode == "AnotherProtocol")
-    say(channel, ipc::Hello{.protocol = 99, .role = ipc::Role::worker});
+    say(channel, ipc::Hello{.protocol = 99, .role = role});
   else if (mode == "GreetingWithFd")
-    say(channel, ipc::Hello{.role = ipc::Role::worker}, null);
+    say(channel, ipc::Hello{.role = role}, null);
   else
     return false;
   return true;
+}
+
+/// A number that no other process of this mode has got; they count in a file.
+unsigned next_number() {
+  for (unsigned i = 0;; ++i)
+    if (UniqueFd(::open(fmt::format("{}/taken-{}", test::own_directory(), i).c_str(),
+                        O_CREAT | O_EXCL, 0600)))
+      return i;
+}
+
+/// Of all messages that there are the one with that number in the list: with as many fds as it must
+/// not have if we may send it, without a body if we may not.
+void send_any(Channel& channel, unsigned number) {
+  struct Row {
+    uint16_t id;
+    bool ours;
+    std::size_t most_fds;
+  };
+  constexpr auto kRow = []<class Message>(uint8_t self) {
+    using D = ipc::Declared<Message>;
+    return Row{D::kId, (D::kSender & self) && (D::kPhases & ipc::kServing), D::kFds.most};
+  };
+  const uint8_t self = role == ipc::Role::worker ? ipc::kWorker : ipc::kMonitor;
+#define SLUICE_ROGUE_ROW(id, message, from, to, when, fds) kRow.operator()<ipc::message>(self),
+  const Row rows[] = {SLUICE_IPC_MESSAGES(SLUICE_ROGUE_ROW)};
+#undef SLUICE_ROGUE_ROW
+  if (number >= std::size(rows)) return say(channel, record_of("no more of them"));
+  const auto& row = rows[number];
+  const std::vector<int> fds(row.ours ? row.most_fds + 1 : 0, ::open("/dev/null", O_RDONLY));
+  (void)channel.send_frame(row.id, {}, fds);
+  say(channel, record_of(fmt::format("survived message {}", row.id)));
 }
 
 void break_rules(Channel& channel, const std::string& mode) {
@@ -210,8 +227,9 @@ void break_rules(Channel& channel, const std::string& mode) {
     say(channel, ipc::Stopped{7});
   else if (mode == "ReadyTwice")
     say(channel, ipc::Ready{"twice"});
-  else if (mode == "MessageOfTheMonitor")
-    say(channel, ipc::ClusterUpdate{});
+  else if (mode == "MessageOfTheOther")
+    role == ipc::Role::worker ? say(channel, ipc::ClusterUpdate{})
+                              : say(channel, ipc::GoneClosed{});
   else if (mode == "MessageOfTheMaster")
     say(channel, ipc::Finish{"rogue", 0});
   else if (mode == "UnwantedFd")
@@ -242,6 +260,8 @@ void break_rules(Channel& channel, const std::string& mode) {
     send_raw(channel, std::string(60'000, '\0'));
   else if (mode == "Flood")
     flood(channel);
+  else if (mode == "AnyMessage")
+    send_any(channel, next_number());
 }
 
 }  // namespace
@@ -249,21 +269,22 @@ void break_rules(Channel& channel, const std::string& mode) {
 
 int main(int, char** argv) {
   using namespace sluice;
-  const auto directory = own_directory();
+  const auto directory = test::own_directory();
   std::string mode;
-  std::ifstream(directory + "/rogue.mode") >> mode;
+  std::ifstream(fmt::format("{}/{}.mode", directory, argv[0])) >> mode;
   // Of the starts from now on only the first is a good one.
   const bool first = mode == "FirstIsGood" &&
                      UniqueFd(::open((directory + "/first").c_str(), O_CREAT | O_EXCL, 0600));
   if (mode.empty() || first) {
-    ::execv((directory + "/good-worker").c_str(), argv);
+    test::become_good(argv);
     return 127;
   }
   if (mode == "FirstIsGood") return 1;
+  role = test::role_by_name(argv[0]);
   mode_of_handoff = mode;
   ipc::Channel channel{UniqueFd(kChannelFd)};
   if (!break_rules_at_start(channel, mode)) {
-    say(channel, ipc::Hello{.role = ipc::Role::worker});
+    say(channel, ipc::Hello{.role = role});
     read_on(channel, /*up_to_start=*/true);
     say(channel, ipc::Ready{"nothing at all"});
     break_rules(channel, mode);

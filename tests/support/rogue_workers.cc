@@ -18,17 +18,25 @@ std::size_t count(const std::string& text, std::string_view what) {
   return n;
 }
 
-RogueWorker::RogueWorker(unsigned workers)
+CapturedChildren::CapturedChildren(const std::string& captor, unsigned workers)
     : sluice_(in_front_of(*server_, workers), Sluice::Start::Stopped) {
   namespace fs = std::filesystem;
   const auto directory = fs::path(programs_.path());
   fs::copy_file(program("sluiced"), directory / "sluiced");
-  fs::copy_file(program("e2e/rogue_worker"), directory / "sluice-worker");
-  fs::create_symlink(program("sluice-monitor"), directory / "sluice-monitor");
-  fs::create_symlink(program("sluice-worker"), directory / "good-worker");
+  for (const char* child : {kWorkerProgram, kMonitorProgram})
+    fs::copy_file(program("e2e/" + captor), directory / child);
+  fs::create_symlink(program(kWorkerProgram), directory / "good-worker");
+  fs::create_symlink(program(kMonitorProgram), directory / "good-monitor");
   sluice_.daemon = programs_ / "sluiced";
   sluice_.start();
   EXPECT_EQ(sluice_.connect("shop").value("SELECT 1"), "1");
+}
+
+void CapturedChildren::expect_service(pid_t master) {
+  EXPECT_EQ(sluice_.ctl({"status"}).exit_code, 0);
+  EXPECT_EQ(sluice_.connect("shop").value("SELECT 1"), "1");
+  EXPECT_EQ(sluice_.pid(), master);
+  EXPECT_TRUE(sluice_.process().running());
 }
 
 void RogueWorker::break_rules(const std::string& mode) {
@@ -38,16 +46,26 @@ void RogueWorker::break_rules(const std::string& mode) {
   ASSERT_EQ(::kill(workers[0], SIGKILL), 0);
 }
 
-std::size_t RogueWorker::killed() const {
-  return count(sluice_.log(), "child: killed process=sluice-worker");
+void RogueWorker::break_rules_as_monitor(const std::string& mode) {
+  misbehave(mode, kMonitorProgram);
+  const auto monitor = sluice_.monitor_pid();
+  ASSERT_TRUE(monitor);
+  ASSERT_EQ(::kill(*monitor, SIGKILL), 0);
+}
+
+void RogueWorker::keep_rules() {
+  for (const std::string child : {kWorkerProgram, kMonitorProgram})
+    std::filesystem::remove(programs_ / (child + ".mode"));
+}
+
+std::size_t RogueWorker::killed(const std::string& child) const {
+  return count(sluice_.log(), "child: killed process=" + child);
 }
 
 void RogueWorker::expect_recovery(pid_t master) {
   EXPECT_EQ(sluice_.ctl({"status"}).exit_code, 0);
   keep_rules();
-  EXPECT_EQ(sluice_.connect("shop").value("SELECT 1"), "1");
-  EXPECT_EQ(sluice_.pid(), master);
-  EXPECT_TRUE(sluice_.process().running());
+  expect_service(master);
 }
 
 }  // namespace sluice::test

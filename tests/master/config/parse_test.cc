@@ -39,7 +39,7 @@ TEST(Parse, EveryKeyIsStored) {
                   .drain_timeout_ms = 90'000,
                   .control_socket = "/run/other/control.sock",
                   .log = {LogTarget::file, log::Level::info, "local3", "/var/log/sluice.log"},
-                  .sandbox = Sandbox::require,
+                  .sandbox = Sandbox::best_effort,
                   .secrets_key = "/etc/sluice/other.key",
                   .max_worker_memory = 1U << 30};
   EXPECT_EQ(parsed.config.sluice, process);
