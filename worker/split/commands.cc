@@ -5,6 +5,7 @@
 
 #include "common/mysql/packets.h"
 #include "worker/split/lending.h"
+#include "worker/split/prepared.h"
 #include "worker/split/route.h"
 #include "worker/split/steps.h"
 
@@ -51,83 +52,15 @@ void run_on(SessionState& s, Side side, ByteSpan command, Actions& out) {
   pass(s, side, command, out);
 }
 
-Statement* statement_of(Split& split, ByteSpan command) {
-  if (command.size() < kHeaderSize + 5) return nullptr;
-  const auto id = ByteReader(command.subspan(kHeaderSize + 1)).fixed<uint32_t>("id").value_or(0);
-  const auto found = std::ranges::lower_bound(split.statements, id, {}, &Statement::id);
-  return found == split.statements.end() || found->id != id ? nullptr : &*found;
-}
-
 /// Of a COM_PROCESS_KILL; 0 if it has none.
 uint32_t process_of(ByteSpan command) {
   return ByteReader(command.subspan(kHeaderSize + 1)).fixed<uint32_t>("id").value_or(0);
-}
-
-bool names_statement(Command kind) {
-  return kind == Command::stmt_execute || kind == Command::stmt_send_long_data ||
-         kind == Command::stmt_close || kind == Command::stmt_reset ||
-         kind == Command::stmt_fetch || kind == Command::stmt_bulk_execute;
-}
-
-constexpr std::size_t kIdAt = kHeaderSize + 1;
-
-void put(Bytes& packet, std::size_t at, uint32_t value, std::size_t width) {
-  for (std::size_t i = 0; i < width; ++i) packet[at + i] = static_cast<std::byte>(value >> (8 * i));
 }
 
 /// Clients take what comes after one that is not for the answer to the next one.
 bool is_answered(Command kind) {
   return kind != Command::quit && kind != Command::stmt_close &&
          kind != Command::stmt_send_long_data;
-}
-
-/// The command with the id by which a server knows the statement.
-ByteSpan with_id(ByteSpan command, uint32_t id, Actions& out) {
-  Bytes& patched = out.make();
-  patched.assign(command.begin(), command.end());
-  put(patched, kIdAt, id, 4);
-  return patched;
-}
-
-/// COM_STMT_EXECUTE as a server has to get it: its own id, and the parameters' types where it has
-/// not seen them: clients send them once. MySQL manual, "COM_STMT_EXECUTE". Empty if it can't be
-/// made.
-ByteSpan execution_with(Statement& statement, uint32_t id, bool& has_types, ByteSpan command,
-                        Actions& out) {
-  constexpr std::size_t kBitmapAt = kIdAt + 4 + 1 + 4;
-  const std::size_t bound_at = kBitmapAt + (statement.parameters + 7U) / 8;
-  const std::size_t types = 2U * statement.parameters;
-  bool insert = false;
-  if (statement.parameters > 0) {
-    if (command.size() <= bound_at) return {};
-    if (byte_at(command, bound_at) == 1) {
-      if (command.size() < bound_at + 1 + types) return {};
-      const auto sent = command.subspan(bound_at + 1, types);
-      statement.types.assign(sent.begin(), sent.end());
-      statement.home_has_types = statement.reader_has_types = false;
-    } else if (!has_types) {
-      if (statement.types.size() != types) return {};
-      insert = true;
-    }
-    has_types = true;
-  }
-  if (!insert && id == statement.id) return command;
-  Bytes& patched = out.make();
-  patched.assign(command.begin(), command.end());
-  put(patched, kIdAt, id, 4);
-  if (!insert) return patched;
-  patched[bound_at] = std::byte{1};
-  patched.insert(patched.begin() + static_cast<std::ptrdiff_t>(bound_at + 1),
-                 statement.types.begin(), statement.types.end());
-  put(patched, 0, static_cast<uint32_t>(patched.size() - kHeaderSize), 3);
-  return patched;
-}
-
-ByteSpan execution_for(Statement& statement, Side side, ByteSpan command, Actions& out) {
-  return side == Side::server
-             ? execution_with(statement, statement.home_id, statement.home_has_types, command, out)
-             : execution_with(statement, statement.reader_id, statement.reader_has_types, command,
-                              out);
 }
 
 void prepare_on(SessionState& s, Side side, const Statement& statement, Actions& out) {
@@ -143,10 +76,8 @@ void keep_for_replay(SessionState& s, const Surroundings& w, ByteSpan command, A
   const bool whole = command.size() == kHeaderSize + payload_length(command);
   if (!is_kept(s, w) || !whole) return;
   if (kind == Command::stmt_execute) {
-    bool no_types = false;
     auto* statement = statement_of(*s.split, command);
-    command =
-        statement ? execution_with(*statement, statement->id, no_types, command, out) : ByteSpan();
+    command = statement ? execution_with_types(*statement, command, out) : ByteSpan();
   } else if (kind != Command::query) {
     return;
   }
@@ -197,160 +128,12 @@ bool run_at_home(SessionState& s, const Surroundings& w, ByteSpan command, Actio
   return true;
 }
 
-/// Whether the reader can run the next command at once. If not, its login is begun, and the command
-/// waits, or home runs it.
-enum class Ready : uint8_t { now, soon, no };
-
-/// The replica that the client names takes the reader's place.
-Ready move_reader(SessionState& s, const Surroundings& w, std::string_view name, Actions& out) {
-  auto& split = *s.split;
-  const auto& reader = split.reader_link;
-  const bool failed = reader.step == Step::none && split.reader_after_ns > w.now_ns;
-  const bool keeps = split.last.diagnostics && split.last.diagnostics_at == Side::reader;
-  if (failed || !reader.errands.empty() || (keeps && !split.now.uses_tables)) return Ready::no;
-  split.reader_after_ns = w.now_ns + kAgainNs;
-  return call_replica(s, w, std::string(name), out) ? Ready::soon : Ready::no;
-}
-
-/// Another replica that has less to do; empty if the session stays. What is prepared on its replica
-/// is worth more than that.
-std::string better_replica(const SessionState& s, const Surroundings& w) {
-  const auto& split = *s.split;
-  const auto is_prepared = [](const Statement& statement) { return statement.reader_id != 0; };
-  const auto* better = w.router.better_reader(w.servers, split.reader.server);
-  if (better == nullptr || std::ranges::any_of(split.statements, is_prepared)) return {};
-  return better->state->name;
-}
-
-Ready reader_ready(SessionState& s, const Surroundings& w, std::string_view name, Actions& out) {
-  auto& split = *s.split;
-  if (split.reader_link.restoring) return Ready::soon;
-  if (std::exchange(split.now.may_move, false) && name.empty() &&
-      split.reader_link.step == Step::ready)
-    if (const auto better = better_replica(s, w); !better.empty())
-      if (move_reader(s, w, better, out) == Ready::soon) return Ready::soon;
-  const bool is_other = !name.empty() && split.reader.server != name;
-  if (is_other && (split.reader_link.step == Step::none || split.reader_link.step == Step::ready))
-    return move_reader(s, w, name, out);
-  if (split.reader_link.step == Step::ready) return Ready::now;
-  if (split.reader_link.step == Step::none && !call_reader(s, w, out)) return Ready::no;
-  return Ready::soon;
-}
-
-/// Brings the reader to what the session has set since it was there last.
-void bring_up_to_date(SessionState& s, Actions& out) {
-  auto& split = *s.split;
-  auto& reader = split.reader_link;
-  if (reader.database_version != split.settings.database_version) {
-    reader.database_version = split.settings.database_version;
-    run_errand(s, Side::reader, Errand::database, Command::init_db, split.settings.database, out);
-  }
-  if (reader.settings_version != split.settings.version) {
-    const auto statement = settings_statement(split, reader.settings_version);
-    reader.settings_version = split.settings.version;
-    if (!statement.empty())
-      run_errand(s, Side::reader, Errand::settings, Command::query, statement, out);
-  }
-  if (reader.variables_version != split.variables.version) {
-    const auto statement = variables_statement(split, reader.variables_version);
-    reader.variables_version = split.variables.version;
-    if (!statement.empty())
-      run_errand(s, Side::reader, Errand::settings, Command::query, statement, out);
-  }
-}
-
-/// Takes up what the service's sessions have written. False if home has to be asked for that, which
-/// is begun: what somebody has written was not told.
-bool knows_of_others(SessionState& s, const Surroundings& w, Actions& out) {
-  auto& split = *s.split;
-  auto& writes = split.writes;
-  const auto version = w.writes->version();
-  if (version == writes.seen_version) return true;
-  const auto doubts = w.writes->doubts();
-  auto known = w.writes->read();
-  if (known.torn || doubts != writes.seen_doubts) {
-    if (split.home_link.step != Step::ready) return true;  // since this read has begun
-    writes.asked_version = version;
-    writes.asked_doubts = doubts;
-    writes.everything = split.waiting = true;
-    const bool mysql = split.settings.mode.flavour == sql::Flavour::Mysql;
-    run_errand(s, Side::server, Errand::written, Command::query,
-               mysql ? "SELECT @@global.gtid_executed" : "SELECT @@global.gtid_current_pos", out);
-    return false;
-  }
-  writes.seen_version = version;
-  note_write(split, known.gtids);
-  writes.published = writes.version;
-  return true;
-}
-
-/// How long a replica is waited for that may be behind. One that is further behind than that, or
-/// was just now, is only asked: else each read of the session would be held up.
-uint32_t wait_for_replica_ms(const SessionState& s, const Surroundings& w) {
-  constexpr uint32_t kAtOnceMs = 1;  // to MySQL 0 is for ever
-  const auto& split = *s.split;
-  const auto patience_ms = w.service.causal_reads_timeout_ms;
-  const auto* state = w.state(split.reader.server);
-  const bool behind = state != nullptr && state->lag_ms.value_or(0) > patience_ms;
-  return behind || w.now_ns < split.reader_link.patient_after_ns ? std::min(kAtOnceMs, patience_ms)
-                                                                 : patience_ms;
-}
-
-/// What the session has written must be there before it reads. True if that is so; else the command
-/// waits for the replica to catch up.
-bool caught_up(SessionState& s, const Surroundings& w, Actions& out) {
-  auto& split = *s.split;
-  auto& reader = split.reader_link;
-  if (w.service.causal_reads == config::CausalReads::off) return true;
-  if (w.writes != nullptr && !knows_of_others(s, w, out)) return false;
-  if (split.writes.uncertain && split.home_link.step == Step::ready) {
-    split.writes.uncertain = false;
-    ask_what_is_written(s, out);
-    split.waiting = true;
-    return false;
-  }
-  if (reader.written_version == split.writes.version) return true;
-  reader.written_version = split.writes.version;
-  const auto wait_ms = wait_for_replica_ms(s, w);
-  run_errand(
-      s, Side::reader, Errand::catch_up, Command::query,
-      fmt::format("SELECT {}('{}', {}.{:03})",
-                  split.settings.mode.flavour == sql::Flavour::Mysql ? "WAIT_FOR_EXECUTED_GTID_SET"
-                                                                     : "MASTER_GTID_WAIT",
-                  split.writes.gtid, wait_ms / 1000, wait_ms % 1000),
-      out);
-  split.waiting = true;
-  return false;
-}
-
-/// Its session is not idle, though home gets nothing of it: without a sign of life home would close
-/// the connection after wait_timeout, and end the session with it.
-void keep_home(SessionState& s, const Surroundings& w, Actions& out) {
-  auto& split = *s.split;
-  if (w.now_ns < split.idle_home_ns || split.home_link.step != Step::ready) return;
-  note_use_of_home(split, w);
-  run_errand(s, Side::server, Errand::track, Command::ping, "", out);
-}
-
 /// A read, by the replica of that name, if it has one; false if it has to wait.
 bool run_read(SessionState& s, const Surroundings& w, ByteSpan command, std::string_view name,
               Actions& out) {
-  if (!knows_writes(s, w)) {
-    s.split->now.why_home = stats::Route::behind;
-    return run_at_home(s, w, command, out);
-  }
-  switch (reader_ready(s, w, name, out)) {
-    case Ready::no:
-      s.split->now.why_home = stats::Route::no_replica;
-      return run_at_home(s, w, command, out);
-    case Ready::soon:
-      s.split->waiting = true;
-      return false;
-    case Ready::now:
-      break;
-  }
-  bring_up_to_date(s, out);
-  if (!caught_up(s, w, out)) return false;
+  const auto ready = ready_to_read(s, w, name, out);
+  if (ready == Ready::no) return run_at_home(s, w, command, out);
+  if (ready == Ready::soon) return false;
   keep_home(s, w, out);
   s.split->now.bytes.assign(command.begin(), command.end());
   run_on(s, Side::reader, command, out);
@@ -423,12 +206,6 @@ bool run_query(SessionState& s, const Surroundings& w, ByteSpan command, Actions
   return true;
 }
 
-/// Whether a server would read its text as home did when it was prepared.
-bool is_as_prepared(const Split& split, const Statement& statement) {
-  return statement.settings_version == split.settings.version &&
-         statement.database_version == split.settings.database_version;
-}
-
 bool run_execute(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out) {
   constexpr std::size_t kFlagsAt = kHeaderSize + 1 + 4;
   auto& split = *s.split;
@@ -465,22 +242,9 @@ bool run_execute(SessionState& s, const Surroundings& w, ByteSpan command, Actio
           wanted_home && reads_anywhere(split) ? stats::Route::hint : why_kept(split);
     return at_home();
   }
-  if (!knows_writes(s, w)) {
-    split.now.why_home = stats::Route::behind;
-    return at_home();
-  }
-  switch (reader_ready(s, w, target.server, out)) {
-    case Ready::no:
-      split.now.why_home = stats::Route::no_replica;
-      return at_home();
-    case Ready::soon:
-      split.waiting = true;
-      return false;
-    case Ready::now:
-      break;
-  }
-  bring_up_to_date(s, out);
-  if (!caught_up(s, w, out)) return false;
+  const auto ready = ready_to_read(s, w, target.server, out);
+  if (ready == Ready::no) return at_home();
+  if (ready == Ready::soon) return false;
   if (statement->reader_id == 0) {  // its answer brings the id, which the execution needs
     prepare_on(s, Side::reader, *statement, out);
     return false;
@@ -689,25 +453,6 @@ void go_on(SessionState& s, const Surroundings& w, Actions& out) {
 void note_use_of_home(Split& split, const Surroundings& w) {
   constexpr int64_t kIdle = 5 * kSecondNs;  // wait_timeout is longer, mostly by far
   split.idle_home_ns = w.now_ns + kIdle;
-}
-
-void ask_what_is_written(SessionState& s, Actions& out) {
-  const bool mysql = s.split->settings.mode.flavour == sql::Flavour::Mysql;
-  run_errand(s, Side::server, Errand::written, Command::query,
-             mysql ? "SELECT @@global.gtid_executed" : "SELECT @@session.last_gtid", out);
-}
-
-bool knows_writes(const SessionState& s, const Surroundings& w) {
-  const auto& split = *s.split;
-  if (w.writes == nullptr || split.home_link.step == Step::ready) return true;
-  return w.writes->doubts() == split.writes.seen_doubts && !w.writes->read().torn;
-}
-
-void publish_writes(SessionState& s, const Surroundings& w) {
-  auto& writes = s.split->writes;
-  if (w.writes == nullptr || writes.published == writes.version) return;
-  writes.published = writes.version;
-  w.writes->publish(writes.gtid);
 }
 
 void again_at_home(SessionState& s, const Surroundings& w, Actions& out, stats::Route why) {

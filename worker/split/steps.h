@@ -44,12 +44,6 @@ void run_errand(SessionState& s, Side side, Errand errand, mysql::Command comman
 void note_use_of_home(Split& split, const Surroundings& w);
 /// Takes the next commands out of `held`, as far as their turn has come.
 void go_on(SessionState& s, const Surroundings& w, Actions& out);
-/// Asks home what the session has written last.
-void ask_what_is_written(SessionState& s, Actions& out);
-/// Whether what the session may read of others' writes can be found out without its home.
-bool knows_writes(const SessionState& s, const Surroundings& w);
-/// Others get to know what the session has written.
-void publish_writes(SessionState& s, const Surroundings& w);
 /// The command that the reader has or waits for runs at home, for `why`.
 void again_at_home(SessionState& s, const Surroundings& w, Actions& out,
                    stats::Route why = stats::Route::refused);
@@ -61,6 +55,20 @@ void refuse_next(SessionState& s, const Surroundings& w, const End& end, Actions
 std::optional<ByteSpan> command_for_home(SessionState& s, ByteSpan command, Actions& out);
 /// The command that is under way comes first again in `held`.
 void put_back(SessionState& s);
+
+// reading.cc
+
+/// Whether the reader (that of the name, if it has one) can run the next command at once. If not,
+/// what is missing is begun and the command waits, or home runs it.
+enum class Ready : uint8_t { now, soon, no };
+Ready ready_to_read(SessionState& s, const Surroundings& w, std::string_view name, Actions& out);
+/// Its session is not idle, though home gets nothing of it: without a sign of life home would close
+/// the connection after wait_timeout, and end the session with it.
+void keep_home(SessionState& s, const Surroundings& w, Actions& out);
+/// Asks home what the session has written last.
+void ask_what_is_written(SessionState& s, Actions& out);
+/// Others get to know what the session has written.
+void publish_writes(SessionState& s, const Surroundings& w);
 
 // answers.cc
 

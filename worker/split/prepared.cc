@@ -1,0 +1,88 @@
+#include "worker/split/prepared.h"
+
+#include <algorithm>
+
+namespace sluice::worker::split {
+
+using mysql::Command;
+using mysql::kHeaderSize;
+
+namespace {
+
+constexpr std::size_t kIdAt = kHeaderSize + 1;
+
+void put(Bytes& packet, std::size_t at, uint32_t value, std::size_t width) {
+  for (std::size_t i = 0; i < width; ++i) packet[at + i] = static_cast<std::byte>(value >> (8 * i));
+}
+
+ByteSpan execution_with(Statement& statement, uint32_t id, bool& has_types, ByteSpan command,
+                        Actions& out) {
+  constexpr std::size_t kBitmapAt = kIdAt + 4 + 1 + 4;
+  const std::size_t bound_at = kBitmapAt + (statement.parameters + 7U) / 8;
+  const std::size_t types = 2U * statement.parameters;
+  bool insert = false;
+  if (statement.parameters > 0) {
+    if (command.size() <= bound_at) return {};
+    if (command[bound_at] == std::byte{1}) {
+      if (command.size() < bound_at + 1 + types) return {};
+      const auto sent = command.subspan(bound_at + 1, types);
+      statement.types.assign(sent.begin(), sent.end());
+      statement.home_has_types = statement.reader_has_types = false;
+    } else if (!has_types) {
+      if (statement.types.size() != types) return {};
+      insert = true;
+    }
+    has_types = true;
+  }
+  if (!insert && id == statement.id) return command;
+  Bytes& patched = out.make();
+  patched.assign(command.begin(), command.end());
+  put(patched, kIdAt, id, 4);
+  if (!insert) return patched;
+  patched[bound_at] = std::byte{1};
+  patched.insert(patched.begin() + static_cast<std::ptrdiff_t>(bound_at + 1),
+                 statement.types.begin(), statement.types.end());
+  put(patched, 0, static_cast<uint32_t>(patched.size() - kHeaderSize), 3);
+  return patched;
+}
+
+}  // namespace
+
+bool names_statement(Command kind) {
+  return kind == Command::stmt_execute || kind == Command::stmt_send_long_data ||
+         kind == Command::stmt_close || kind == Command::stmt_reset ||
+         kind == Command::stmt_fetch || kind == Command::stmt_bulk_execute;
+}
+
+Statement* statement_of(Split& split, ByteSpan command) {
+  if (command.size() < kHeaderSize + 5) return nullptr;
+  const auto id = ByteReader(command.subspan(kHeaderSize + 1)).fixed<uint32_t>("id").value_or(0);
+  const auto found = std::ranges::lower_bound(split.statements, id, {}, &Statement::id);
+  return found == split.statements.end() || found->id != id ? nullptr : &*found;
+}
+
+ByteSpan with_id(ByteSpan command, uint32_t id, Actions& out) {
+  Bytes& patched = out.make();
+  patched.assign(command.begin(), command.end());
+  put(patched, kIdAt, id, 4);
+  return patched;
+}
+
+ByteSpan execution_for(Statement& statement, Side side, ByteSpan command, Actions& out) {
+  return side == Side::server
+             ? execution_with(statement, statement.home_id, statement.home_has_types, command, out)
+             : execution_with(statement, statement.reader_id, statement.reader_has_types, command,
+                              out);
+}
+
+ByteSpan execution_with_types(Statement& statement, ByteSpan command, Actions& out) {
+  bool has_types = false;
+  return execution_with(statement, statement.id, has_types, command, out);
+}
+
+bool is_as_prepared(const Split& split, const Statement& statement) {
+  return statement.settings_version == split.settings.version &&
+         statement.database_version == split.settings.database_version;
+}
+
+}  // namespace sluice::worker::split

@@ -1,0 +1,25 @@
+// Commands that name a prepared statement, as packets: servers know the same statement by different
+// numbers, and want the types of its parameters once.
+#pragma once
+
+#include "common/mysql/packets.h"
+#include "worker/session/actions.h"
+#include "worker/split/state.h"
+
+namespace sluice::worker::split {
+
+bool names_statement(mysql::Command kind);
+/// The one that a command names; null if there is none.
+Statement* statement_of(Split& split, ByteSpan command);
+/// The command with the id by which a server knows the statement.
+ByteSpan with_id(ByteSpan command, uint32_t id, Actions& out);
+/// COM_STMT_EXECUTE as a server has to get it: its own id, and the parameters' types where it has
+/// not seen them: clients send them once. MySQL manual, "COM_STMT_EXECUTE". Empty if it can't be
+/// made.
+ByteSpan execution_for(Statement& statement, Side side, ByteSpan command, Actions& out);
+/// The same with the client's id, and the types in any case.
+ByteSpan execution_with_types(Statement& statement, ByteSpan command, Actions& out);
+/// Whether a server would read its text as home did when it was prepared.
+bool is_as_prepared(const Split& split, const Statement& statement);
+
+}  // namespace sluice::worker::split
