@@ -429,6 +429,12 @@ TEST_F(TwoRogueWorkers, LieAboutSessionsAndHarmNone) {
 TEST_F(RogueWorker, ThatNeverGetsReadyIsKilled) {
   const auto master = sluice_.pid();
   break_rules("Silence");
+  EXPECT_TRUE(eventually(10s, [&] {
+    const auto workers = sluice_.ctl_json({"list", "workers"});
+    return workers.size() == 1 && workers[0].at("state") == "starting" &&
+           workers[0].at("age_s") >= 1;
+  }));
+  keep_rules();  // its successor comes at once
   EXPECT_TRUE(eventually(30s, [&] { return killed() >= 1; }));
   expect_recovery(master);
 }
