@@ -50,7 +50,7 @@ inline constexpr Command kCommands[] = {
     {"list listeners",  "",             "addresses and sockets that accept clients"},
     {"list workers",    "",             "worker processes and their sessions"},
     {"list sessions",   "",             "client sessions"},
-    {"list accounts",   "",             "accounts of the servers; why one can't be used"},
+    {"list accounts",   "[CLUSTER]",    "accounts of the servers; why one can't be used"},
     {"show cluster",    "NAME",         "all about a cluster"},
     {"show server",     "CLUSTER/NAME", "all about a server, with the reasons of its state"},
     {"show service",    "NAME",         "all about a service"},

@@ -119,7 +119,7 @@ Reply list_sessions(const Invocation& in) {
 }
 
 Reply list_accounts(const Invocation& in) {
-  return ask_monitor(in, "list accounts", {});
+  return ask_monitor(in, "list accounts", in.arguments);
 }
 Reply explain_login(const Invocation& in) {
   return ask_monitor(in, "explain login", in.arguments);

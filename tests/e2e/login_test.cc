@@ -108,6 +108,10 @@ TEST(Login, ClustersAndServicesKeepTheirAccountsApart) {
   }
   Sluice sluice(config);
   load_accounts(sluice);
+  for (const std::string cluster : {"red", "blue"})
+    for (const auto& account : sluice.ctl_json({"list", "accounts", cluster}))
+      EXPECT_EQ(account.at("cluster"), cluster);
+  EXPECT_EQ(sluice.ctl({"list", "accounts", "green"}).exit_code, 1);
 
   const Load red_load({.endpoint = sluice.endpoint("red-plain", "shop", "red-secret")});
   Load blue_load({.endpoint = sluice.endpoint("blue-central", "shop", "blue-secret")});
