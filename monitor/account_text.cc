@@ -45,6 +45,20 @@ std::string tls_text(const accounts::Account& account) {
   return account.tls == TlsRule::cipher ? "SSL" : "X509";
 }
 
+std::string_view tls_obstacle(const accounts::Account& account, const config::Server& server) {
+  const auto rule = account.tls;
+  if (rule == TlsRule::none || rule == TlsRule::unknown) return {};
+  if (rule == TlsRule::secure && !server.address.path.empty()) return {};
+  if (server.tls.mode == config::TlsMode::off)
+    return "it demands TLS, and towards its server tls.mode is \"off\": the server refuses it";
+  const bool shows = rule == TlsRule::x509 || rule == TlsRule::specified;
+  if (shows && server.tls.certificate.empty())
+    return "it demands a certificate, and sluice has none to show (tls.certificate of the "
+           "cluster): "
+           "the server refuses it";
+  return {};
+}
+
 std::string_view state_text(const accounts::Account& account, uint64_t now_s) {
   if (account.is_role) return "role";
   if (account.left_out) return "left out";

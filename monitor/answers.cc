@@ -48,7 +48,7 @@ Result<Table> ask_list_accounts(const Clusters& clusters, const Names&,
                  {"plugins", Kind::text}, {"tls", Kind::text},  {"state", Kind::text},
                  {"reason", Kind::text}};
   for (const auto& [name, watch] : SLUICE_TRY(clusters_meant(clusters, arguments, 0)))
-    list_accounts(name, watch->accounts(), static_cast<uint64_t>(wall_clock_s()), out);
+    list_accounts(watch->cluster(), watch->accounts(), static_cast<uint64_t>(wall_clock_s()), out);
   return out;
 }
 
@@ -57,7 +57,7 @@ WayToServer way_to_primary(const ClusterWatch& watch) {
     const auto* state = watch.state().server(server.name);
     const auto* seen = watch.observation(server.name);
     if (state && seen && state->role == cluster::Role::primary)
-      return {server.name, seen->outgoing_ip, server.proxy_protocol};
+      return {server.name, seen->outgoing_ip, server.proxy_protocol, &server};
   }
   return {};
 }
@@ -201,20 +201,34 @@ Result<Table> answer(const Clusters& clusters, const Names& names, const ipc::As
   return row->answer(clusters, names, question.arguments);
 }
 
-void list_accounts(const std::string& cluster, const KnownAccounts& known, uint64_t now_s,
+namespace {
+
+/// With servers that differ, the first one's word counts: which of them a login is for is not
+/// known.
+std::string why_not_usable(const config::Cluster& cluster, const accounts::Account& account) {
+  const auto reason = accounts::reason(account);
+  if (!reason.empty() || cluster.servers.empty()) return std::string(reason);
+  return std::string(tls_obstacle(account, cluster.servers.front()));
+}
+
+}  // namespace
+
+void list_accounts(const config::Cluster& cluster, const KnownAccounts& known, uint64_t now_s,
                    Table& out) {
-  const auto table = open_table(cluster, known);
+  const auto table = open_table(cluster.name, known);
   if (!table) {
-    out.rows.push_back({{cluster, "", "", "", "", "", table.error().message}});
+    out.rows.push_back({{cluster.name, "", "", "", "", "", table.error().message}});
     return;
   }
   for (std::size_t i = 0; i < table->size(); ++i) {
     const auto account = table->at(i);
     if (!account) continue;
-    out.rows.push_back(
-        {{cluster, std::string(account->user), std::string(account->host), plugins_text(*account),
-          tls_text(*account), std::string(state_text(*account, now_s)),
-          std::string(accounts::reason(*account))}});
+    auto reason = why_not_usable(cluster, *account);
+    const auto state = state_text(*account, now_s);
+    const bool refused = state == "usable" && !reason.empty();
+    out.rows.push_back({{cluster.name, std::string(account->user), std::string(account->host),
+                         plugins_text(*account), tls_text(*account),
+                         std::string(refused ? "unusable" : state), std::move(reason)}});
   }
 }
 

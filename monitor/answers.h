@@ -29,7 +29,7 @@ Result<ipc::Table> answer(const Clusters& clusters, const Names& names, const ip
 
 /// "list accounts": every row of the table in the server's order, with what keeps it from being
 /// used.
-void list_accounts(const std::string& cluster, const KnownAccounts& known, uint64_t now_s,
+void list_accounts(const config::Cluster& cluster, const KnownAccounts& known, uint64_t now_s,
                    ipc::Table& out);
 
 /// "show server": everything last seen, as a record.

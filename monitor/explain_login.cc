@@ -118,6 +118,9 @@ class Explanation {
   void add_outcome(const Picks& picks) {
     if (is_local(login_)) outcome("local", local());
     if (!picks.own) return outcome("no account", nobody(picks.client));
+    if (way_.configured != nullptr)
+      if (const auto why = tls_obstacle(*picks.own, *way_.configured); !why.empty())
+        return outcome("no TLS", std::string(why));
     if (way_.proxy_protocol && !way_.server.empty())
       return outcome("same account", fmt::format("{} is told the client's own address "
                                                  "(proxy_protocol)",

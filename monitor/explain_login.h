@@ -19,6 +19,7 @@ struct WayToServer {
   std::string server;                      ///< its name; empty: there is no primary
   std::optional<std::string> outgoing_ip;  ///< observation.h
   bool proxy_protocol = false;             ///< it is told the client's own address
+  const config::Server* configured = nullptr;
 };
 
 /// Who asks to log in.

@@ -48,7 +48,7 @@ std::string cell(const ipc::Table& table, std::size_t row, std::string_view colu
 
 TEST(ListAccounts, ShowsEveryRowAndItsReasonAndNeverAHash) {
   ipc::Table table;
-  list_accounts("shop", known_accounts(), kNow, table);
+  list_accounts({.name = "shop"}, known_accounts(), kNow, table);
   ASSERT_EQ(table.rows.size(), 5u);
   std::string all;
   for (const auto& row : table.rows)
@@ -72,18 +72,41 @@ TEST(ListAccounts, HasAWordForEachState) {
   ipc::Table table;
   table.columns.resize(7);
   table.columns[5].name = "state";
-  list_accounts("shop", known_accounts(contents), kNow, table);
+  list_accounts({.name = "shop"}, known_accounts(contents), kNow, table);
   std::vector<std::string> states;
   for (std::size_t i = 0; i < table.rows.size(); ++i) states.push_back(cell(table, i, "state"));
   EXPECT_EQ(states, (std::vector<std::string>{"usable", "locked", "unusable", "expired", "expired",
                                               "usable", "left out", "role"}));
 }
 
+/// REQUIRE SSL is about the connection that the server sees: sluice's.
+TEST(ListAccounts, TellsWhoseDemandsOfTlsCantBeMet) {
+  using accounts::TlsRule;
+  accounts::Contents contents;
+  contents.rows = {{.user = "any", .host = "%", .tls = TlsRule::any},
+                   {.user = "none", .host = "%"},
+                   {.user = "x509", .host = "%", .tls = TlsRule::x509}};
+  config::Cluster cluster{.name = "shop"};
+  auto& tls = cluster.servers.emplace_back(config::Server{.name = "db1"}).tls;
+  const auto states = [&] {
+    ipc::Table table;
+    table.columns.resize(7);
+    table.columns[5].name = "state";
+    list_accounts(cluster, known_accounts(contents), kNow, table);
+    return cell(table, 0, "state") + " " + cell(table, 1, "state") + " " + cell(table, 2, "state");
+  };
+  EXPECT_EQ(states(), "unusable usable unusable");
+  tls.mode = config::TlsMode::preferred;
+  EXPECT_EQ(states(), "usable usable unusable");
+  tls.certificate = "/etc/sluice/shop.pem";
+  EXPECT_EQ(states(), "usable usable usable");
+}
+
 TEST(ListAccounts, SaysWhyNothingIsLoaded) {
   ipc::Table table;
   KnownAccounts none;
   none.error = "grant SELECT on mysql.*";
-  list_accounts("shop", none, kNow, table);
+  list_accounts({.name = "shop"}, none, kNow, table);
   ASSERT_EQ(table.rows.size(), 1u);
   EXPECT_NE(table.rows[0].cells.back().find("grant SELECT"), std::string::npos);
 }

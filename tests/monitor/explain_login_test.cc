@@ -173,6 +173,18 @@ TEST(ExplainLogin, WithProxyProtocolNothingIsInTheWay) {
   EXPECT_EQ(e.marked("through_sluice"), "%");
 }
 
+TEST(ExplainLogin, DemandsOfTlsThatCantBeMet) {
+  auto contents = shop();
+  for (auto& row : contents.rows) row.tls = accounts::TlsRule::any;
+  config::Server server{.name = "db1"};
+  const WayToServer way{"db1", "192.168.0.2", false, &server};
+  const Explained refused(contents, {"app", "192.168.0.1"}, way);
+  EXPECT_EQ(refused.outcome(), "no TLS");
+  EXPECT_THAT(refused.outcome_text(), HasSubstr("tls.mode is \"off\""));
+  server.tls.mode = config::TlsMode::required;
+  EXPECT_EQ(Explained(contents, {"app", "192.168.0.1"}, way).outcome(), "same account");
+}
+
 TEST(ExplainLogin, WithoutAPrimaryItIsNotKnown) {
   EXPECT_EQ(Explained(shop(), {"app", "192.168.0.1"}).outcome(), "not known");
 }
