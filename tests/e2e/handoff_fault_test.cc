@@ -211,6 +211,22 @@ TEST_F(HandoffFault, TheDeathOfTheMasterEndsAll) {
   }
 }
 
+/// Workers move sessions without it.
+TEST_F(HandoffFault, AStopOfTheMasterHarmsNone) {
+  connect(150);
+  const auto old = serving();
+  std::thread replacing([&] { (void)sluice_.ctl({"replace", "workers"}, 30s); });
+  EXPECT_TRUE(eventually(5s, [&] {
+    return std::ranges::any_of(sluice_.worker_pids(), [&](pid_t pid) { return pid != old; });
+  }));
+  ::kill(sluice_.pid(), SIGSTOP);
+  expect_all_well();
+  ::kill(sluice_.pid(), SIGCONT);
+  replacing.join();
+  expect_all_well();
+  EXPECT_TRUE(eventually(10s, [&] { return sluice_.worker_pids().size() == 1; }));
+}
+
 std::string name_of(const testing::TestParamInfo<int>& info) {
   constexpr const char* kNames[] = {"TheDeathOfTheGiver", "TheDeathOfTheTaker", "AStopOfTheGiver",
                                     "AStopOfTheTaker"};
