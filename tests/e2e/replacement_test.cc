@@ -55,6 +55,9 @@ TEST_F(Replacement, OfAWorkerThatHasGrown) {
   config.settings = "max_worker_memory = \"24MiB\"";
   Sluice sluice(std::move(config));
   const auto before = workers(sluice);
+  EXPECT_TRUE(eventually(5s, [&] {  // what it has in its first second is not growth
+    return sluice.ctl_json({"list", "workers"})[0].at("age_s") >= 2;
+  }));
   // What a transaction has said is kept, to say it again: 900 KiB for each session.
   const auto statement = fmt::format("SELECT 1 /*{}*/", std::string(450'000, 'x'));
   std::vector<Client> sessions;
