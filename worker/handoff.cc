@@ -54,7 +54,7 @@ struct Giver::Handlers {
 
 Result<> Giver::start() {
   SLUICE_TRY((watch_.start<&Giver::on_ready>(worker_.loop(), channel_.fd(), event::kRead, this)));
-  worker_.tell_passwords(channel_);
+  tell_passwords();
   // Else there would be two of everything when the last one goes.
   release_every_ = std::max(kReleaseAtLeast, uint64_t{worker_.session_ids().size()} / 8);
   look_.every<&Giver::on_look>(worker_.loop(), kLookInterval, this);
@@ -135,7 +135,13 @@ void Giver::go_on() {
   }
 }
 
+/// Logins end here that had begun: what they have shown since is news to the taker.
+void Giver::tell_passwords() {
+  worker_.tell_passwords(channel_, std::exchange(passwords_told_ns_, worker_.now_ns()));
+}
+
 void Giver::offer(Session& session) {
+  tell_passwords();
   auto parcel = session.freeze();
   ipc::OfferSession message{
       .number = ++offered_, .version = kStateVersion, .legs = {}, .state = std::move(parcel.state)};

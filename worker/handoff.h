@@ -51,6 +51,7 @@ class Giver {
   void on_look();
   void go_on();
   void receive();
+  void tell_passwords();
   void offer(Session& session);
   void go_on_with(uint64_t id);
   void take_all_back();
@@ -64,6 +65,7 @@ class Giver {
   event::IoWatch watch_;
   event::Timer look_;
   uint64_t offered_ = 0, given_ = 0;
+  int64_t passwords_told_ns_ = 0;
   uint64_t release_every_ = 1;        ///< given session memory goes back to the system
   std::map<uint64_t, Offer> offers_;  ///< by number: given neither yet, nor taken back
   std::vector<uint64_t> candidates_;

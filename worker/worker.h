@@ -101,7 +101,7 @@ class Worker final : public process::MasterLinkUser {
   /// The service of a session from another worker, if its servers are configured; else null.
   ServiceEntry* service_for(const SessionState& state) const;
   void take_over(ServiceEntry& service, SessionState state, std::vector<Session::Arrival> legs);
-  void tell_passwords(ipc::Channel& to) const;
+  void tell_passwords(ipc::Channel& to, int64_t since_ns) const;
   void learn_password(const ipc::KnownPassword& known);
   /// It was offered to another worker, and something happens to it here. False: it is deleted.
   bool take_back(Session& session);

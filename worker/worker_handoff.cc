@@ -51,10 +51,11 @@ void Worker::take_over(ServiceEntry& service, SessionState state,
     here->order_to_end(finishing_->end, finishing_->deadline_ns);
 }
 
-void Worker::tell_passwords(ipc::Channel& to) const {
+void Worker::tell_passwords(ipc::Channel& to, int64_t since_ns) const {
   for (const auto& [name, cluster] : clusters_)
     for (const auto& known : cluster->passwords.all())
-      (void)to.send(ipc::KnownPassword{name, known.user, known.password, known.good_ns});
+      if (known.good_ns >= since_ns)
+        (void)to.send(ipc::KnownPassword{name, known.user, known.password, known.good_ns});
 }
 
 void Worker::learn_password(const ipc::KnownPassword& known) {
