@@ -179,7 +179,7 @@ void Master::on_all_gone() {
 }
 
 void Master::on_overgrown(const Child& worker) {
-  if (leaving_ || rollout_.busy()) return;
+  if (leaving_) return;
   log::notice("child", "has grown too large: the workers are replaced",
               log::kv("process", worker.name()), log::kv("memory", format_size(worker.memory.now)),
               log::kv("limit", format_size(state_.config.sluice.max_worker_memory)));

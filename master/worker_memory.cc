@@ -24,7 +24,10 @@ bool overgrown(Child& worker, uint64_t limit, bool settled) {
   memory.now = own_memory(worker.pid());
   if (memory.settled == 0 && settled) memory.settled = memory.now;
   if (limit == 0 || memory.settled == 0 || memory.now <= limit) return false;
-  if (memory.now - memory.now / 3 > memory.settled) return true;
+  if (memory.now - memory.now / 3 > memory.settled) {
+    memory.settled = memory.now;
+    return true;
+  }
   if (!memory.told)
     log::warning("child", "is larger than max_worker_memory, and a new one would be as large",
                  log::kv("process", worker.name()), log::kv("memory", format_size(memory.now)),

@@ -53,9 +53,8 @@ std::string_view tls_obstacle(const accounts::Account& account, const config::Se
     return "it demands TLS, and towards its server tls.mode is \"off\": the server refuses it";
   const bool shows = rule == TlsRule::x509 || rule == TlsRule::specified;
   if (shows && server.tls.certificate.empty())
-    return "it demands a certificate, and sluice has none to show (tls.certificate of the "
-           "cluster): "
-           "the server refuses it";
+    return "it demands a certificate, and sluice has none to show (tls.certificate): the server "
+           "refuses it";
   return {};
 }
 

@@ -171,8 +171,7 @@ struct Process {
   Log log;
   Sandbox sandbox = Sandbox::require;
   std::string secrets_key = "/etc/sluice/secrets.key";  ///< opens encrypted values of the file
-  uint64_t max_worker_memory =
-      0;  ///< bytes of its own; one that grows beyond is replaced; 0: no limit
+  uint64_t max_worker_memory = 0;  ///< bytes; who grows beyond is replaced; 0: no limit
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.user), tag<2>(m.group), tag<3>(m.workers),
                       tag<4>(m.drain_timeout_ms), tag<5>(m.control_socket), tag<6>(m.log),

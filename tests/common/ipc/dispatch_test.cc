@@ -60,6 +60,33 @@ TEST_F(DispatchTest, RefusesWhatIsNot) {
   EXPECT_TRUE(peer.pings.empty());
 }
 
+/// Every message there is, from everybody, in every phase, without fds and with too many: a handler
+/// is reached only as the list of messages says.
+TEST_F(DispatchTest, OfAllMessagesOnlyTheLegalOnesAreHeard) {
+  constexpr auto kRow = []<class Message>() {
+    using D = Declared<Message>;
+    return Handler<Peer>{
+        D::kId,     D::kName,
+        D::kSender, D::kPhases,
+        D::kFds,    [](Peer&, Frame) -> Result<> { return fail(Errc::denied, "reached"); }};
+  };
+#define SLUICE_DISPATCH_ROW(id, message, from, to, when, fds) kRow.operator()<message>(),
+  const std::vector<Handler<Peer>> all{SLUICE_IPC_MESSAGES(SLUICE_DISPATCH_ROW)};
+#undef SLUICE_DISPATCH_ROW
+  for (const auto& row : all)
+    for (const Role sender : {Role::master, Role::worker, Role::monitor, Role::parser})
+      for (const Phase phase : {kGreeting, kStarting, kServing, kDraining})
+        for (const std::size_t fds : {std::size_t{0}, row.fds.most, row.fds.most + 1}) {
+          Frame frame{row.id, {}, {}};
+          for (std::size_t i = 0; i < fds; ++i) frame.fds.emplace_back(::dup(0));
+          const auto result = dispatch<Peer>(peer, all, sender, phase, std::move(frame));
+          const bool legal =
+              (row.senders & party(sender)) && (row.phases & phase) && row.fds.holds(fds);
+          ASSERT_FALSE(result);
+          EXPECT_EQ(result.error().code, legal ? Errc::denied : Errc::ipc_protocol) << row.name;
+        }
+}
+
 TEST_F(DispatchTest, AHandlersErrorIsItsOwn) {
   const auto result = dispatch<Peer>(peer, kTable, Role::master, kServing, ping(13));
   ASSERT_FALSE(result);
