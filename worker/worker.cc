@@ -124,6 +124,18 @@ Bytes& Worker::records() {
   return records_;
 }
 
+mysql::Zlib& Worker::zlib() {
+  return zlib_ ? *zlib_ : zlib_.emplace();
+}
+
+/// Frames are of a few KiB mostly, and may be of 16 MiB.
+Bytes& Worker::emptied(Bytes& buffer) {
+  constexpr std::size_t kKept = 1024 * 1024;
+  if (buffer.capacity() > kKept) buffer = {};
+  buffer.clear();
+  return buffer;
+}
+
 void Worker::watch_deadline(Session& session) {
   with_deadline_.insert(&session);
   if (!tick_.active()) tick_.every<&Worker::on_tick>(loop_, kTick, this);

@@ -76,6 +76,11 @@ class Worker final : public process::MasterLinkUser {
   TlsBuffers& tls_buffers();
   /// Where it puts what is to be sent. Empty.
   Bytes& records();
+  /// What makes and opens frames of the compressed protocol; made when it is first needed.
+  mysql::Zlib& zlib();
+  /// Where it puts what was in frames, and frames. Empty.
+  Bytes& opened() { return emptied(opened_); }
+  Bytes& frames() { return emptied(frames_); }
   stats::Lane& lane() { return stats_->lanes[config_.lane]; }
   void adopt(ServiceEntry& service, UniqueFd client, std::string ip, uint16_t port);
   void watch_deadline(Session& session);
@@ -143,6 +148,7 @@ class Worker final : public process::MasterLinkUser {
   std::string why_listed(const Session& session) const;
   void accounts_news(const ClusterEntry* cluster);
   Result<> make_client_tls();
+  static Bytes& emptied(Bytes& buffer);
   Result<> make_tls();
   void look_around();
   /// Calls for every session of a cluster's services; they may end under way.
@@ -172,7 +178,8 @@ class Worker final : public process::MasterLinkUser {
   std::vector<ServerView> views_;  ///< of the service that is being asked about
   std::vector<std::byte> scratch_;
   TlsBuffers tls_buffers_;
-  Bytes records_;
+  Bytes records_, opened_, frames_;
+  std::optional<mysql::Zlib> zlib_;
   Actions actions_;
   Names names_;
   std::map<std::string, int64_t, std::less<>> asked_names_;  ///< and when

@@ -137,6 +137,7 @@ struct Service {
   uint32_t pool =
       0;  ///< connections to each server that its sessions keep; 0: as many as they make
   uint32_t pool_timeout_ms = 10000;  ///< how long a command waits for one of them
+  bool compression = false;          ///< offer clients the compressed protocol
   static auto fields(auto& m) {
     return std::tuple(
         tag<1>(m.name), tag<2>(m.cluster), tag<3>(m.router), tag<4>(m.listen), tag<5>(m.target),
@@ -145,7 +146,8 @@ struct Service {
         tag<12>(m.proxy_protocol_from), tag<13>(m.tls), tag<14>(m.clear_passwords),
         tag<15>(m.max_failed_logins), tag<16>(m.causal_reads), tag<17>(m.causal_reads_timeout_ms),
         tag<18>(m.transaction_replay), tag<19>(m.transaction_replay_max_size),
-        tag<20>(m.transaction_replay_timeout_ms), tag<21>(m.pool), tag<22>(m.pool_timeout_ms));
+        tag<20>(m.transaction_replay_timeout_ms), tag<21>(m.pool), tag<22>(m.pool_timeout_ms),
+        tag<23>(m.compression));
   }
   bool operator==(const Service&) const = default;
 };

@@ -258,6 +258,8 @@ constexpr Key kSchema[] = {
         "networks whose PROXY headers are believed"),
     row("service.*", "clear_passwords", Type::choice, at<&Service::clear_passwords>, "encrypted",
         "where clients may send passwords as they are"),
+    row("service.*", "compression", Type::boolean, at<&Service::compression>, "false",
+        "offer clients the compressed protocol"),
     row("service.*.tls", "mode", Type::choice, at<&Service::tls, &Tls::mode>, "off",
         "TLS towards clients"),
     row("service.*.tls", "certificate", Type::file, at<&Service::tls, &Tls::certificate>, "",

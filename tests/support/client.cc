@@ -29,6 +29,7 @@ void apply(MYSQL* handle, const ClientOptions& options) {
   ::mysql_options(handle, MYSQL_OPT_WRITE_TIMEOUT, &options.io_timeout_seconds);
   ::mysql_options(handle, MYSQL_OPT_LOCAL_INFILE, &local_infile);
   ::mysql_options(handle, MYSQL_OPT_RECONNECT, &off);
+  if (options.compressed) ::mysql_options(handle, MYSQL_OPT_COMPRESS, nullptr);
   ::mysql_options(handle, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &off);
   ::mysql_options(handle, MYSQL_OPT_SSL_ENFORCE, &tls);
   if (!options.tls_ca.empty()) ::mysql_options(handle, MYSQL_OPT_SSL_CA, options.tls_ca.c_str());

@@ -22,6 +22,7 @@ struct Action {
     close,     ///< `side`, at once
     finish_client,     ///< close our half of the client's connection once all is sent
     start_tls,         ///< with `side`; answered by on_secured() or on_tls_failed()
+    compress,          ///< from here on, what goes to the client
     refresh_accounts,  ///< ask for the tables to be read again
     resolve,           ///< ask for the name of the address `text`
     seek,              ///< the session that its KILL is about; answered by split::on_sought()
@@ -59,6 +60,7 @@ class Actions {
   void close(Side side) { list_.push_back({Action::Kind::close, side, {}, {}}); }
   void finish_client() { list_.push_back({Action::Kind::finish_client, {}, {}, {}}); }
   void start_tls(Side side) { list_.push_back({Action::Kind::start_tls, side, {}, {}}); }
+  void compress() { list_.push_back({Action::Kind::compress, {}, {}, {}}); }
   void seek() { list_.push_back({Action::Kind::seek, {}, {}, {}}); }
   void count(stats::Route route) { list_.push_back({Action::Kind::count, {}, {}, {}, route}); }
   void unheeded() { list_.push_back({Action::Kind::unheeded, {}, {}, {}}); }

@@ -64,6 +64,7 @@ void greet(SessionState& s, const Surroundings& w, const PacketView& packet, Act
   login.client_sequence = 1;
   greeting->capabilities &= ~not_offered(w);
   if (w.service.tls.mode != config::TlsMode::off) greeting->capabilities |= mysql::kSsl;
+  if (w.service.compression) greeting->capabilities |= mysql::kCompress;
   s.conversation.capabilities = greeting->capabilities;  // what was offered
   s.home.connection_id = s.told_id = greeting->connection_id;
   s.told_server = s.home.server;

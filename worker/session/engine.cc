@@ -81,6 +81,11 @@ void on_bytes(SessionState& s, const Surroundings& w, Side from, ByteSpan bytes,
   (from == Side::client ? row.client_bytes : row.server_bytes)(s, w, bytes, out);
 }
 
+void on_frames_failed(SessionState& s, std::string why, Actions& out) {
+  out.warn(std::move(why));
+  over(s, out);
+}
+
 void on_closed(SessionState& s, const Surroundings& w, Side side, Actions& out) {
   if (side == Side::server) return row_of(s).server_closed(s, w, out);
   if (side == Side::reader)
@@ -123,6 +128,13 @@ void on_view(SessionState& s, const Surroundings& w, Actions& out) {
                   w.now_ns + kGraceNs, out);
 }
 
+std::optional<uint8_t> number_due(const SessionState& s) {
+  if (s.login) return static_cast<uint8_t>(s.login->client_sequence + 1);
+  if (s.conversation.expect == mysql::Expect::file)
+    return static_cast<uint8_t>(s.conversation.server_sequence + 1);
+  return std::nullopt;
+}
+
 bool wants_read(const SessionState& s, Side side) {
   if (!unsent(s, other(side)).empty() && s.phase != Phase::closing) return false;  // a slow reader
   const auto& row = row_of(s);
@@ -134,6 +146,9 @@ bool wants_read(const SessionState& s, Side side) {
 }
 
 std::size_t read_limit(const SessionState& s, Side side, std::size_t room) {
+  // What is read may be a thousand times as long when it is opened.
+  constexpr std::size_t kCompressed = 16 * 1024;
+  if (side == Side::client && s.frames) return std::min(room, kCompressed);
   if (side == Side::server || s.phase != Phase::greeted || s.client_tls) return room;
   const auto& header = s.login->from_client;
   std::size_t packet = mysql::kHeaderSize;

@@ -69,6 +69,8 @@ void on_secured(SessionState& s, const Surroundings& w, Side side, tls::Info inf
 /// It failed, or what came later was no TLS. What there was to say to the peer has been said.
 void on_tls_failed(SessionState& s, const Surroundings& w, Side side, std::string why,
                    Actions& out);
+/// What a client sends is not the compressed protocol that it has asked for.
+void on_frames_failed(SessionState& s, std::string why, Actions& out);
 void on_bytes(SessionState& s, const Surroundings& w, Side from, ByteSpan bytes, Actions& out);
 void on_closed(SessionState& s, const Surroundings& w, Side side, Actions& out);
 /// All bytes that waited for `side` were sent.
@@ -82,6 +84,9 @@ void on_accounts(SessionState& s, const Surroundings& w, Actions& out);
 /// To be ended at the next command boundary, and cut at `deadline_ns`.
 void on_order_to_end(SessionState& s, const Surroundings& w, End end, int64_t deadline_ns,
                      Actions& out);
+
+/// The number of the client's next packet, where that is no command.
+std::optional<uint8_t> number_due(const SessionState& s);
 
 // What the runtime waits for: a function of the state alone.
 

@@ -10,7 +10,7 @@ namespace sluice::worker {
 
 /// Of the format of SessionState: a worker takes states of this one and of those before it. Goes up
 /// when a member is added that can't be missed.
-inline constexpr uint32_t kStateVersion = 1;
+inline constexpr uint32_t kStateVersion = 2;
 
 /// Why a session can't move now, as far as its state knows; empty: it can. Between two events that
 /// is nearly always: what was received and what is unsent is in the state, all else in the sockets.

@@ -107,8 +107,12 @@ void refused(SessionState& s, const Surroundings& w, ByteSpan payload, Actions& 
 /// The server's OK is the client's. What either said ahead of it comes next.
 void accepted(SessionState& s, const Surroundings& w, ByteSpan payload, Actions& out) {
   auto& login = *s.login;
+  if (login.compresses && !s.held.empty())
+    return refuse(s, w, handshake_error("a command ahead of the login's end, and not compressed"),
+                  out);
   const auto for_client = s.split ? split::ok_for_client(*s.split, payload) : Bytes{};
   to_client(s, s.split ? ByteSpan(for_client) : payload, out);
+  if (login.compresses) out.compress();
   out.log(login.change_user ? "changed the user" : "logged in");
   if (w.guard) w.guard->succeeded(s.client_ip, login.user, w.now_ns);
   s.user = login.user;

@@ -282,7 +282,7 @@ void Session::read(Side side) {
              static_cast<uint64_t>(n));
   const auto bytes = scratch.first(static_cast<std::size_t>(n));
   if (leg(side).tls) return take_records(side, bytes);
-  on_bytes(state_, surroundings(), side, bytes, worker_.actions());
+  take(side, bytes);
   if (state_.phase < Phase::relaying) ::explicit_bzero(bytes.data(), bytes.size());
 }
 
@@ -294,12 +294,23 @@ void Session::take_records(Side side, ByteSpan bytes) {
   write(side, cipher);
   if (!was_established && tls.established())
     on_secured(state_, surroundings(), side, tls.info(), worker_.actions());
-  if (!plain.empty()) on_bytes(state_, surroundings(), side, plain, worker_.actions());
+  if (!plain.empty()) take(side, plain);
   if (state_.phase < Phase::relaying) wipe(plain);
   if (!taken)
     on_tls_failed(state_, surroundings(), side, taken.error().message, worker_.actions());
   else if (tls.peer_closed())
     on_closed(state_, surroundings(), side, worker_.actions());
+}
+
+void Session::take(Side side, ByteSpan bytes) {
+  if (side != Side::client || !state_.frames)
+    return on_bytes(state_, surroundings(), side, bytes, worker_.actions());
+  auto& plain = worker_.opened();
+  const auto opened = worker_.zlib().open(*state_.frames, bytes, plain);
+  mysql::number_packets(*state_.frames, plain, number_due(state_));
+  if (!plain.empty()) on_bytes(state_, surroundings(), side, plain, worker_.actions());
+  if (state_.phase < Phase::relaying) wipe(plain);
+  if (!opened) on_frames_failed(state_, opened.error().message, worker_.actions());
 }
 
 void Session::flush(Side side) {
@@ -346,6 +357,9 @@ void Session::carry_out(const Action& action) {
       return finish_client();
     case Action::Kind::start_tls:
       return start_tls(action.side);
+    case Action::Kind::compress:
+      state_.frames = std::make_unique<mysql::Frames>();
+      return;
     case Action::Kind::refresh_accounts:
       return worker_.refresh_accounts(*service_.cluster);
     case Action::Kind::resolve:
@@ -363,7 +377,20 @@ void Session::carry_out(const Action& action) {
   }
 }
 
+void Session::compress(ByteSpan bytes, Bytes& frames) {
+  auto& at = *state_.frames;
+  // An error where no answer is due is taken for the first packet of the next one.
+  constexpr std::byte kFirst{1};
+  if (state_.phase == Phase::closing && bytes.size() > 3 && bytes[3] == kFirst) at.next = 1;
+  worker_.zlib().make(at, bytes, frames);
+}
+
 void Session::send(Side side, ByteSpan bytes) {
+  if (side == Side::client && state_.frames && !bytes.empty()) {
+    auto& frames = worker_.frames();
+    compress(bytes, frames);
+    bytes = frames;
+  }
   auto& tls = leg(side).tls;
   if (!tls) return write(side, bytes);
   auto& cipher = worker_.records();

@@ -108,11 +108,14 @@ class Session {
   void read(Side side);
   /// Bytes that came encrypted.
   void take_records(Side side, ByteSpan bytes);
+  /// Bytes that came so, or are not encrypted any more.
+  void take(Side side, ByteSpan bytes);
   void flush(Side side);
   /// Carries out what the engine asked for, until nothing is left; then this may be deleted.
   void carry_out();
   void carry_out(const Action& action);
   void send(Side side, ByteSpan bytes);
+  void compress(ByteSpan bytes, Bytes& frames);
   void write(Side side, ByteSpan bytes);
   void connect(Side side, std::string_view server);
   void start_tls(Side side);

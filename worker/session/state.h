@@ -9,6 +9,7 @@
 #include "common/base/enum_names.h"
 #include "common/ipc/codec.h"
 #include "common/mysql/conversation.h"
+#include "common/mysql/frames.h"
 #include "worker/session/leg.h"
 #include "worker/split/state.h"
 
@@ -79,6 +80,7 @@ struct Login {
   Bytes answer;  ///< payload of the client's answer, till the server gets it; then of its refusal
   std::string user, database, plugin;  ///< as the answer has them
   bool with_password = false;          ///< the answer has a proof in it
+  bool compresses = false;             ///< packets are to be compressed behind it
   uint64_t server_capabilities = 0;    ///< of its greeting
   /// Numbers of the last packet on either leg; to the client's answer its own is given in advance.
   uint8_t client_sequence = 0, server_sequence = 0;
@@ -91,7 +93,7 @@ struct Login {
                       tag<7>(m.user), tag<8>(m.database), tag<9>(m.plugin),
                       tag<10>(m.with_password), tag<11>(m.server_capabilities),
                       tag<12>(m.client_sequence), tag<13>(m.server_sequence), tag<14>(m.scramble),
-                      tag<15>(m.asked_ns), tag<16>(m.exchange));
+                      tag<15>(m.asked_ns), tag<16>(m.exchange), tag<17>(m.compresses));
   }
 };
 
@@ -117,6 +119,7 @@ struct SessionState {
   Bytes held;  ///< of the client: a COM_CHANGE_USER and what follows it, till its turn comes
   Bytes unsent_to_client;               ///< as they go into the socket
   std::unique_ptr<split::Split> split;  ///< where statements are split between servers
+  std::unique_ptr<mysql::Frames> frames;  ///< where the client speaks the compressed protocol
 
   // Wire tags are for ever: add at the end, never reuse one.
   static auto fields(auto& m) {
@@ -126,7 +129,7 @@ struct SessionState {
         tag<10>(m.active_ns), tag<11>(m.deadline_ns), tag<12>(m.bytes_in), tag<13>(m.bytes_out),
         tag<14>(m.conversation), tag<15>(m.login), tag<16>(m.end), tag<17>(m.client_tls),
         tag<18>(m.held), tag<19>(m.unsent_to_client), tag<20>(m.outgoing_ip), tag<21>(m.split),
-        tag<22>(m.told_id), tag<23>(m.told_server));
+        tag<22>(m.told_id), tag<23>(m.told_server), tag<24>(m.frames));
   }
 };
 

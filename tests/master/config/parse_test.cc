@@ -91,6 +91,7 @@ TEST(Parse, EveryKeyIsStored) {
   service.socket_mode = 0660;
   service.proxy_protocol_from = {"10.0.0.5", "fd00::/64"};
   service.clear_passwords = ClearPasswords::anywhere;
+  service.compression = true;
   service.tls = {.mode = TlsMode::preferred,
                  .ca = "/etc/sluice/other.pem",
                  .certificate = "/etc/sluice/both.pem",

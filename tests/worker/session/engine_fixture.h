@@ -81,13 +81,13 @@ class EngineTest : public testing::Test {
   Bytes to_client, to_server;
   std::vector<std::string> connects;
   bool closed_client = false, closed_server = false, finished = false, refresh = false;
-  bool tls_client = false, tls_server = false;
+  bool tls_client = false, tls_server = false, compresses = false;
   std::vector<std::string> resolved;
   std::string logged, warned;
 
   void note(Actions& actions) {
     to_client.clear(), to_server.clear(), connects.clear(), logged.clear();
-    closed_client = closed_server = finished = refresh = tls_client = tls_server = false;
+    closed_client = closed_server = finished = refresh = tls_client = tls_server = compresses = false;
     resolved.clear(), warned.clear();
     for (const auto& a : actions.list()) {
       auto& target = a.side == Side::client ? to_client : to_server;
@@ -112,6 +112,9 @@ class EngineTest : public testing::Test {
           break;
         case Kind::resolve:
           resolved.emplace_back(a.text);
+          break;
+        case Kind::compress:
+          compresses = true;
           break;
         case Kind::count:
         case Kind::acquire:

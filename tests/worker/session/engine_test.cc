@@ -54,6 +54,35 @@ TEST_F(EngineTest, MasksWhatItCannotCarryInTheGreetingAndInTheAnswer) {
   EXPECT_TRUE(s.conversation.capabilities & mysql::kDeprecateEof);
 }
 
+TEST_F(EngineTest, OffersCompressionWhereItIsConfiguredAndOnTheClientsLegOnly) {
+  world.service.compression = true;
+  for (const bool asks : {true, false}) {
+    s = {.id = 1, .service = "shop", .client_ip = "127.0.0.1"};
+    accept();
+    server(greeting(mysql::kProtocol41 | mysql::kSecureConnection));
+    const auto g = mysql::parse_greeting(ByteSpan(to_client).subspan(4));
+    ASSERT_TRUE(g);
+    EXPECT_TRUE(g->capabilities & mysql::kCompress);
+    client(login("app", asks ? uint64_t{mysql::kCompress} : 0));
+    const auto r = mysql::parse_handshake_response(ByteSpan(to_server).subspan(4));
+    ASSERT_TRUE(r);
+    EXPECT_FALSE(r->capabilities & mysql::kCompress);
+    server(packet(2, kOk));
+    EXPECT_EQ(compresses, asks);
+    EXPECT_EQ(s.phase, Phase::relaying);
+    EXPECT_FALSE(s.conversation.capabilities & mysql::kCompress);
+  }
+}
+
+TEST_F(EngineTest, WhatIsNotCompressedCannotStandAheadOfTheLoginsEnd) {
+  world.service.compression = true;
+  accept();
+  server(greeting());
+  client(joined({login("app", mysql::kCompress), packet(0, "\x03SELECT 1")}));
+  server(packet(2, kOk));
+  EXPECT_THAT(error(0), HasSubstr("ahead of the login's end"));
+}
+
 TEST_F(EngineTest, CapabilitiesAreThoseOfBothSides) {
   accept();
   server(greeting(mysql::kProtocol41 | mysql::kSecureConnection));

@@ -326,6 +326,7 @@ void Simulator::carry_out() {
         accounts_asked_ = true;
         break;
       case Action::Kind::start_tls:
+      case Action::Kind::compress:
       case Action::Kind::resolve:
       case Action::Kind::acquire:
       case Action::Kind::unserved:
