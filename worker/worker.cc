@@ -94,12 +94,10 @@ void Worker::look_around() {
   }
 }
 
-const Surroundings& Worker::surroundings(ServiceEntry& service, Servers servers) {
+void Worker::look_at_load(ServiceEntry& service) {
   auto& w = *service.surroundings;
-  w.now_ns = now_ns_;
-  w.servers = {};
   const auto& cluster = *service.cluster;
-  if (!cluster.state || servers != Servers::with_load) return w;
+  if (!cluster.state) return;
   views_.clear();
   for (std::size_t i = 0; i < cluster.state->servers.size(); ++i) {
     ServerView view{.state = &cluster.state->servers[i]};
@@ -110,7 +108,6 @@ const Surroundings& Worker::surroundings(ServiceEntry& service, Servers servers)
     views_.push_back(view);
   }
   w.servers = views_;
-  return w;
 }
 
 Worker::TlsBuffers& Worker::tls_buffers() {

@@ -67,7 +67,13 @@ class Worker final : public process::MasterLinkUser {
   Actions& actions() { return actions_; }
   /// With the servers and their load only where one is to be chosen: it costs a look at all lanes.
   enum class Servers : uint8_t { none, with_load };
-  const Surroundings& surroundings(ServiceEntry& service, Servers servers);
+  const Surroundings& surroundings(ServiceEntry& service, Servers servers) {
+    auto& w = *service.surroundings;
+    w.now_ns = now_ns_;
+    w.servers = {};
+    if (servers == Servers::with_load) look_at_load(service);
+    return w;
+  }
   /// Where TLS puts what it made of received bytes: what they say, and what is to be answered.
   /// Empty.
   struct TlsBuffers {
@@ -148,6 +154,7 @@ class Worker final : public process::MasterLinkUser {
   std::string why_listed(const Session& session) const;
   void accounts_news(const ClusterEntry* cluster);
   Result<> make_client_tls();
+  void look_at_load(ServiceEntry& service);
   static Bytes& emptied(Bytes& buffer);
   Result<> make_tls();
   void look_around();

@@ -24,6 +24,10 @@ uint8_t at(ByteSpan bytes, std::size_t i) {
   return static_cast<uint8_t>(bytes[i]);
 }
 
+uint16_t two_bytes(ByteSpan bytes, std::size_t i) {
+  return static_cast<uint16_t>(at(bytes, i) | at(bytes, i + 1) << 8);
+}
+
 uint32_t payload_length(ByteSpan header) {
   return at(header, 0) | at(header, 1) << 8 | at(header, 2) << 16;
 }
@@ -43,18 +47,15 @@ struct Ending {
   uint16_t status = 0, warnings = 0;
 };
 Ending ending_of(ByteSpan body, uint32_t length) {
-  Ending out;
+  const auto number = [body](std::size_t i) {
+    return body.size() >= i + 2 ? two_bytes(body, i) : uint16_t{0};
+  };
+  if (length <= 5) return {.status = number(3), .warnings = number(1)};
   ByteReader in(body.subspan(1));
-  if (length <= 5) {
-    out.warnings = in.fixed<uint16_t>("warnings").value_or(0);
-    out.status = in.fixed<uint16_t>("status").value_or(0);
-  } else {
-    (void)in.lenenc("affected_rows");
-    (void)in.lenenc("last_insert_id");
-    out.status = in.fixed<uint16_t>("status").value_or(0);
-    out.warnings = in.fixed<uint16_t>("warnings").value_or(0);
-  }
-  return out;
+  (void)in.lenenc("affected_rows");
+  (void)in.lenenc("last_insert_id");
+  const auto status = 1 + in.at();
+  return {.status = number(status), .warnings = number(status + 2)};
 }
 
 /// Takes a chunk apart. `stop(rest)` may refuse a packet at its start, whose first bytes are in

@@ -22,6 +22,17 @@ bool holds_command(const SessionState& s) {
   return s.held.size() > mysql::kHeaderSize && s.held[mysql::kHeaderSize] == kChangeUser;
 }
 
+/// What is held stopped us, or was too short to tell; `bytes` are behind it.
+void relay_joined(SessionState& s, ByteSpan bytes, Actions& out) {
+  Bytes joined = std::exchange(s.held, {});
+  joined.insert(joined.end(), bytes.begin(), bytes.end());
+  const auto taken = s.conversation.from_client(joined);
+  s.held.assign(joined.begin() + static_cast<std::ptrdiff_t>(taken), joined.end());
+  joined.resize(taken);
+  s.bytes_in += taken;
+  if (taken > 0) out.send_made(Side::server, std::move(joined));
+}
+
 /// After anything that could have been the last answer.
 void look_for_boundary(SessionState& s, const Surroundings& w, Actions& out) {
   if (!s.conversation.at_boundary()) return;
@@ -53,19 +64,13 @@ void change_user(SessionState& s, const Surroundings& w, Actions& out) {
 
 void relay_from_client(SessionState& s, const Surroundings& w, ByteSpan bytes, Actions& out) {
   if (s.split) return split::from_client(s, w, bytes, out);
-  Bytes joined;
-  if (!s.held.empty()) {  // what it began with stopped us, or was too short to tell
-    joined = std::exchange(s.held, {});
-    joined.insert(joined.end(), bytes.begin(), bytes.end());
-    bytes = joined;
-  }
-  const auto taken = s.conversation.from_client(bytes);
-  s.held.assign(bytes.begin() + static_cast<std::ptrdiff_t>(taken), bytes.end());
-  if (taken > 0 && joined.empty()) forward(s, Side::client, bytes.first(taken), out);
-  if (taken > 0 && !joined.empty()) {
-    s.bytes_in += taken;
-    joined.resize(taken);
-    out.send_made(Side::server, std::move(joined));
+  if (s.held.empty()) {
+    const auto taken = s.conversation.from_client(bytes);
+    if (taken > 0) forward(s, Side::client, bytes.first(taken), out);
+    if (taken < bytes.size())
+      s.held.assign(bytes.begin() + static_cast<std::ptrdiff_t>(taken), bytes.end());
+  } else {
+    relay_joined(s, bytes, out);
   }
   look_for_boundary(s, w, out);
 }

@@ -257,6 +257,11 @@ void Session::on_ready(Side side, event::Bits what) {
   });
 }
 
+inline void Session::take(Side side, ByteSpan bytes) {
+  if (side == Side::client && state_.frames) return take_frames(bytes);
+  on_bytes(state_, surroundings(), side, bytes, worker_.actions());
+}
+
 void Session::read(Side side) {
   const auto scratch = worker_.scratch();
   const auto limit = read_limit(state_, side, scratch.size());
@@ -302,13 +307,11 @@ void Session::take_records(Side side, ByteSpan bytes) {
     on_closed(state_, surroundings(), side, worker_.actions());
 }
 
-void Session::take(Side side, ByteSpan bytes) {
-  if (side != Side::client || !state_.frames)
-    return on_bytes(state_, surroundings(), side, bytes, worker_.actions());
+void Session::take_frames(ByteSpan bytes) {
   auto& plain = worker_.opened();
   const auto opened = worker_.zlib().open(*state_.frames, bytes, plain);
   mysql::number_packets(*state_.frames, plain, number_due(state_));
-  if (!plain.empty()) on_bytes(state_, surroundings(), side, plain, worker_.actions());
+  if (!plain.empty()) on_bytes(state_, surroundings(), Side::client, plain, worker_.actions());
   if (state_.phase < Phase::relaying) wipe(plain);
   if (!opened) on_frames_failed(state_, opened.error().message, worker_.actions());
 }
@@ -405,6 +408,7 @@ void Session::write(Side side, ByteSpan bytes) {
     if (n > 0) bytes = bytes.subspan(static_cast<std::size_t>(n));
     if (n < 0 && errno != EAGAIN && errno != EINTR)
       return;  // the peer is gone: reading from it says so, in its turn
+    if (bytes.empty()) return;
   }
   waiting.insert(waiting.end(), bytes.begin(), bytes.end());
 }

@@ -110,6 +110,8 @@ class Session {
   void take_records(Side side, ByteSpan bytes);
   /// Bytes that came so, or are not encrypted any more.
   void take(Side side, ByteSpan bytes);
+  /// Bytes of a client that compresses.
+  void take_frames(ByteSpan bytes);
   void flush(Side side);
   /// Carries out what the engine asked for, until nothing is left; then this may be deleted.
   void carry_out();
