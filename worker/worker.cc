@@ -185,6 +185,8 @@ void Worker::on_tick() {
   }
   for (const auto id : due)
     if (auto* one = session(id)) one->deadline_passed();
+  for (auto& [name, service] : services_)  // time alone may have made a connection free to be lent
+    if (service->pool && service->pool->waiting() > 0) serve_pool(*service);
   if (with_deadline_.empty()) tick_.stop();  // most of the time nobody logs in or leaves
 }
 

@@ -19,6 +19,7 @@ class Sessions final : public Lenders {
     const auto found = all_.find(place.session);
     if (found == all_.end() || found->second->frozen()) return Answer::no;
     const auto& state = found->second->state();
+    if (state.split && w_.now_ns < state.split->lending.held_ns) return Answer::no;
     if (split::may_lend(state, place.side))
       return found->second->is_silent(place.side) ? Answer::yes : Answer::no;
     if (place.side != Side::server) return Answer::no;

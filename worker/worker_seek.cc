@@ -22,7 +22,8 @@ void Worker::on_seeking() {
                                   .cluster = killer->second->service().config.cluster,
                                   .server = kill.server,
                                   .connection_id = kill.victim.id,
-                                  .killed = kill.victim.connection};
+                                  .killed = kill.victim.connection,
+                                  .at_home = kill.step == split::KillStep::finding};
     const auto found = look_for(sought);
     if (found.known || link_.lost())
       tell_found(found);
@@ -49,8 +50,13 @@ ipc::FoundSession Worker::look_for(const ipc::SeekSession& sought) {
       .worker = sought.worker, .session = sought.session, .round = sought.round};
   auto* victim = session_known_as(sought.cluster, sought.server, sought.connection_id);
   if (victim == nullptr) return found;
-  auto runs = split::on_replica(victim->state());
   found.known = true;
+  if (sought.at_home) {
+    found.home_id = victim->hold_home();
+    found.waits = found.home_id == 0;
+    return found;
+  }
+  auto runs = split::on_replica(victim->state());
   found.server = std::move(runs.server);
   found.connection_id = runs.connection_id;
   found.waits = runs.waits;
@@ -61,7 +67,8 @@ ipc::FoundSession Worker::look_for(const ipc::SeekSession& sought) {
 void Worker::tell_found(const ipc::FoundSession& found) {
   const auto killer = sessions_.find(found.session);
   if (killer == sessions_.end()) return;
-  killer->second->sought(found.round, {found.server, found.connection_id, found.waits});
+  killer->second->sought(found.round, {found.server, found.connection_id, found.waits, found.known,
+                                       found.home_id});
 }
 
 }  // namespace sluice::worker

@@ -279,10 +279,12 @@ struct SeekSession {
   uint32_t round = 0;    ///< of its asking
   std::string cluster, server;
   uint32_t connection_id = 0;
-  bool killed = false;  ///< the connection, not its statement alone
+  bool killed = false;   ///< the connection, not its statement alone
+  bool at_home = false;  ///< which connection it has to its primary is asked, ahead of the KILL
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.worker), tag<2>(m.session), tag<3>(m.round), tag<4>(m.cluster),
-                      tag<5>(m.server), tag<6>(m.connection_id), tag<7>(m.killed));
+                      tag<5>(m.server), tag<6>(m.connection_id), tag<7>(m.killed),
+                      tag<8>(m.at_home));
   }
 };
 /// Worker to master; to the worker that asked, once somebody knows the session or nobody does.
@@ -294,9 +296,11 @@ struct FoundSession {
   std::string server;          ///< that runs its command, if it is not the one of the KILL
   uint32_t connection_id = 0;  ///< there
   bool waits = false;          ///< its command is about to run on such a server
+  uint32_t home_id = 0;        ///< its connection to its primary, if that was asked; 0: it has none
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.worker), tag<2>(m.session), tag<3>(m.round), tag<4>(m.known),
-                      tag<5>(m.server), tag<6>(m.connection_id), tag<7>(m.waits));
+                      tag<5>(m.server), tag<6>(m.connection_id), tag<7>(m.waits),
+                      tag<8>(m.home_id));
   }
 };
 

@@ -1,7 +1,7 @@
 /// A service of router read-write-split with a pool: many sessions over few server connections, and
 /// that none of them can tell.
 #include <fmt/format.h>
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
 #include <array>
 #include <future>
@@ -274,6 +274,67 @@ TEST_F(Pool, WhatOneLeftIsNotThereForTheNext) {
   EXPECT_EQ(two.value("SELECT @@tx_isolation"), "SERIALIZABLE");
   EXPECT_EQ(one.value("SELECT @@sql_mode"), "ANSI_QUOTES");
   EXPECT_EQ(two.value("SELECT DATABASE()"), "NULL");
+}
+
+/// The id in the greeting is the session's, whoever has that connection by now.
+TEST_F(Pool, KillGoesByTheIdOfTheGreeting) {
+  constexpr unsigned kInterrupted = 1317, kNoSuchThread = 1094, kNotOwner = 1095;
+  for (const unsigned workers : {1U, 2U}) {
+    if (workers == 1) start(3);
+    if (workers == 2) {
+      sluice_->config.workers = 2;
+      sluice_->config.services.at("shop").extra = extra(6, "10s");
+      ASSERT_EQ(sluice_->reload().exit_code, 0);
+    }
+    std::vector<Client> clients;
+    for (int i = 0; i < 10; ++i) clients.push_back(connect());
+    const auto take_turns = [&] {
+      for (auto& client : clients) client.exec("INSERT INTO test.t (a) VALUES (1)");
+    };
+    take_turns();
+    auto &victim = clients[0], &bystander = clients[1], &killer = clients[5];
+    const auto id = victim.thread_id();
+    const auto runs = [&](const std::string& what) {
+      return eventually(5s, [&] {
+        return !pair_.primary.query("SELECT id FROM information_schema.processlist WHERE info = '" +
+                                    what + "'").empty();
+      });
+    };
+    for (const bool by_command : {false, true}) {
+      auto slow = std::async(std::launch::async, [&] { return victim.query("INSERT INTO test.t (a) SELECT SLEEP(30)"); });
+      auto other = std::async(std::launch::async, [&] { return bystander.query("DO SLEEP(2)"); });
+      ASSERT_TRUE(runs("INSERT INTO test.t (a) SELECT SLEEP(30)") && runs("DO SLEEP(2)"));
+      if (by_command)
+        EXPECT_EQ(::mysql_kill(killer.handle(), id), 0);
+      else
+        killer.exec(fmt::format("/* now */ KILL QUERY {} -- please", id));
+      const auto killed = slow.get();
+      ASSERT_FALSE(killed);
+      EXPECT_NE(killed.error().code, 0U);
+      if (!by_command) {
+        EXPECT_EQ(killed.error().code, kInterrupted);
+      }
+      EXPECT_TRUE(other.get()) << "somebody else was killed";
+      if (by_command) break;
+      take_turns();
+    }
+    EXPECT_TRUE(eventually(5s, [&] { return !victim.query("SELECT 1"); }));
+    // Idle ones, with a connection and without.
+    for (std::size_t i = 2; i < 5; ++i) {
+      killer.exec(fmt::format("KILL QUERY {}", clients[i].thread_id()));
+      EXPECT_TRUE(clients[i].query("INSERT INTO test.t (a) VALUES (2)"));
+    }
+    for (std::size_t i = 2; i < 5; ++i) {
+      killer.exec(fmt::format("KILL {}", clients[i].thread_id()));
+      EXPECT_TRUE(eventually(5s, [&] { return !clients[i].query("SELECT 1"); })) << i;
+    }
+    for (std::size_t i = 6; i < 10; ++i) EXPECT_TRUE(clients[i].query("SELECT 1")) << i;
+    auto stranger = connect("app2");
+    const auto denied = stranger.error(fmt::format("KILL QUERY {}", clients[6].thread_id()));
+    EXPECT_EQ(denied.code, kNotOwner);
+    EXPECT_THAT(denied.text, testing::HasSubstr(std::to_string(clients[6].thread_id())));
+    EXPECT_EQ(killer.error("KILL QUERY 99999999").code, kNoSuchThread);
+  }
 }
 
 }  // namespace

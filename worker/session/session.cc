@@ -249,6 +249,16 @@ void Session::said_killed() {
   });
 }
 
+uint32_t Session::hold_home() {
+  if (frozen_ && !worker_.take_back(*this)) return 0;
+  uint32_t id = 0;
+  happen([&] {
+    id = split::hold_home(state_, worker_.surroundings(service_, Worker::Servers::with_load),
+                          worker_.actions());
+  });
+  return id;
+}
+
 void Session::on_ready(Side side, event::Bits what) {
   worker_.read_clock();
   happen([&] {

@@ -39,6 +39,7 @@ class Session {
   void order_to_end(const End& end, int64_t deadline_ns);
   void sought(uint32_t round, const split::OnReplica& victim);
   void said_killed();
+  uint32_t hold_home();
 
   // The move to another worker (worker/handoff.h).
   /// Why it can't move now; empty: it can.

@@ -84,29 +84,9 @@ void keep_for_replay(SessionState& s, const Surroundings& w, ByteSpan command, A
   s.split->now.bytes.assign(command.begin(), command.end());
 }
 
-/// Where connections change hands an id that a client knows may be that of another session by now:
-/// the server would end the wrong one.
-void refuse_kill(SessionState& s, Actions& out) {
-  constexpr uint16_t kNotSupported = 1235;
-  s.split->kill = {};
-  ++s.conversation.commands;
-  Bytes answer;
-  mysql::append_packet(
-      answer, 1,
-      mysql::encode_error(kNotSupported, "42000",
-                          "sluice: KILL by id can't be used where sessions share connections "
-                          "(pool); see sluicectl kill session"));
-  s.bytes_out += answer.size();
-  out.send_made(Side::client, std::move(answer));
-}
-
 /// False if it has to wait, for a primary or until a statement is prepared there.
 bool run_at_home(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out) {
   auto& split = *s.split;
-  if (split.kill.victim.id != 0 && w.service.pool > 0) {
-    refuse_kill(s, out);
-    return true;
-  }
   if (split.home_link.restoring) {
     split.waiting = true;
     return false;
@@ -116,7 +96,9 @@ bool run_at_home(SessionState& s, const Surroundings& w, ByteSpan command, Actio
     return false;
   }
   if (!replay(s, w, out)) return false;
-  const auto to_send = command_for_home(s, command, out);
+  if (!knows_victim(s, w, out)) return false;
+  const auto to_send = split.kill.home_id != 0 ? kill_for_home(s, command, out)
+                                               : command_for_home(s, command, out);
   if (!to_send) return false;
   keep_for_replay(s, w, command, out);
   const auto* statement =
@@ -466,6 +448,7 @@ void again_at_home(SessionState& s, const Surroundings& w, Actions& out, stats::
 }
 
 void refuse_next(SessionState& s, const Surroundings& w, const End& end, Actions& out) {
+  if (s.held.empty()) return;  // a connection was wanted for no command of its own: hold_home()
   const auto packet = first_packet(s.held);
   if (!packet) {
     s.end = std::make_unique<End>(end);

@@ -7,7 +7,10 @@
 #include <algorithm>
 #include <limits>
 
+#include "common/mysql/packets.h"
+#include "worker/split/prepared.h"
 #include "worker/split/steps.h"
+#include "worker/sql/classify.h"
 
 namespace sluice::worker::split {
 namespace {
@@ -18,14 +21,49 @@ constexpr int64_t kPauseNs = 50 * kMillisecondNs;  // a login on a replica takes
 void seek(SessionState& s, Actions& out) {
   auto& kill = s.split->kill;
   ++kill.round;
-  kill.step = KillStep::seeking;
+  kill.step = kill.answer.empty() ? KillStep::finding : KillStep::seeking;
   s.deadline_ns = kill.by_ns;
   out.seek();
 }
 
+/// What home says of the victim, by the id that the client knows.
+Bytes answer_of(Killing& kill) {
+  auto answer = std::exchange(kill.answer, {});
+  const auto packet = first_packet(answer);
+  const auto error = packet ? mysql::parse_error(packet->payload) : tl::unexpected(ParseError{});
+  if (kill.home_id == kill.victim.id || !error) return answer;
+  std::string message(error->message);
+  const auto id = fmt::to_string(kill.home_id);
+  if (const auto at = message.find(id); at != std::string::npos)
+    message.replace(at, id.size(), fmt::to_string(kill.victim.id));
+  Bytes out;
+  mysql::append_packet(out, packet->sequence,
+                       mysql::encode_error(error->number, error->state, message));
+  return out;
+}
+
+/// The KILL is not carried out at all.
+void refuse(SessionState& s, const Surroundings& w, std::string_view why, Actions& out) {
+  auto& kill = s.split->kill;
+  const auto id = kill.victim.id;
+  kill = {.round = kill.round};
+  s.deadline_ns = 0;
+  refuse_next(s, w, {mysql::kUnknownError, "HY000", fmt::format("sluice: KILL {}: {}", id, why)},
+              out);
+}
+
+/// Home can be told whom the client means.
+void found(SessionState& s, const Surroundings& w, const OnReplica& victim, Actions& out) {
+  auto& kill = s.split->kill;
+  kill.home_id = victim.known ? victim.home_id : kill.victim.id;
+  kill.step = KillStep::none;
+  s.deadline_ns = 0;
+  go_on(s, w, out);
+}
+
 void finish(SessionState& s, const Surroundings& w, Actions& out) {
   auto& split = *s.split;
-  const auto answer = out.keep(std::exchange(split.kill.answer, {}));
+  const auto answer = out.keep(answer_of(split.kill));
   if (is_killing(split)) {
     const auto step = split.home_link.step;
     const bool calls_home = step != Step::none && step != Step::ready;
@@ -39,9 +77,11 @@ void finish(SessionState& s, const Surroundings& w, Actions& out) {
 }  // namespace
 
 bool is_known_as(const SessionState& s, std::string_view server, uint32_t id) {
+  const bool by_home = s.home.server == server && s.home.connection_id == id;
+  if (s.split && s.split->kept.knows_id && by_home) return true;
   if (s.told_server == server) return s.told_id == id;
   // It has left the server that its client knows: here it has the id that lists of processes show.
-  return s.home.server == server && s.home.connection_id == id;
+  return by_home;
 }
 
 OnReplica on_replica(const SessionState& s) {
@@ -70,10 +110,57 @@ Victim victim_of(const sql::Statement& statement) {
   return {static_cast<uint32_t>(kill.id), kill.what == What::Connection};
 }
 
+bool knows_victim(SessionState& s, const Surroundings& w, Actions& out) {
+  auto& kill = s.split->kill;
+  if (kill.victim.id == 0 || w.service.pool == 0 || kill.home_id != 0) return true;
+  kill.by_ns = w.now_ns + kPatienceNs;
+  kill.server = s.told_server;
+  seek(s, out);
+  return false;
+}
+
+ByteSpan kill_for_home(SessionState& s, ByteSpan command, Actions& out) {
+  const auto& kill = s.split->kill;
+  constexpr auto kHeader = mysql::kHeaderSize + 1;
+  const auto kind = static_cast<mysql::Command>(command[mysql::kHeaderSize]);
+  Bytes payload;
+  ByteWriter to(payload);
+  if (kind == mysql::Command::process_kill) {
+    to.byte(static_cast<uint8_t>(kind));
+    to.fixed<uint32_t>(kill.home_id);
+  } else {
+    const auto* prepared = kind == mysql::Command::stmt_execute ? statement_of(*s.split, command)
+                                                                : nullptr;
+    const auto text = prepared != nullptr ? std::string_view(prepared->text)
+                                          : as_text(command.subspan(kHeader));
+    const auto id = sql::classify(text, s.split->settings.mode).kill.id_text;
+    const auto at = static_cast<std::size_t>(id.data() - text.data());
+    to.byte(static_cast<uint8_t>(mysql::Command::query));
+    to.text(text.substr(0, at));
+    to.text(fmt::to_string(kill.home_id));
+    to.text(text.substr(at + id.size()));
+  }
+  Bytes packet;
+  mysql::append_packet(packet, 0, payload);
+  return out.keep(std::move(packet));
+}
+
+uint32_t hold_home(SessionState& s, const Surroundings& w, Actions& out) {
+  constexpr int64_t kHeldNs = kSecondNs;  // a KILL is on its way to home
+  if (!s.split || s.phase != Phase::relaying) return s.home.connection_id;
+  auto& split = *s.split;
+  split.lending.held_ns = w.now_ns + kHeldNs;
+  if (split.home_link.step == Step::ready && !split.home_link.restoring)
+    return s.home.connection_id;
+  if (split.home_link.step == Step::none && split.home_by_ns == 0 && !split.waiting)
+    call_home(s, w, out);
+  return 0;
+}
+
 void killed_at_home(SessionState& s, const Surroundings& w, Actions& out) {
   if (s.conversation.error != 0 || s.phase != Phase::relaying) return finish(s, w, out);
   s.split->kill.by_ns = w.now_ns + kPatienceNs;
-  s.split->kill.server = s.home.server;
+  s.split->kill.server = w.service.pool > 0 ? s.told_server : s.home.server;
   seek(s, out);
 }
 
@@ -81,12 +168,14 @@ void on_sought(SessionState& s, const Surroundings& w, uint32_t round, const OnR
                Actions& out) {
   if (!s.split || s.phase != Phase::relaying) return;
   auto& kill = s.split->kill;
-  if (kill.step != KillStep::seeking || kill.round != round) return;
+  const bool asked = kill.step == KillStep::seeking || kill.step == KillStep::finding;
+  if (!asked || kill.round != round) return;
   if (victim.waits) {
     kill.step = KillStep::pausing;
     s.deadline_ns = std::min(w.now_ns + kPauseNs, kill.by_ns);
     return;
   }
+  if (kill.step == KillStep::finding) return found(s, w, victim, out);
   if (victim.server.empty()) return finish(s, w, out);
   kill.step = KillStep::calling;
   kill.reader_id = victim.connection_id;
@@ -127,8 +216,13 @@ bool kill_late(SessionState& s, const Surroundings& w, Actions& out) {
     case KillStep::judging:
     case KillStep::calling:  // the login is late: on_leg_failed()
       return false;
+    case KillStep::finding:
+      refuse(s, w, "no answer came in time from the other workers", out);
+      return true;
     case KillStep::pausing:
-      if (w.now_ns >= kill.by_ns)
+      if (w.now_ns >= kill.by_ns && kill.answer.empty())
+        refuse(s, w, "its session has no connection to the primary, and got none", out);
+      else if (w.now_ns >= kill.by_ns)
         give_up_kill(s, w, "it has waited for one for too long", out);
       else
         seek(s, out);

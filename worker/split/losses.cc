@@ -132,7 +132,8 @@ void home_lost(SessionState& s, const Surroundings& w, const std::string& why, A
   split.last.insert_id = 0;
   split.last.insert_id_due = false;
   split.left.clear();
-  if (split.kill.step == KillStep::judging) split.kill = {.round = split.kill.round};
+  if (split.kill.step == KillStep::judging || split.kill.step == KillStep::finding)
+    split.kill = {.round = split.kill.round};
   if (again)
     put_back(s);
   else if (asked)
@@ -233,12 +234,16 @@ void home_late(SessionState& s, const Surroundings& w, Actions& out) {
 void look_at_home(SessionState& s, const Surroundings& w, Actions& out) {
   auto& split = *s.split;
   if (split.home_link.step != Step::none || split.lost.empty()) return;
-  if (std::exchange(split.said_killed, false)) call_home(s, w, out);
+  if (!std::exchange(split.said_killed, false)) return;
+  if (w.service.pool == 0)
+    call_home(s, w, out);
+  else  // a connection that comes from others would not show whether it is alive
+    home_is_alive(s, w, out);
 }
 
 void home_is_alive(SessionState& s, const Surroundings& w, Actions& out) {
   const auto why =
-      fmt::format("Connection was killed (sluice: {} has ended it, and is alive)", s.home.server);
+      fmt::format("Connection was killed (sluice: {} has ended it, and is alive)", s.split->lost);
   if (!s.conversation.at_boundary())
     return end(s, w, {mysql::kConnectionKilled, "70100", why}, out);
   // An idle connection is closed by servers without a word. Drivers know that it is gone then; some

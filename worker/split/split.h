@@ -49,8 +49,13 @@ struct OnReplica {
   std::string server;          ///< empty: nothing
   uint32_t connection_id = 0;  ///< the replica's own
   bool waits = false;          ///< nothing yet, but in a moment
+  bool known = false;          ///< the session is one of sluice's
+  uint32_t home_id = 0;        ///< its connection home, where that was asked; 0: it has none yet
 };
 OnReplica on_replica(const SessionState& s);
+/// A session that somebody is about to kill: its connection home, which it keeps for a moment; 0:
+/// it has none, and gets one.
+uint32_t hold_home(SessionState& s, const Surroundings& w, Actions& out);
 /// The answer to Action::Kind::seek of this round.
 void on_sought(SessionState& s, const Surroundings& w, uint32_t round, const OnReplica& victim,
                Actions& out);

@@ -289,7 +289,10 @@ struct Transaction {
 struct Lending {
   std::string account;  ///< as home names it, with its role; empty: it was not asked
   bool own = false;     ///< the next connection home must be one that nobody has had
-  static auto fields(auto& m) { return std::tuple(tag<1>(m.account), tag<2>(m.own)); }
+  int64_t held_ns = 0;  ///< its connection home is not lent before: somebody is about to kill it
+  static auto fields(auto& m) {
+    return std::tuple(tag<1>(m.account), tag<2>(m.own), tag<3>(m.held_ns));
+  }
 };
 
 /// How far sluice is with a KILL of its client's.
@@ -300,6 +303,7 @@ enum class KillStep : uint8_t {
   pausing,   ///< it is about to run something there: to be asked again in a moment
   calling,   ///< the victim's replica is connected to
   stopping,  ///< and asked to stop it
+  finding,   ///< home has not got it yet: by which id does home know the victim?
 };
 
 /// A KILL of the client's, whose victim may have a command on a replica. The client gets home's
@@ -312,9 +316,10 @@ struct Killing {
   uint32_t reader_id = 0;  ///< the victim's connection to the replica that is called
   int64_t by_ns = 0;       ///< it is given up then; 0: nothing is under way
   Bytes answer;            ///< home's
+  uint32_t home_id = 0;    ///< of the victim's connection home, where that was asked
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.step), tag<2>(m.victim), tag<3>(m.round), tag<4>(m.reader_id),
-                      tag<5>(m.by_ns), tag<6>(m.answer), tag<7>(m.server));
+                      tag<5>(m.by_ns), tag<6>(m.answer), tag<7>(m.server), tag<8>(m.home_id));
   }
 };
 
@@ -365,7 +370,8 @@ inline constexpr auto kEnumNames<worker::split::Step> = names("none", "connectin
                                                               "proving", "ready", "queued");
 template <>
 inline constexpr auto kEnumNames<worker::split::KillStep> = names("none", "judging", "seeking",
-                                                                  "pausing", "calling", "stopping");
+                                                                  "pausing", "calling", "stopping",
+                                                                  "finding");
 template <>
 inline constexpr auto kEnumNames<worker::split::Errand> = names("track", "settings", "database",
                                                                 "prepare", "written", "catch up",
