@@ -16,9 +16,9 @@ STATEMENTS_PER_SECOND = 20000  # so that a round takes about as long as others
 
 TEXT = """What a process computes between the return of one system call and the entry of the next: \
 cycles of the time-stamp counter, medians. Gaps with an interrupt or another process in them are \
-left out; reading the counter adds some 40 cycles to each gap. The target goes by this and not by the user time above: that is sampled by the kernel's \
-tick, holds about 0.5 µs a statement of the kernel's own entry and exit code for every contender, \
-and scatters by ±10 %."""
+left out; reading the counter adds some 40 cycles to each gap. The target goes by this and not by \
+the user time of point selects: that is sampled by the kernel's tick, holds about 0.5 µs a \
+statement of the kernel's own entry and exit code for every contender, and scatters by ±10 %."""
 
 
 def unfit():
