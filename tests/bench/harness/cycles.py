@@ -1,7 +1,7 @@
 """User time of a relayed statement in cycles of the time-stamp counter, by ../user_cycles.cc.
 
-The kernel's own figure for it goes by samples, which scatter and hold about half a microsecond of
-its entry and exit code; this one hardly depends on what else the machine does."""
+The kernel's own figure for it goes by samples, which hold about half a microsecond of its entry and
+exit code. Other programs on the machine don't enter into this one, except through the caches."""
 
 import os
 import platform
@@ -17,8 +17,8 @@ STATEMENTS_PER_SECOND = 20000  # so that a round takes about as long as others
 TEXT = """What a process computes between the return of one system call and the entry of the next: \
 cycles of the time-stamp counter, medians. Gaps with an interrupt or another process in them are \
 left out; reading the counter adds some 40 cycles to each gap. The target goes by this and not by \
-the user time of point selects: that is sampled by the kernel's tick, holds about 0.5 µs a \
-statement of the kernel's own entry and exit code for every contender, and scatters by ±10 %."""
+the user time of point selects: that is sampled by the kernel's tick and holds about 0.5 µs a \
+statement of the kernel's own entry and exit code for every contender."""
 
 
 def unfit():
