@@ -3,7 +3,7 @@
 import statistics
 import subprocess
 
-from harness import roll, split
+from harness import cycles, roll, split
 from harness.figures import WORKER, number, table
 
 BULK_ROWS = {"bulk100": "rows of 100 bytes", "bulk4k": "rows of 4 KiB"}
@@ -104,8 +104,8 @@ def verdicts(figures, top_level):
          f("point", "sluice", "cpu"), times(f("point", "relay", "cpu"), 1.1)),
         ("CPU for a statement < HAProxy's (µs)",
          f("point", "sluice", "cpu"), f("point", "haproxy", "cpu")),
-        ("user CPU for a statement < half of HAProxy's (µs)",
-         f("point", "sluice", "user"), times(f("point", "haproxy", "user"), 0.5)),
+        ("user CPU for a statement < half of HAProxy's (cycles between system calls)",
+         f("cycles", "sluice", "cycles"), times(f("cycles", "haproxy", "cycles"), 0.5)),
         ("system calls for a statement ≤ relay's, 1 client",
          f("syscalls1", "sluice", "total"), f("syscalls1", "relay", "total")),
         ("system calls for a statement ≤ relay's, 16 clients",
@@ -175,6 +175,8 @@ def render(figures, facts, levels):
         section(f"Results of 64 MiB, {what}: CPU ms for each MB (10⁶ bytes)",
                 cost_table(figures, measurement, "MB/s", 3), measurement)
     section("System calls for each statement", syscall_table(figures), "syscalls1", "syscalls16")
+    section(f"User cycles for each statement, {cycles.CLIENTS} clients", cycles.section(figures),
+            "cycles")
     section("Idle sessions", memory_table(figures, levels), "memory")
     parts.extend(filter(None, [split.section(figures)]))
     if figures.roll:
