@@ -67,8 +67,8 @@ ipc::FoundSession Worker::look_for(const ipc::SeekSession& sought) {
 void Worker::tell_found(const ipc::FoundSession& found) {
   const auto killer = sessions_.find(found.session);
   if (killer == sessions_.end()) return;
-  killer->second->sought(found.round, {found.server, found.connection_id, found.waits, found.known,
-                                       found.home_id});
+  killer->second->sought(
+      found.round, {found.server, found.connection_id, found.waits, found.known, found.home_id});
 }
 
 }  // namespace sluice::worker

@@ -296,12 +296,16 @@ TEST_F(Pool, KillGoesByTheIdOfTheGreeting) {
     const auto id = victim.thread_id();
     const auto runs = [&](const std::string& what) {
       return eventually(5s, [&] {
-        return !pair_.primary.query("SELECT id FROM information_schema.processlist WHERE info = '" +
-                                    what + "'").empty();
+        return !pair_.primary
+                    .query("SELECT id FROM information_schema.processlist WHERE info = '" + what +
+                           "'")
+                    .empty();
       });
     };
     for (const bool by_command : {false, true}) {
-      auto slow = std::async(std::launch::async, [&] { return victim.query("INSERT INTO test.t (a) SELECT SLEEP(30)"); });
+      auto slow = std::async(std::launch::async, [&] {
+        return victim.query("INSERT INTO test.t (a) SELECT SLEEP(30)");
+      });
       auto other = std::async(std::launch::async, [&] { return bystander.query("DO SLEEP(2)"); });
       ASSERT_TRUE(runs("INSERT INTO test.t (a) SELECT SLEEP(30)") && runs("DO SLEEP(2)"));
       if (by_command)

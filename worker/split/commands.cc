@@ -97,8 +97,8 @@ bool run_at_home(SessionState& s, const Surroundings& w, ByteSpan command, Actio
   }
   if (!replay(s, w, out)) return false;
   if (!knows_victim(s, w, out)) return false;
-  const auto to_send = split.kill.home_id != 0 ? kill_for_home(s, command, out)
-                                               : command_for_home(s, command, out);
+  const auto to_send =
+      split.kill.home_id != 0 ? kill_for_home(s, command, out) : command_for_home(s, command, out);
   if (!to_send) return false;
   keep_for_replay(s, w, command, out);
   const auto* statement =

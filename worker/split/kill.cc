@@ -1,7 +1,9 @@
 // KILL by the id that a client knows. Home decides, and does its part; where the victim is a
 // session of sluice that runs something on a replica, that is stopped there as well: by the
 // killer's own reader, so the replica judges the killer's rights too. What other workers say of the
-// victim is not trusted further than that: a replica of the cluster, and KILL QUERY.
+// victim is not trusted further than that: a replica of the cluster, and KILL QUERY. Where sessions
+// share connections (pool), the victim's worker is asked first which one home has to kill; that
+// much a worker has to be believed.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -129,10 +131,10 @@ ByteSpan kill_for_home(SessionState& s, ByteSpan command, Actions& out) {
     to.byte(static_cast<uint8_t>(kind));
     to.fixed<uint32_t>(kill.home_id);
   } else {
-    const auto* prepared = kind == mysql::Command::stmt_execute ? statement_of(*s.split, command)
-                                                                : nullptr;
-    const auto text = prepared != nullptr ? std::string_view(prepared->text)
-                                          : as_text(command.subspan(kHeader));
+    const auto* prepared =
+        kind == mysql::Command::stmt_execute ? statement_of(*s.split, command) : nullptr;
+    const auto text =
+        prepared != nullptr ? std::string_view(prepared->text) : as_text(command.subspan(kHeader));
     const auto id = sql::classify(text, s.split->settings.mode).kill.id_text;
     const auto at = static_cast<std::size_t>(id.data() - text.data());
     to.byte(static_cast<uint8_t>(mysql::Command::query));
