@@ -34,8 +34,8 @@ struct Frames {
 
 /// Clients that compress do not count their packets as others do, some not at all (Connector/C
 /// libmariadb/ma_net.c, ma_net_write()): gives those in `plain`, which was just opened, the numbers
-/// that a server without compression goes by. `due`: of a packet that is no command, the first since
-/// the server has spoken.
+/// that a server without compression goes by. `due`: of a packet that is no command, the first
+/// since the server has spoken.
 void number_packets(Frames& at, std::span<std::byte> plain, std::optional<uint8_t> due);
 
 /// Opens and makes frames; what zlib needs for that is one for all connections.
