@@ -25,6 +25,31 @@ TEST(RowFromJson, AnEmptyObjectIsANativeAccountWithoutPassword) {
   EXPECT_EQ(row.problem, "");
 }
 
+/// One class of the server's reads and writes these objects in 10.4 and all later releases
+/// (sql/sql_acl.cc, User_table_json); what a release adds stands beside what was there. Those from
+/// 10.5 on were also seen as real servers (tests/e2e/foreign_servers_test.cc).
+TEST(RowFromJson, TheSameAccountInEachRelease) {
+  const std::string how = R"("plugin": "mysql_native_password", "authentication_string": ")" +
+                          std::string(kHash) + R"(", "ssl_type": 1, "account_locked": true)";
+  const std::string releases[] = {
+      R"("access": 1073741823, "password_last_changed": 1600000000)",                        // 10.4
+      R"("access": 2147483647, "version_id": 100508, "password_last_changed": 1600000000)",  // 10.5
+      R"("access": 549755813887, "version_id": 100621, "password_last_changed": 1700000000,
+          "default_role": "r")",                                                             // 10.6
+      R"("access": 1099511627775, "version_id": 110803, "password_lifetime": -1)",           // 11.8
+      R"("access": 18446744073709551615, "version_id": 120102, "max_statement_time": 0.0)"};  // 12
+  for (const auto& release : releases) {
+    const auto row = from_json("{" + release + ", " + how + "}");
+    ASSERT_EQ(row.proofs.size(), 1u);
+    EXPECT_EQ(row.proofs[0].plugin, "mysql_native_password");
+    EXPECT_EQ(row.proofs[0].text, kHash);
+    EXPECT_TRUE(row.locked) << release;
+    EXPECT_EQ(row.tls, TlsRule::any);
+    EXPECT_EQ(row.problem, "");
+    EXPECT_FALSE(row.is_role || row.password_expired);
+  }
+}
+
 TEST(RowFromJson, TheTopLevelTakesItsPlaceAmongTheAlternatives) {
   const auto row = from_json(R"({"plugin": "unix_socket", "authentication_string": "x", "auth_or":
       [{"plugin": "ed25519", "authentication_string": "e"}, {}, {"plugin": "pam"}]})");
