@@ -6,6 +6,7 @@
 
 #include "common/mysql/packets.h"
 #include "worker/auth/identity.h"
+#include "worker/split/pins.h"
 #include "worker/split/steps.h"
 
 namespace sluice::worker::split {
@@ -204,7 +205,10 @@ bool note_account(SessionState& s, Side side, std::string_view said) {
   const auto account = said.starts_with(mark) ? said.substr(mark.size()) : std::string_view();
   const auto& from = link(s, side);
   if (known.empty() && side == Side::server && !(from.borrowed && from.restoring)) {
-    known = account;  // at the login; empty: nothing is lent
+    known = account;  // at the login, or after a reset; empty: nothing is lent
+    auto& at_login = s.split->lending.at_login;
+    if (at_login.empty()) at_login = account;
+    if (at_login != account) s.split->kept.pinned = why::kRole;
     return true;
   }
   return !account.empty() && account == known;

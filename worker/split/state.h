@@ -290,9 +290,12 @@ struct Transaction {
 
 /// What a service with a pool keeps in mind of a session.
 struct Lending {
-  std::string account;  ///< as home names it, with its role; empty: it was not asked
-  bool own = false;     ///< the next connection home must be one that nobody has had
-  static auto fields(auto& m) { return std::tuple(tag<1>(m.account), tag<2>(m.own)); }
+  std::string account;   ///< as home names it, with its role; empty: it was not asked
+  bool own = false;      ///< the next connection home must be one that nobody has had
+  std::string at_login;  ///< `account` at the login: a reset leaves a role that was chosen since
+  static auto fields(auto& m) {
+    return std::tuple(tag<1>(m.account), tag<2>(m.own), tag<3>(m.at_login));
+  }
 };
 
 /// How far sluice is with a KILL of its client's.
