@@ -1,11 +1,13 @@
 /// Sequences of statements on a single server, and through sluice's router read-write-split over a
 /// primary and two replicas: what a client sees of each step must be the same. In a third of the
-/// sequences replicas stop and start meanwhile.
+/// sequences replicas stop and start meanwhile. The same with a pool, where other sessions borrow
+/// the connections between the steps.
 ///
 /// SLUICE_SEED repeats a run, SLUICE_SEQUENCES makes it longer, SLUICE_SEQUENCE is a file with
-/// steps as they are printed, which is run instead. A difference is printed with as few steps as it
-/// takes. SLUICE_AVOID="this|that" leaves steps out that contain one of these texts: for those who
-/// look for further differences beside the ones that they know.
+/// steps as they are printed, which is run instead; with a pool, if anybody borrows in it. A
+/// difference is printed with as few steps as it takes. SLUICE_AVOID="this|that" leaves steps out
+/// that contain one of these texts: for those who look for further differences beside the ones that
+/// they know.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -72,7 +74,12 @@ std::string difference(SplitWorld& world, const SplitSequence& sequence, bool& u
   return head + "(it shows only now and then)\n" + told(sequence, *first);
 }
 
-TEST(SplitDifferential, RandomSequences) {
+/// Runs random sequences for that long, or as many as the environment says.
+struct Tally {
+  uint64_t sequences = 0, steps = 0, differences = 0, unsteady = 0;
+};
+
+Tally run_random(SplitWorld& world, Milliseconds how_long, bool borrowed) {
   const auto seed = from_environment("SLUICE_SEED", 777000);
   const auto wanted = from_environment("SLUICE_SEQUENCES", 0);
   const auto most = from_environment("SLUICE_DIFFERENCES", 3);
@@ -81,40 +88,57 @@ TEST(SplitDifferential, RandomSequences) {
       "FOUND_ROWS|ROW_COUNT|WARNINGS|ERRORS|warning_count|error_count|DIAGNOSTICS|d_lib.v_|"
       "session_track|COLLATE";
   fmt::print("SLUICE_SEED={} SLUICE_SEQUENCES={}\n", seed, wanted);
-  SplitWorld world;
-  const auto begin = world.replica_reads();
   const auto start = Clock::now();
-  uint64_t sequences = 0, steps = 0, differences = 0, unsteady = 0;
+  Tally tally;
   const auto goes_on = [&] {
-    if (differences >= most) return false;
-    return wanted > 0 ? sequences < wanted : time_left(start, 40s) > 0ms;
+    if (tally.differences >= most) return false;
+    return wanted > 0 ? tally.sequences < wanted : time_left(start, how_long) > 0ms;
   };
   while (goes_on()) {
-    auto sequence = random_split_sequence(seed + sequences++);
+    auto sequence = random_split_sequence(seed + tally.sequences++);
     leave_out(sequence, avoided != nullptr ? avoided : kLimited);
-    steps += sequence.steps.size();
+    tally.steps += sequence.steps.size();
+    if (borrowed) sequence = with_borrowers(std::move(sequence));
     bool shaky = false;
     std::string found;
     try {
       found = difference(world, sequence, shaky);
     } catch (const TestError& error) {
-      FAIL() << error.what() << "\nseed " << sequence.seed << "\n"
-             << sequence.shown() << world.logs();
+      ADD_FAILURE() << error.what() << "\nseed " << sequence.seed << "\n"
+                    << sequence.shown() << world.logs();
+      break;
     }
     if (found.empty()) continue;
     if (shaky) {
-      ++unsteady;
+      ++tally.unsteady;
       fmt::print("{}\n", found);
       continue;
     }
-    ++differences;
+    ++tally.differences;
     ADD_FAILURE() << found;
   }
+  EXPECT_LE(tally.unsteady, 1 + tally.sequences / 1000) << "differences that do not show again";
+  return tally;
+}
+
+TEST(SplitDifferential, RandomSequences) {
+  SplitWorld world;
+  const auto begin = world.replica_reads();
+  const auto tally = run_random(world, 40s, false);
   const auto reads = world.replica_reads() - begin;
   fmt::print("{} sequences, {} steps, {} reads on replicas, {} differences, {} unsteady\n",
-             sequences, steps, reads, differences, unsteady);
-  EXPECT_LE(unsteady, 1 + sequences / 1000) << "differences that do not show again";
-  EXPECT_GT(reads, steps / 10) << "hardly anything was read on replicas";
+             tally.sequences, tally.steps, reads, tally.differences, tally.unsteady);
+  EXPECT_GT(reads, tally.steps / 10) << "hardly anything was read on replicas";
+}
+
+TEST(SplitDifferential, RandomSequencesWithPool) {
+  SplitWorld world(SplitWorld::Connections::pooled);
+  const auto tally = run_random(world, 15s, true);
+  const auto loans = world.loans();
+  fmt::print("{} sequences, {} steps, {} loans, {} differences, {} unsteady\n", tally.sequences,
+             tally.steps, loans, tally.differences, tally.unsteady);
+  for (const auto& [why, count] : world.refusals()) fmt::print("{} times: {}\n", count, why);
+  EXPECT_GT(loans, tally.steps) << "connections hardly changed hands";
 }
 
 /// What random sequences have found, and what they are too slow for. {file} is a file of rows,
@@ -229,9 +253,11 @@ TEST(SplitDifferential, Limits) {
 TEST(SplitDifferential, OneSequence) {
   const char* path = ::getenv("SLUICE_SEQUENCE");
   if (path == nullptr) GTEST_SKIP() << "SLUICE_SEQUENCE names no file";
-  SplitWorld world;
+  const auto sequence = parse_split_sequence(read_file(path), false);
+  const bool borrowed = sequence.shown().find("-> borrow") != std::string::npos;
+  SplitWorld world(borrowed ? SplitWorld::Connections::pooled : SplitWorld::Connections::own);
   bool unsteady = false;
-  EXPECT_EQ(difference(world, parse_split_sequence(read_file(path), false), unsteady), "");
+  EXPECT_EQ(difference(world, sequence, unsteady), "");
 }
 
 }  // namespace

@@ -710,6 +710,19 @@ SplitSequence random_split_sequence(uint64_t seed) {
   return Generator(seed).make();
 }
 
+SplitSequence with_borrowers(SplitSequence sequence) {
+  Random random(sequence.seed);
+  auto steps = std::move(sequence.steps);
+  sequence.steps.clear();
+  for (auto& step : steps) {
+    sequence.steps.push_back(std::move(step));
+    if (random.one_in(2)) sequence.steps.push_back({SplitStep::kWorld, "borrow primary"});
+    for (const char* order : {"borrow 0", "borrow 1"})
+      if (random.one_in(4)) sequence.steps.push_back({SplitStep::kWorld, order});
+  }
+  return sequence;
+}
+
 SplitSequence parse_split_sequence(const std::string& text, bool in_step) {
   SplitSequence out{.in_step = in_step};
   std::istringstream in(text);

@@ -8,7 +8,8 @@ namespace sluice::test {
 
 /// One step of a sequence: who does what. Steps of `kWorld` are not for a session: they stop and
 /// start the replication of a replica ("stop 0", "start 0"), or hold it back so that sluice does
-/// not see it ("hold 0", "release 0").
+/// not see it ("hold 0", "release 0"), or let other sessions borrow connections to a server of
+/// those that are not busy ("borrow primary", "borrow 0").
 struct SplitStep {
   static constexpr int kWorld = -1;
 
@@ -32,6 +33,9 @@ struct SplitSequence {
 
 /// One to three sessions on tables t and u of the databases d_0 and d_1 (SplitWorld::reset()).
 SplitSequence random_split_sequence(uint64_t seed);
+
+/// The same with others who borrow connections after every other step.
+SplitSequence with_borrowers(SplitSequence sequence);
 
 /// A sequence as shown() prints it.
 SplitSequence parse_split_sequence(const std::string& text, bool in_step);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <future>
 #include <map>
+#include <set>
 
 #include "tests/support/eventually.h"
 #include "tests/support/test_error.h"
@@ -97,6 +98,32 @@ constexpr auto kLaunched = MariadbServer::Start::Launched;
 constexpr std::string_view kSessions =
     "SELECT COUNT(*) FROM information_schema.processlist WHERE user IN ('app', 'other')";
 
+constexpr std::size_t kMostSessions = 3;
+
+std::string service_for(std::size_t sessions) {
+  return fmt::format("shop{}", sessions);
+}
+
+std::set<int> sessions_of(const SplitSequence& sequence) {
+  std::set<int> out;
+  for (const auto& step : sequence.steps)
+    if (step.session != SplitStep::kWorld) out.insert(step.session);
+  return out;
+}
+
+/// What a session is told whose connection was lent meanwhile (sluice.toml(5), "pool"); empty: it
+/// is told nothing of that.
+std::string refused(const std::string& step, const std::string& got) {
+  for (const char* text : {"sluice: how many rows the statement before had is not known",
+                           "sluice: the last value of the sequence is not known any more",
+                           "sluice: KILL by id can't be used where sessions share connections"})
+    if (got.find(text) != std::string::npos) return text;
+  // The client library proves itself for the greeting that it saw, whatever the server asks it.
+  if (step.starts_with("\\change_user") && got.find("error 1045") != std::string::npos)
+    return "Access denied after a COM_CHANGE_USER";
+  return {};
+}
+
 /// A transaction that was prepared outlives its session, and holds its locks.
 void roll_prepared_back(MariadbServer& server) {
   for (const auto& row : server.query("XA RECOVER"))
@@ -105,7 +132,10 @@ void roll_prepared_back(MariadbServer& server) {
 
 }  // namespace
 
-SplitWorld::SplitWorld() : single_(named("db0"), kLaunched), primary_(named("db1"), kLaunched) {
+SplitWorld::SplitWorld(Connections connections)
+    : single_(named("db0"), kLaunched),
+      primary_(named("db1"), kLaunched),
+      connections_(connections) {
   write_file(file(), "1\tone\n2\ttwo\n3\tfar too long for the column\nx\ty\n");
   for (std::size_t i = 0; i < replicas_.size(); ++i)
     replicas_[i] = std::make_unique<MariadbServer>(named(i == 0 ? "db2" : "db3", true), kLaunched);
@@ -113,6 +143,7 @@ SplitWorld::SplitWorld() : single_(named("db0"), kLaunched), primary_(named("db1
     server->wait_ready();
     server->exec(kNoWaits);
     server->exec(kAccounts);
+    server->exec(SplitBystanders::kTables);
     for (const auto statement : kLibrary) server->exec(statement);
   }
   for (auto& replica : replicas_) {
@@ -125,9 +156,14 @@ SplitWorld::SplitWorld() : single_(named("db0"), kLaunched), primary_(named("db1
       .add_cluster("shop", "replication",
                    std::vector<MariadbServer*>{&primary_, replicas_[0].get(), replicas_[1].get()})
       .interval = "50ms";
-  auto& service = config.add_service("shop", "shop");
-  service.router = "read-write-split";
-  service.extra = "causal_reads = \"session\"\ncausal_reads_timeout = \"10ms\"";
+  for (std::size_t sessions = 1; sessions <= kMostSessions; ++sessions) {
+    auto& service = config.add_service(service_for(sessions), "shop");
+    service.router = "read-write-split";
+    service.extra =
+        "causal_reads = \"session\"\ncausal_reads_timeout = \"10ms\"\ncompression = true\n";
+    if (connections_ == Connections::own) break;
+    service.extra += fmt::format("pool = {}\n", sessions + 1);
+  }
   config.workers = 1;
   sluice_ = std::make_unique<Sluice>(std::move(config));
   if (!eventually(10s, [&] {
@@ -180,7 +216,15 @@ void SplitWorld::keep_in_step() {
 }
 
 void SplitWorld::run_world(const std::string& what) {
+  if (what == "borrow primary") {
+    if (bystanders_) bystanders_->borrow("primary");
+    return;
+  }
   auto& replica = *replicas_.at(static_cast<std::size_t>(what.back() - '0'));
+  if (what.starts_with("borrow ")) {
+    if (bystanders_) bystanders_->borrow("server " + replica.name());
+    return;
+  }
   static const std::map<std::string, const char*> kOrders = {
       {"stop", "UNLOCK TABLES; STOP SLAVE"},
       {"start", "UNLOCK TABLES; START SLAVE"},
@@ -203,7 +247,12 @@ void SplitWorld::clean_up() {
   for (auto* server : {&single_, &primary_}) roll_prepared_back(*server);
 }
 
-SplitWorld::Pair SplitWorld::connect(std::string_view how) {
+ClientOptions SplitWorld::service(std::size_t sessions) const {
+  if (connections_ == Connections::own) sessions = 1;
+  return sluice_->endpoint(service_for(sessions));
+}
+
+SplitWorld::Pair SplitWorld::connect(std::string_view how, ClientOptions through) const {
   const auto has = [&](std::string_view word) { return how.find(word) != std::string_view::npos; };
   auto direct = single_.endpoint();
   direct.io_timeout_seconds = 20;
@@ -211,8 +260,9 @@ SplitWorld::Pair SplitWorld::connect(std::string_view how) {
   if (has("found_rows")) direct.capabilities |= CLIENT_FOUND_ROWS;
   if (has("ignore_space")) direct.capabilities |= CLIENT_IGNORE_SPACE;
   if (has("interactive")) direct.capabilities |= CLIENT_INTERACTIVE;
-  auto through = direct;
-  through.port = sluice_->config.services.at("shop").port();
+  through.io_timeout_seconds = direct.io_timeout_seconds;
+  through.database = direct.database;
+  through.capabilities = direct.capabilities;
   return {SplitSession(direct), SplitSession(through)};
 }
 
@@ -222,6 +272,11 @@ std::optional<SplitDifference> SplitWorld::run(const SplitSequence& sequence, Ta
   if (dirty_.any()) make_new();
   note_dirt(sequence);
   keep_in_step();
+  const auto sessions = sessions_of(sequence).size();
+  auto through = service(std::clamp<std::size_t>(sessions, 1, kMostSessions));
+  // As many as there are connections: each step of theirs can take all that may be lent.
+  if (connections_ == Connections::pooled)
+    bystanders_ = std::make_unique<SplitBystanders>(through, sessions + 1, sequence.seed % 2 != 0);
   std::map<int, Pair> pairs;
   std::optional<SplitDifference> out;
   int last = 0;
@@ -239,15 +294,25 @@ std::optional<SplitDifference> SplitWorld::run(const SplitSequence& sequence, Ta
       catch_up();  // a new session need not see what an earlier one has written
     }
     auto found = pairs.find(step.session);
-    if (found == pairs.end())
-      found = pairs.emplace(step.session, connect(connects ? step.text : "")).first;
+    if (found == pairs.end()) {
+      through.compressed = (sequence.seed / 2 + static_cast<uint64_t>(step.session)) % 2 != 0;
+      found = pairs.emplace(step.session, connect(connects ? step.text : "", through)).first;
+    }
     if (connects) continue;
     auto expected = found->second.direct.run(step.text);
     auto got = found->second.through.run(step.text);
-    if (expected != got) out = {i, std::move(expected), std::move(got)};
+    if (expected == got) continue;
+    if (const auto why = refused(step.text, got);
+        !why.empty() && connections_ == Connections::pooled) {
+      ++refusals_[why];
+      dirty_ = {};
+      break;
+    }
+    out = {i, std::move(expected), std::move(got)};
   }
   if (out) dirty_ = {};
   pairs.clear();
+  bystanders_.reset();
   clean_up();
   return out;
 }
@@ -269,6 +334,13 @@ std::string SplitWorld::logs() {
   add(primary_);
   for (const auto& replica : replicas_) add(*replica);
   return out;
+}
+
+uint64_t SplitWorld::loans() const {
+  uint64_t sum = 0;
+  for (const auto& [name, spec] : sluice_->config.services)
+    sum += sluice_->ctl_json({"show", "service", name}).at("pool_lent").get<uint64_t>();
+  return sum;
 }
 
 uint64_t SplitWorld::replica_reads() {

@@ -1,12 +1,14 @@
 #pragma once
 
 #include <array>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 
 #include "tests/support/mariadb_server.h"
 #include "tests/support/sluice.h"
+#include "tests/support/split_bystanders.h"
 #include "tests/support/split_sequence.h"
 #include "tests/support/split_session.h"
 
@@ -19,20 +21,29 @@ struct SplitDifference {
 };
 
 /// A single server, and sluice with the router read-write-split over a primary and two replicas
-/// with the same contents.
+/// with the same contents. Half of the sessions speak the compressed protocol with sluice.
 class SplitWorld {
  public:
-  SplitWorld();
+  enum class Connections {
+    own,     ///< every session keeps its own
+    pooled,  ///< sessions lend each other a few; only so is there anyone who borrows them
+  };
+  explicit SplitWorld(Connections connections = Connections::own);
 
   /// What a sequence finds: making tables anew takes ten times as long as most sequences.
   enum class Tables {
     new_ones,
     left_ones,  ///< with rows that the sequence before has left, the same on either side
   };
-  /// Runs every step on either side, in lock step. Ends at the first difference.
+  /// Runs every step on either side, in lock step. Ends at the first difference, or where sluice
+  /// refuses what it may refuse sessions that lend.
   std::optional<SplitDifference> run(const SplitSequence& sequence, Tables tables);
   /// Statements that the replicas have been asked so far, sluice's own among them.
   uint64_t replica_reads();
+  /// Connections that changed hands.
+  uint64_t loans() const;
+  /// What sluice refused sessions that lend, and how often.
+  const std::map<std::string, int>& refusals() const { return refusals_; }
   /// What the servers are at, and the ends of their error logs.
   std::string logs();
   /// A file for LOAD DATA LOCAL.
@@ -48,8 +59,10 @@ class SplitWorld {
     bool any() const { return library || first || second || third; }
   };
 
+  /// The service for so many sessions.
+  ClientOptions service(std::size_t sessions) const;
   /// A session on either side; `how` as in a "\connect" step.
-  Pair connect(std::string_view how);
+  Pair connect(std::string_view how, ClientOptions through) const;
   void make_new();
   void note_dirt(const SplitSequence& sequence);
   void keep_in_step();
@@ -61,6 +74,9 @@ class SplitWorld {
   MariadbServer single_, primary_;
   std::array<std::unique_ptr<MariadbServer>, 2> replicas_;
   std::unique_ptr<Sluice> sluice_;
+  Connections connections_;
+  std::unique_ptr<SplitBystanders> bystanders_;  ///< of the sequence that runs
+  std::map<std::string, int> refusals_;
   Dirty dirty_;
   int runs_on_it_ = 0;   ///< since the tables were made
   std::string written_;  ///< GTID of the primary that the replicas are known to have

@@ -161,11 +161,12 @@ void heed(Split& split, const Target& target, Plan& plan) {
 bool run_query(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out) {
   auto& split = *s.split;
   auto plan = plan_query(split, text_of(command));
-  if (plan.gone) {
+  if (!plan.gone.empty()) {
     answer_with_error(s,
                       {mysql::kUnknownError, "HY000",
-                       "sluice: how many rows the statement before had is not known any more: its "
-                       "connection was lent to another session; from here on it is not"},
+                       fmt::format("sluice: {} is not known any more: its connection was lent to "
+                                   "another session; from here on it is not",
+                                   plan.gone)},
                       out);
     return true;
   }
@@ -334,6 +335,24 @@ bool run(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out)
   return run_at_home(s, w, command, out);
 }
 
+/// A COM_CHANGE_USER that names a plugin which no account has, so that the server asks for a proof
+/// for a scramble of its own: the client's is for that of the greeting it saw (MariaDB
+/// sql/sql_acl.cc and MySQL sql/auth/sql_authentication.cc, server_mpvio_read_packet()).
+Bytes asking_for_proof(const SessionState& s, ByteSpan command) {
+  const auto payload = command.subspan(kHeaderSize);
+  const auto change = mysql::parse_change_user(payload, s.conversation.capabilities);
+  if (!change || change->plugin.empty()) return {command.begin(), command.end()};
+  const auto begin = static_cast<std::size_t>(as_bytes(change->plugin).data() - payload.data());
+  Bytes made;
+  ByteWriter w(made);
+  w.raw(payload.first(begin));
+  w.text("sluice_greeting_gone");
+  w.raw(payload.subspan(begin + change->plugin.size()));
+  Bytes out;
+  mysql::append_packet(out, 0, made);
+  return out;
+}
+
 /// Takes commands from the front of `bytes` as far as their turn has come; returns how many bytes.
 std::size_t run_commands(SessionState& s, const Surroundings& w, ByteSpan bytes, Actions& out) {
   auto& split = *s.split;
@@ -353,7 +372,12 @@ std::size_t run_commands(SessionState& s, const Surroundings& w, ByteSpan bytes,
       }
       if (!split.home_link.errands.empty()) break;
       drop_leg(s, Side::reader, out);
-      s.held.assign(rest.begin(), rest.end());
+      if (split.greeting_gone && command.size() == whole)
+        s.held = asking_for_proof(s, command);
+      else
+        s.held.assign(command.begin(), command.end());
+      s.held.insert(s.held.end(), rest.begin() + static_cast<std::ptrdiff_t>(command.size()),
+                    rest.end());
       change_user(s, w, out);
       return bytes.size();
     }

@@ -284,6 +284,7 @@ void forget_leg(SessionState& s, Side side) {
   auto& split = *s.split;
   leg_of(s, side) = {};
   link(s, side) = {};
+  split.greeting_gone |= side == Side::server;
   for (auto& statement : split.statements) {
     if (side == Side::server) {
       statement.home_id = 0;

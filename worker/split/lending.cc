@@ -6,6 +6,7 @@
 
 #include "common/mysql/packets.h"
 #include "worker/auth/identity.h"
+#include "worker/split/pins.h"
 #include "worker/split/steps.h"
 
 namespace sluice::worker::split {
@@ -143,6 +144,7 @@ ServerLeg lend(SessionState& s, Side side) {
   auto& last = s.split->last;
   last.statement_gone |= last.statement_at == side;
   last.select_gone |= last.select_at == side;
+  if (side == Side::server) last.drawn_is_gone |= std::exchange(last.drew, false);
   if (side == Side::reader) s.split->reader_after_ns = 0;
   auto lent = std::move(leg_of(s, side));
   forget_leg(s, side);
@@ -203,7 +205,10 @@ bool note_account(SessionState& s, Side side, std::string_view said) {
   const auto account = said.starts_with(mark) ? said.substr(mark.size()) : std::string_view();
   const auto& from = link(s, side);
   if (known.empty() && side == Side::server && !(from.borrowed && from.restoring)) {
-    known = account;  // at the login; empty: nothing is lent
+    known = account;  // at the login, or after a reset; empty: nothing is lent
+    auto& at_login = s.split->lending.at_login;
+    if (at_login.empty()) at_login = account;
+    if (at_login != account) s.split->kept.pinned = why::kRole;
     return true;
   }
   return !account.empty() && account == known;

@@ -194,18 +194,34 @@ bool has_pseudo_thread_id(std::string_view text) {
 
 /// Questions that only the connection itself can answer.
 struct Asked {
-  bool id = false, gone = false;
+  bool id = false;
+  std::string_view gone{};  ///< what of it the connection does not know
 };
+
+/// A connection knows the last value that it drew from each sequence.
+std::string_view take_sequences(Split& split, const sql::Statement& statement,
+                                std::string_view text) {
+  const auto has = [&](std::string_view name) { return mentions(split, statement, text, name); };
+  auto& last = split.last;
+  const bool value = has("VALUE");
+  const bool asks = has("LASTVAL") || has("CURRVAL") || (value && has("PREVIOUS"));
+  split.kept.asks_rows |= asks;
+  last.drew |= has("NEXTVAL") || (value && has("NEXT"));
+  if (!asks || last.drew || !std::exchange(last.drawn_is_gone, false)) return {};
+  return "the last value of the sequence";
+}
 Asked take_questions(Split& split, const sql::Statement& statement, std::string_view text) {
   Asked out;
   if (statement.read()) return out;
   out.id = mentions(split, statement, text, "CONNECTION_ID") || has_pseudo_thread_id(text);
   split.kept.knows_id |= out.id;
+  out.gone = take_sequences(split, statement, text);
   if (!statement.effects.has(Effect::ReadsDiagnostics)) return out;
   const bool found = mentions(split, statement, text, "FOUND_ROWS");
   const bool count = mentions(split, statement, text, "ROW_COUNT");
   split.kept.asks_rows |= found || count;
-  out.gone = (found && split.last.select_gone) || (count && split.last.statement_gone);
+  if ((found && split.last.select_gone) || (count && split.last.statement_gone))
+    out.gone = "how many rows the statement before had";
   return out;
 }
 
@@ -276,7 +292,7 @@ Plan plan_query(Split& split, std::string_view text) {
   const auto statement = sql::classify(text, split.settings.mode);
   take_up(split, statement, text);
   const auto asked = take_questions(split, statement, text);
-  if (asked.gone || asks_about_last(statement))
+  if (!asked.gone.empty() || asks_about_last(statement))
     return {.side = side_asked_about(split, text), .at_once = true, .gone = asked.gone};
   // Without tables it leaves the diagnostics of the statement before.
   const bool keeps = split.last.diagnostics && split.last.diagnostics_at == Side::server;

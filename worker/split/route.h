@@ -22,9 +22,9 @@ struct Plan {
   bool kept = false;           ///< then only what the session is in keeps it home
   sql::Hint hint;              ///< lies in the text
   bool variables = false;      ///< it has user variables
-  bool at_once = false;  ///< nothing may be sent ahead of it: it asks about the statement before
-  bool gone = false;     ///< what it asks about went with a connection that was lent
-  bool asks_id = false;  ///< it asks for the id of its connection
+  bool at_once = false;     ///< nothing may be sent ahead of it: it asks about the statement before
+  std::string_view gone{};  ///< what it asks about went with a connection that was lent
+  bool asks_id = false;     ///< it asks for the id of its connection
 };
 /// For the text of a COM_QUERY. Takes up what it does to the session that no server tells.
 Plan plan_query(Split& split, std::string_view text);

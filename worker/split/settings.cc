@@ -27,6 +27,16 @@ constexpr std::string_view kNotCarried[] = {
 /// The variables that say what a server tells.
 constexpr std::string_view kTracking = "session_track_";
 
+/// Values that servers tell in a form which they do not take.
+struct Written {
+  std::string_view name, told, written;
+};
+constexpr Written kWritten[] = {
+    {"character_set_results", "", "NULL"},  {"default_tmp_storage_engine", "", "NULL"},
+    {"enforce_storage_engine", "", "NULL"}, {"innodb_ft_user_stopword_table", "", "NULL"},
+    {"innodb_tmpdir", "", "NULL"},          {"system_versioning_asof", "DEFAULT", "DEFAULT"},
+};
+
 bool is_carried(std::string_view name) {
   return std::ranges::find(kNotCarried, name) == std::end(kNotCarried);
 }
@@ -278,8 +288,11 @@ std::string settings_statement(const Split& split, uint32_t since) {
   std::string out;
   const auto add = [&](const Setting& setting) {
     out += out.empty() ? "SET " : ", ";
-    if (setting.value.empty() && setting.name == "character_set_results")
-      out += "@@session.character_set_results=NULL";
+    const auto other = std::ranges::find_if(kWritten, [&](const Written& one) {
+      return one.name == setting.name && one.told == setting.value;
+    });
+    if (other != std::end(kWritten))
+      out += fmt::format("@@session.{}={}", setting.name, other->written);
     else if (is_number(setting.value))
       out += fmt::format("@@session.{}={}", setting.name, setting.value);
     else
@@ -301,6 +314,7 @@ void forget_settings(Split& split) {
   split.kept.knows_id = split.now.counts_rows = split.lending.own = false;
   split.last.insert_id = 0;
   split.last.insert_id_due = split.last.statement_gone = split.last.select_gone = false;
+  split.last.drew = split.last.drawn_is_gone = false;
   split.lending.account.clear();
   split.kept.isolated = split.kept.auto_is_null = split.settings.collation_due = false;
   split.kept.next_at_home = split.last.diagnostics = split.writes.uncertain = false;

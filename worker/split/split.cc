@@ -74,6 +74,7 @@ void begin(SessionState& s, const Surroundings& w, Actions& out) {
     keep_proof(s, w);
   }
   if (w.service.pool > 0) {
+    if (s.login) split.lending.at_login.clear();
     can_log_in(s, w);
     ask_account(s, Side::server, out);
   }

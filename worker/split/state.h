@@ -181,10 +181,13 @@ struct Last {
   bool statement_gone = false, select_gone = false;  ///< with the connection that was lent
   uint64_t insert_id = 0;                            ///< LAST_INSERT_ID(), as far as it was asked
   bool insert_id_due = false;                        ///< it may be another one by now
+  bool drew = false;           ///< values of sequences, that its connection knows as the last ones
+  bool drawn_is_gone = false;  ///< with the connection that was lent
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.statement_at), tag<2>(m.select_at), tag<3>(m.diagnostics_at),
                       tag<4>(m.diagnostics), tag<5>(m.statement_gone), tag<6>(m.select_gone),
-                      tag<7>(m.insert_id), tag<8>(m.insert_id_due));
+                      tag<7>(m.insert_id), tag<8>(m.insert_id_due), tag<9>(m.drew),
+                      tag<10>(m.drawn_is_gone));
   }
 };
 
@@ -287,11 +290,12 @@ struct Transaction {
 
 /// What a service with a pool keeps in mind of a session.
 struct Lending {
-  std::string account;  ///< as home names it, with its role; empty: it was not asked
-  bool own = false;     ///< the next connection home must be one that nobody has had
-  int64_t held_ns = 0;  ///< its connection home is not lent before: somebody is about to kill it
+  std::string account;   ///< as home names it, with its role; empty: it was not asked
+  bool own = false;      ///< the next connection home must be one that nobody has had
+  std::string at_login;  ///< `account` at the login: a reset leaves a role that was chosen since
+  int64_t held_ns = 0;   ///< its connection home is not lent before: somebody is about to kill it
   static auto fields(auto& m) {
-    return std::tuple(tag<1>(m.account), tag<2>(m.own), tag<3>(m.held_ns));
+    return std::tuple(tag<1>(m.account), tag<2>(m.own), tag<3>(m.at_login), tag<4>(m.held_ns));
   }
 };
 
@@ -350,15 +354,16 @@ struct Split {
   int64_t idle_home_ns = 0;     ///< when home has been without a command for too long
   std::string reader_failure;   ///< of the last replica that was tried; empty: it serves
   bool hint_logged = false;     ///< that one of its hints was of no use
+  bool greeting_gone = false;   ///< home is not the connection whose greeting the client saw
   static auto fields(auto& m) {
-    return std::tuple(tag<1>(m.reader), tag<2>(m.home_link), tag<3>(m.reader_link), tag<4>(m.now),
-                      tag<5>(m.last), tag<6>(m.settings), tag<7>(m.writes), tag<8>(m.kept),
-                      tag<9>(m.credentials), tag<10>(m.statements), tag<11>(m.status),
-                      tag<12>(m.waiting), tag<13>(m.lost), tag<14>(m.left), tag<15>(m.home_by_ns),
-                      tag<16>(m.reader_after_ns), tag<17>(m.reads), tag<18>(m.transaction),
-                      tag<19>(m.quits), tag<20>(m.reader_failure), tag<21>(m.lending),
-                      tag<22>(m.kill), tag<23>(m.said_killed), tag<24>(m.hint_logged),
-                      tag<25>(m.variables), tag<26>(m.compare_ns), tag<27>(m.idle_home_ns));
+    return std::tuple(
+        tag<1>(m.reader), tag<2>(m.home_link), tag<3>(m.reader_link), tag<4>(m.now), tag<5>(m.last),
+        tag<6>(m.settings), tag<7>(m.writes), tag<8>(m.kept), tag<9>(m.credentials),
+        tag<10>(m.statements), tag<11>(m.status), tag<12>(m.waiting), tag<13>(m.lost),
+        tag<14>(m.left), tag<15>(m.home_by_ns), tag<16>(m.reader_after_ns), tag<17>(m.reads),
+        tag<18>(m.transaction), tag<19>(m.quits), tag<20>(m.reader_failure), tag<21>(m.lending),
+        tag<22>(m.kill), tag<23>(m.said_killed), tag<24>(m.hint_logged), tag<25>(m.variables),
+        tag<26>(m.compare_ns), tag<27>(m.idle_home_ns), tag<28>(m.greeting_gone));
   }
 };
 

@@ -44,6 +44,13 @@ class LendingTest : public SplitTest {
     open[static_cast<std::size_t>(side)] = false;
     return split::lend(s, side);
   }
+  /// What its server has to be asked ahead is asked, and answered.
+  void prepare_to_lend() {
+    forget_said();
+    event([&](Actions& out) { split::prepare_to_lend(s, out); });
+    for (const auto& asked : said(Side::server))
+      home(result(asked.find("gtid") != std::string::npos ? "0-1-7" : "0"));
+  }
   void granted(Side side) {
     event([&](Actions& out) { split::on_granted(s, world.surroundings(), side, out); });
   }
@@ -290,6 +297,110 @@ TEST_P(LendingTest, CountsThatWentWithTheConnectionAreNotMadeUp) {
   forget_said();
   client(query("SELECT ROW_COUNT()"));
   EXPECT_THAT(said(Side::server), ElementsAre("\3SELECT ROW_COUNT()"));
+}
+
+/// A connection knows the last value of each sequence, and nobody else does.
+TEST_P(LendingTest, LastValuesOfSequencesWentWithTheConnection) {
+  log_in_pooled();
+  client(query("SELECT NEXT VALUE FOR s"));
+  home(result("7"));
+  EXPECT_FALSE(why_kept_by(s, Side::server));
+  prepare_to_lend();
+  borrow();
+  home(ok());
+  home(result(account(s, Side::server, "app@% ")));
+  home(joined({ok(), ok()}));
+  home(ok());
+  forget_said();
+  client(query("SELECT LASTVAL(s)"));
+  EXPECT_THAT(last_error(), testing::AllOf(HasSubstr("sequence"), HasSubstr("lent")));
+  EXPECT_THAT(said(Side::server), IsEmpty());
+  EXPECT_THAT(why_kept_by(s, Side::server), Optional(Pin::diagnostics));
+  client(query("SELECT PREVIOUS VALUE FOR s"));
+  EXPECT_THAT(said(Side::server), ElementsAre("\3SELECT PREVIOUS VALUE FOR s"));
+}
+
+TEST_P(LendingTest, WhoAsksForTheLastValueOfASequenceKeepsItsConnection) {
+  log_in_pooled();
+  borrow();
+  home(ok());
+  home(result(account(s, Side::server, "app@% ")));
+  home(joined({ok(), ok()}));
+  home(ok());
+  client(query("INSERT INTO t VALUES (NEXTVAL(s))"));
+  home(ok());
+  forget_said();
+  client(query("SELECT LASTVAL(s)"));
+  EXPECT_THAT(said(Side::server), ElementsAre("\3SELECT LASTVAL(s)"));
+  home(result("8"));
+  EXPECT_THAT(why_kept_by(s, Side::server), Optional(Pin::diagnostics));
+}
+
+/// MariaDB's reset leaves the role, and no other connection has it.
+TEST_P(LendingTest, ARoleThatOutlivesAResetKeepsItsConnection) {
+  log_in_pooled();
+  client(command(Command::reset_connection));
+  home(ok());
+  home(result(account(s, Side::server, "app@% ")));
+  home(joined({ok(), ok(kPlain, variable("sql_mode", "STRICT"))}));
+  EXPECT_FALSE(why_kept_by(s, Side::server));
+  client(query("EXECUTE IMMEDIATE 'SET ROLE r'"));
+  home(ok());
+  client(command(Command::reset_connection));
+  home(ok());
+  home(result(account(s, Side::server, "app@% r")));
+  home(joined({ok(), ok(kPlain, variable("sql_mode", "STRICT"))}));
+  EXPECT_THAT(why_kept_by(s, Side::server), Optional(Pin::role));
+}
+
+/// What servers tell is not always what they take.
+TEST_P(LendingTest, SettingsAreWrittenAsServersTakeThem) {
+  log_in_pooled();
+  client(query("SET system_versioning_asof = DEFAULT, enforce_storage_engine = NULL"));
+  home(ok(kPlain,
+          variable("system_versioning_asof", "DEFAULT") + variable("enforce_storage_engine", "")));
+  prepare_to_lend();
+  forget_said();
+  borrow();
+  EXPECT_THAT(said(Side::server), testing::Contains("\3SET @@session.sql_mode='STRICT', "
+                                                    "@@session.system_versioning_asof=DEFAULT, "
+                                                    "@@session.enforce_storage_engine=NULL"));
+}
+
+/// A client's proof is for the greeting that it saw: that of a connection which the session has no
+/// more. The server is made to ask for another one.
+TEST_P(LendingTest, AChangeOfTheUserAsksForANewProof) {
+  const auto change = [](const std::string& plugin) {
+    return "other" + std::string(1, '\0') + sized("proof") + "shop" + std::string(3, '\0') +
+           plugin + std::string(1, '\0') + sized("attributes");
+  };
+  log_in_pooled(mysql::kPluginAuth);
+  const auto greeted = *ipc::decode<SessionState>(ipc::encode(s));
+  client(command(Command::change_user, change("mysql_native_password")));
+  EXPECT_THAT(said(Side::server),
+              ElementsAre(StartsWith('\x11' + change("mysql_native_password").substr(0, 6))));
+  s = *ipc::decode<SessionState>(ipc::encode(greeted));
+  borrow();
+  home(ok());
+  home(result(account(s, Side::server, "app@% ")));
+  home(joined({ok(), ok()}));
+  home(ok());
+  forget_said();
+  client(command(Command::change_user, change("mysql_native_password")));
+  EXPECT_EQ(s.phase, Phase::proving);
+  const auto asked = said(Side::server);
+  ASSERT_EQ(asked.size(), 1u);
+  EXPECT_THAT(asked[0], StartsWith("\x11other"));
+  EXPECT_THAT(asked[0], HasSubstr("sluice_greeting_gone"));
+  EXPECT_THAT(asked[0], testing::EndsWith(sized("attributes")));
+  const auto request = "\xFEmysql_native_password" + std::string(1, '\0') + "a scramble";
+  home(packet(1, request));
+  EXPECT_THAT(said(Side::client), ElementsAre(request));
+  client(packet(2, std::string(20, 'p')));
+  EXPECT_THAT(said(Side::server), ElementsAre(std::string(20, 'p')));
+  home(packet(3, ok_payload()));
+  EXPECT_THAT(said(Side::client), ElementsAre(ok_payload()));
+  EXPECT_EQ(s.user, "other");
 }
 
 TEST_P(LendingTest, WhoAsksForItsIdGetsAConnectionOfItsOwn) {
