@@ -229,8 +229,13 @@ bool note_prepared_there(Split& split, Side side, uint32_t which, ByteSpan answe
   return true;
 }
 
-/// Home can't prepare what an earlier home could: the command that needs it gets the error.
+/// Home can't prepare what an earlier home could: the command that needs it gets the error. Where
+/// it was only to be there before the next command, it is prepared nowhere from here on.
 void prepare_failed(SessionState& s, const Surroundings& w, ByteSpan answer, Actions& out) {
+  const auto statement =
+      std::ranges::find(s.split->statements, s.split->home_link.preparing, &Statement::id);
+  if (statement != s.split->statements.end() && !next_names(s, *statement))
+    return statement->text.clear();
   const auto packet = first_packet(answer);
   const auto error = packet ? mysql::parse_error(packet->payload) : tl::unexpected(ParseError{});
   if (!error) return;

@@ -84,6 +84,19 @@ void keep_for_replay(SessionState& s, const Surroundings& w, ByteSpan command, A
   s.split->now.bytes.assign(command.begin(), command.end());
 }
 
+/// Statements that home has not got yet are read as they were at first, so what changes that has to
+/// wait for them. False if one is due.
+bool are_prepared(SessionState& s, Actions& out) {
+  auto& split = *s.split;
+  if (!split.now.may_set_reading) return true;
+  const auto due = std::ranges::find_if(split.statements, [&](const Statement& one) {
+    return one.home_id == 0 && !one.text.empty() && is_as_prepared(split, one);
+  });
+  if (due == split.statements.end()) return true;
+  prepare_on(s, Side::server, *due, out);
+  return false;
+}
+
 /// False if it has to wait, for a primary or until a statement is prepared there.
 bool run_at_home(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out) {
   auto& split = *s.split;
@@ -95,8 +108,7 @@ bool run_at_home(SessionState& s, const Surroundings& w, ByteSpan command, Actio
     await_home(s, w, out);
     return false;
   }
-  if (!replay(s, w, out)) return false;
-  if (!knows_victim(s, w, out)) return false;
+  if (!replay(s, w, out) || !are_prepared(s, out) || !knows_victim(s, w, out)) return false;
   const auto to_send =
       split.kill.home_id != 0 ? kill_for_home(s, command, out) : command_for_home(s, command, out);
   if (!to_send) return false;
@@ -209,7 +221,7 @@ bool run_execute(SessionState& s, const Surroundings& w, ByteSpan command, Actio
   const auto at_home = [&] {
     if (statement != nullptr && !split.now.only_home && !statement->reads)
       split.now.why_home = statement->why_home;
-    split.now.program = statement == nullptr || statement->program;
+    split.now.program = split.now.may_set_reading = statement == nullptr || statement->program;
     if (statement != nullptr) split.kill.victim = statement->kills;
     if (statement != nullptr && statement->sets_untold) take_untold(split, statement->text);
     split.now.changed = false;
@@ -275,6 +287,7 @@ bool run(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out)
   split.now.begins = split.now.repeats = split.now.unheeded = false;
   split.now.sets_variables = split.now.leaves_variables = false;
   split.kill.victim = {};
+  split.now.may_set_reading = kind_of(command) == Command::init_db;
   split.now.proved_read = true;  // no statement, or one that says otherwise
   split.now.bytes.clear();
   const auto kind = kind_of(command);
@@ -401,6 +414,13 @@ std::optional<ByteSpan> command_for_home(SessionState& s, ByteSpan command, Acti
     if (const auto made = execution_for(*statement, Side::server, command, out); !made.empty())
       return made;
   return statement->home_id == statement->id ? command : with_id(command, statement->home_id, out);
+}
+
+bool next_names(const SessionState& s, const Statement& statement) {
+  const auto packet = first_packet(s.held);
+  if (!packet) return false;
+  const auto command = ByteSpan(s.held).first(packet->size);
+  return names_statement(kind_of(command)) && statement_of(*s.split, command) == &statement;
 }
 
 void put_back(SessionState& s) {

@@ -42,8 +42,10 @@ std::optional<stats::Pin> kept_at_home(const SessionState& s) {
   if (std::ranges::any_of(split.statements, &Statement::cursor)) return stats::Pin::cursor;
   if (split.now.counts_rows || split.kept.asks_rows) return stats::Pin::diagnostics;
   const bool lost_database = split.settings.database.empty() && !s.database.empty();
-  if (split.kept.next_at_home || split.settings.collation_due || !split.left.empty() ||
-      lost_database || split.lending.account.empty() || !is_as_at_login(split))
+  // The id that "IS NULL" asks for is not the one that can be set.
+  if (split.kept.auto_is_null || split.kept.next_at_home || split.settings.collation_due ||
+      !split.left.empty() || lost_database || split.lending.account.empty() ||
+      !is_as_at_login(split))
     return stats::Pin::other;
   return std::nullopt;
 }

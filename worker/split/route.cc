@@ -252,6 +252,9 @@ void take_up(Split& split, const sql::Statement& statement, std::string_view tex
   split.now.changed = split.now.told = false;
   split.kill.victim = victim_of(statement);
   split.now.sets_session = effects.has(Effect::SetsSession);
+  constexpr Effects kOfReading = Effect::SetsSession | Effect::SetsCharset | Effect::SetsSqlMode;
+  split.now.may_set_reading = split.now.program || effects.any(kOfReading) ||
+                              statement.verb == sql::Verb::Use || statement.statements != 1;
   split.now.counts_rows = effects.has(Effect::CountsFoundRows);
   if (effects.has(Effect::SetsNextTransaction)) split.kept.next_at_home = true;
   if (effects.has(Effect::CreatesTemporaryTable)) split.kept.pinned = why::kTemporaryTable;

@@ -160,15 +160,16 @@ struct Present {
   bool leaves_variables = false;  ///< it can't set user variables, though it is no read
   bool may_move = false;          ///< the session may go to another replica with it
   bool unheeded = false;          ///< its hint names a server that can't be used
+  bool may_set_reading = false;   ///< it may change what statements are read under
   uint32_t prepared_id = 0;  ///< of the prepared statement that it is about, as the client has it
   static auto fields(auto& m) {
-    return std::tuple(tag<1>(m.at), tag<2>(m.bytes), tag<3>(m.delivered), tag<4>(m.only_home),
-                      tag<5>(m.why_home), tag<6>(m.statement), tag<7>(m.selects),
-                      tag<8>(m.uses_tables), tag<9>(m.proved_read), tag<10>(m.uses_up),
-                      tag<11>(m.program), tag<12>(m.sets_session), tag<13>(m.told),
-                      tag<14>(m.changed), tag<15>(m.begins), tag<16>(m.repeats),
-                      tag<17>(m.counts_rows), tag<18>(m.prepared_id), tag<19>(m.unheeded),
-                      tag<20>(m.sets_variables), tag<21>(m.leaves_variables), tag<22>(m.may_move));
+    return std::tuple(
+        tag<1>(m.at), tag<2>(m.bytes), tag<3>(m.delivered), tag<4>(m.only_home), tag<5>(m.why_home),
+        tag<6>(m.statement), tag<7>(m.selects), tag<8>(m.uses_tables), tag<9>(m.proved_read),
+        tag<10>(m.uses_up), tag<11>(m.program), tag<12>(m.sets_session), tag<13>(m.told),
+        tag<14>(m.changed), tag<15>(m.begins), tag<16>(m.repeats), tag<17>(m.counts_rows),
+        tag<18>(m.prepared_id), tag<19>(m.unheeded), tag<20>(m.sets_variables),
+        tag<21>(m.leaves_variables), tag<22>(m.may_move), tag<23>(m.may_set_reading));
   }
 };
 

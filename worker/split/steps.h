@@ -53,6 +53,8 @@ void refuse_next(SessionState& s, const Surroundings& w, const End& end, Actions
 /// The command as home has to get it, which knows statements by its own ids. Nothing if one has to
 /// be prepared there before; that is begun.
 std::optional<ByteSpan> command_for_home(SessionState& s, ByteSpan command, Actions& out);
+/// Whether the command that waits is about that statement.
+bool next_names(const SessionState& s, const Statement& statement);
 /// The command that is under way comes first again in `held`.
 void put_back(SessionState& s);
 

@@ -206,6 +206,12 @@ TEST_P(LendingTest, WhatItsServerSaysKeepsItsConnection) {
   client(query("SET autocommit = 1"));
   home(ok(kPlain, variable("autocommit", "ON")));
   EXPECT_FALSE(why_kept_by(s, Side::server));
+  client(query("SET sql_auto_is_null = 1"));
+  home(ok(kPlain, variable("sql_auto_is_null", "ON")));
+  EXPECT_THAT(why_kept_by(s, Side::server), Optional(Pin::other));
+  client(query("SET sql_auto_is_null = 0"));
+  home(ok(kPlain, variable("sql_auto_is_null", "OFF")));
+  EXPECT_FALSE(why_kept_by(s, Side::server));
   client(query("DROP TABLE IF EXISTS x"));
   home(error(1051));
   EXPECT_THAT(why_kept_by(s, Side::server), Optional(Pin::diagnostics));
@@ -334,6 +340,34 @@ TEST_P(LendingTest, WhoAsksForTheLastValueOfASequenceKeepsItsConnection) {
   EXPECT_THAT(said(Side::server), ElementsAre("\3SELECT LASTVAL(s)"));
   home(result("8"));
   EXPECT_THAT(why_kept_by(s, Side::server), Optional(Pin::diagnostics));
+}
+
+/// What a statement is read under when it is prepared is what it was at first.
+TEST_P(LendingTest, StatementsArePreparedBeforeWhatChangesTheirReading) {
+  for (const bool fails : {false, true}) {
+    s = SessionState{.id = 1, .service = "shop", .client_ip = "127.0.0.1"};
+    open = {true, false, false};
+    acquires.clear(), forget_said();
+    log_in_pooled();
+    client(command(Command::stmt_prepare, "DELETE FROM t"));
+    home(prepared(1));
+    borrow("\3USE other");
+    home(ok());
+    home(result(account(s, Side::server, "app@% ")));
+    forget_said();
+    home(joined({ok(), ok()}));
+    EXPECT_THAT(said(Side::server), ElementsAre("\x16"
+                                                "DELETE FROM t"));
+    home(fails ? error(1146) : prepared(5));
+    EXPECT_THAT(said(Side::server), ElementsAre("\3USE other"));
+    home(ok(kPlain, '\1' + sized(sized("other"))));
+    EXPECT_THAT(said(Side::client), ElementsAre(ok_payload()));
+    client(execute(1));
+    if (fails)
+      EXPECT_THAT(said(Side::server), ElementsAre("\x16"));
+    else
+      EXPECT_EQ(raw(Side::server), execute(5));
+  }
 }
 
 /// MariaDB's reset leaves the role, and no other connection has it.
