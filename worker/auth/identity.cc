@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include "common/mysql/packets.h"
-#include "worker/auth/native.h"
 
 namespace sluice::worker {
 namespace {
@@ -104,6 +103,23 @@ bool proves_account(const SessionState& s, const Judgement& judgement) {
   const auto hash = native_hash(*judgement.own_hash);
   const auto answer = mysql::parse_handshake_response(login.answer);
   return hash && answer && native_proof(*hash, login.scramble, answer->auth_response);
+}
+
+std::optional<Sha1> native_proof_of(const accounts::Table& table, std::string_view user,
+                                    ByteSpan scramble, ByteSpan response) {
+  for (auto i = accounts::first_row_of(table, user); i < table.size(); ++i) {
+    const auto key = table.key(i);
+    if (!key || key->user != user) break;
+    const auto account = table.at(i);
+    if (!account) continue;
+    for (const auto& proof : account->proofs) {
+      const auto hash =
+          proof.plugin == "mysql_native_password" ? native_hash(proof.text) : std::nullopt;
+      if (!hash) continue;
+      if (auto stage1 = native_proof(*hash, scramble, response)) return stage1;
+    }
+  }
+  return std::nullopt;
 }
 
 }  // namespace sluice::worker

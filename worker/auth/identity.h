@@ -11,6 +11,7 @@
 
 #include "common/accounts/match.h"
 #include "common/config/config.h"
+#include "worker/auth/native.h"
 #include "worker/session/state.h"
 
 namespace sluice::worker {
@@ -51,5 +52,10 @@ bool proves_account(const SessionState& s, const Judgement& judgement);
 
 /// "'app'@'10.0.0.5'", as servers write it in their errors.
 std::string quoted_account(std::string_view user, std::string_view host);
+
+/// SHA1(password) of one of the user's accounts with mysql_native_password, if the response proves
+/// it for that scramble.
+std::optional<Sha1> native_proof_of(const accounts::Table& table, std::string_view user,
+                                    ByteSpan scramble, ByteSpan response);
 
 }  // namespace sluice::worker

@@ -142,6 +142,19 @@ void take_turn(SessionState& s, const Surroundings& w, TurnResult turn, Actions&
   wipe(turn->payload);
 }
 
+/// Home is not the server whose greeting the client saw, and has asked for a proof for a scramble
+/// of its own. Connector/C answers with the one for the greeting all the same (plugins/auth,
+/// run_plugin_auth() of a mysql_change_user()): home gets what it has asked for.
+void answer_for_home(const SessionState& s, const Surroundings& w, Bytes& said) {
+  const auto& exchange = s.login->exchange;
+  if (!s.split || !s.split->greeting_gone || w.accounts == nullptr) return;
+  auto stage1 = native_proof_of(*w.accounts, s.login->user, s.split->told_scramble, said);
+  const auto response = stage1 ? native_response(*stage1, exchange.scramble) : std::nullopt;
+  if (!response || exchange.plugin != "mysql_native_password") return;
+  said.assign(response->begin(), response->end());
+  ::explicit_bzero(stage1->data(), stage1->size());
+}
+
 }  // namespace
 
 void deliver_refusal(SessionState& s, const Surroundings& w, Actions& out) {
@@ -200,6 +213,7 @@ void proof_from_client(SessionState& s, const Surroundings& w, ByteSpan bytes, A
   s.login->client_sequence = packet->sequence;
   Bytes said(packet->payload.begin(), packet->payload.end());
   s.held.erase(s.held.begin(), s.held.begin() + static_cast<std::ptrdiff_t>(packet->size));
+  if (s.login->change_user) answer_for_home(s, w, said);
   take_turn(s, w, exchange_from_client(s.login->exchange, legs_of(s, w), said), out);
   wipe(said);
 }

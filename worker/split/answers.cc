@@ -73,7 +73,7 @@ uint32_t note_prepared(Split& split, const Prepared& prepared) {
     statement.text = as_text(ByteSpan(split.now.bytes).subspan(kTextAt));
     plan_prepared(split, statement.text, statement);
   }
-  const auto id = statement.id;
+  const auto id = split.last_prepared = statement.id;
   all.insert(std::ranges::upper_bound(all, id, {}, &Statement::id), std::move(statement));
   return id;
 }
@@ -81,6 +81,7 @@ uint32_t note_prepared(Split& split, const Prepared& prepared) {
 /// The beginning of the answer to a COM_STMT_PREPARE, as the client is to have it.
 ByteSpan prepared_answer(Split& split, ByteSpan bytes, Actions& out) {
   const auto prepared = parse_prepared(bytes);
+  split.last_prepared = 0;
   if (!prepared) return bytes;
   const auto id = note_prepared(split, *prepared);
   if (id == prepared->id) return bytes;

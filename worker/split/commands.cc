@@ -413,7 +413,7 @@ std::optional<ByteSpan> command_for_home(SessionState& s, ByteSpan command, Acti
   if (kind == Command::stmt_execute)
     if (const auto made = execution_for(*statement, Side::server, command, out); !made.empty())
       return made;
-  return statement->home_id == statement->id ? command : with_id(command, statement->home_id, out);
+  return with_id(command, statement->home_id, out);
 }
 
 bool next_names(const SessionState& s, const Statement& statement) {

@@ -4,10 +4,9 @@
 
 #include <algorithm>
 
-#include "common/accounts/match.h"
 #include "common/base/clock.h"
 #include "common/mysql/packets.h"
-#include "worker/auth/native.h"
+#include "worker/auth/identity.h"
 #include "worker/split/lending.h"
 #include "worker/split/steps.h"
 
@@ -177,17 +176,8 @@ void look_for_password(Credentials& kept, const Surroundings& w) {
 
 /// And so may the account.
 void look_for_account(Credentials& kept, const accounts::Table& table) {
-  for (auto i = accounts::first_row_of(table, kept.user); i < table.size() && !kept.known; ++i) {
-    const auto key = table.key(i);
-    if (!key || key->user != kept.user) return;
-    const auto account = table.at(i);
-    if (!account) continue;
-    for (const auto& proof : account->proofs) {
-      const auto hash = proof.plugin == kNative ? native_hash(proof.text) : std::nullopt;
-      const auto stage1 = hash ? native_proof(*hash, kept.scramble, kept.response) : std::nullopt;
-      if (stage1) know(kept, {.sha1 = Secret(std::string(as_text(*stage1)))});
-    }
-  }
+  if (const auto stage1 = native_proof_of(table, kept.user, kept.scramble, kept.response))
+    know(kept, {.sha1 = Secret(std::string(as_text(*stage1)))});
 }
 
 bool can_log_in(SessionState& s, const Surroundings& w, Actions& out) {

@@ -15,6 +15,10 @@ void put(Bytes& packet, std::size_t at, uint32_t value, std::size_t width) {
   for (std::size_t i = 0; i < width; ++i) packet[at + i] = static_cast<std::byte>(value >> (8 * i));
 }
 
+uint32_t id_in(ByteSpan command) {
+  return ByteReader(command.subspan(kIdAt)).fixed<uint32_t>("id").value_or(0);
+}
+
 ByteSpan execution_with(Statement& statement, uint32_t id, bool& has_types, ByteSpan command,
                         Actions& out) {
   constexpr std::size_t kBitmapAt = kIdAt + 4 + 1 + 4;
@@ -34,11 +38,10 @@ ByteSpan execution_with(Statement& statement, uint32_t id, bool& has_types, Byte
     }
     has_types = true;
   }
-  if (!insert && id == statement.id) return command;
+  if (!insert) return with_id(command, id, out);
   Bytes& patched = out.make();
   patched.assign(command.begin(), command.end());
   put(patched, kIdAt, id, 4);
-  if (!insert) return patched;
   patched[bound_at] = std::byte{1};
   patched.insert(patched.begin() + static_cast<std::ptrdiff_t>(bound_at + 1),
                  statement.types.begin(), statement.types.end());
@@ -56,12 +59,17 @@ bool names_statement(Command kind) {
 
 Statement* statement_of(Split& split, ByteSpan command) {
   if (command.size() < kHeaderSize + 5) return nullptr;
-  const auto id = ByteReader(command.subspan(kHeaderSize + 1)).fixed<uint32_t>("id").value_or(0);
+  auto id = id_in(command);
+  // By -1 MariaDB's clients mean the one that they have prepared last, whose id they need not know
+  // yet. What home has prepared last may be another one.
+  constexpr uint32_t kLast = 0xFFFFFFFF;
+  if (id == kLast && split.settings.mode.flavour == sql::Flavour::Mariadb) id = split.last_prepared;
   const auto found = std::ranges::lower_bound(split.statements, id, {}, &Statement::id);
   return found == split.statements.end() || found->id != id ? nullptr : &*found;
 }
 
 ByteSpan with_id(ByteSpan command, uint32_t id, Actions& out) {
+  if (id_in(command) == id) return command;
   Bytes& patched = out.make();
   patched.assign(command.begin(), command.end());
   put(patched, kIdAt, id, 4);

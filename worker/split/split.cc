@@ -42,6 +42,7 @@ std::unique_ptr<Split> prepared(const SessionState& s, const Surroundings& w) {
   out->credentials.answer = mysql::with_auth_response(login.answer, *answer, {});
   const auto* server = w.server(s.home.server);
   out->credentials.announced = server != nullptr && server->proxy_protocol;
+  out->told_scramble = login.scramble;
   out->settings.told_to_client = (answer->capabilities & mysql::kSessionTrack) != 0;
   out->settings.database = login.database;
   out->settings.mode.multi_statements = (answer->capabilities & mysql::kMultiStatements) != 0;

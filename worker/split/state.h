@@ -343,6 +343,7 @@ struct Split {
   Credentials credentials;
   Lending lending;
   std::vector<Statement> statements;  ///< by id
+  uint32_t last_prepared = 0;         ///< of them, if it was the client's last wish; 0: it failed
   uint16_t status = 0;                ///< status flags of the home server's last answer
   bool waiting = false;               ///< the next command waits for a server
   bool quits = false;                 ///< the client has said COM_QUIT; home closes
@@ -356,15 +357,17 @@ struct Split {
   std::string reader_failure;   ///< of the last replica that was tried; empty: it serves
   bool hint_logged = false;     ///< that one of its hints was of no use
   bool greeting_gone = false;   ///< home is not the connection whose greeting the client saw
+  Bytes told_scramble;          ///< of that greeting
   static auto fields(auto& m) {
-    return std::tuple(
-        tag<1>(m.reader), tag<2>(m.home_link), tag<3>(m.reader_link), tag<4>(m.now), tag<5>(m.last),
-        tag<6>(m.settings), tag<7>(m.writes), tag<8>(m.kept), tag<9>(m.credentials),
-        tag<10>(m.statements), tag<11>(m.status), tag<12>(m.waiting), tag<13>(m.lost),
-        tag<14>(m.left), tag<15>(m.home_by_ns), tag<16>(m.reader_after_ns), tag<17>(m.reads),
-        tag<18>(m.transaction), tag<19>(m.quits), tag<20>(m.reader_failure), tag<21>(m.lending),
-        tag<22>(m.kill), tag<23>(m.said_killed), tag<24>(m.hint_logged), tag<25>(m.variables),
-        tag<26>(m.compare_ns), tag<27>(m.idle_home_ns), tag<28>(m.greeting_gone));
+    return std::tuple(tag<1>(m.reader), tag<2>(m.home_link), tag<3>(m.reader_link), tag<4>(m.now),
+                      tag<5>(m.last), tag<6>(m.settings), tag<7>(m.writes), tag<8>(m.kept),
+                      tag<9>(m.credentials), tag<10>(m.statements), tag<11>(m.status),
+                      tag<12>(m.waiting), tag<13>(m.lost), tag<14>(m.left), tag<15>(m.home_by_ns),
+                      tag<16>(m.reader_after_ns), tag<17>(m.reads), tag<18>(m.transaction),
+                      tag<19>(m.quits), tag<20>(m.reader_failure), tag<21>(m.lending),
+                      tag<22>(m.kill), tag<23>(m.said_killed), tag<24>(m.hint_logged),
+                      tag<25>(m.variables), tag<26>(m.compare_ns), tag<27>(m.idle_home_ns),
+                      tag<28>(m.greeting_gone), tag<29>(m.told_scramble), tag<30>(m.last_prepared));
   }
 };
 

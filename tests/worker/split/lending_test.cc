@@ -370,6 +370,32 @@ TEST_P(LendingTest, StatementsArePreparedBeforeWhatChangesTheirReading) {
   }
 }
 
+/// MariaDB's clients need not know its id: -1 is the one that was prepared last, by them.
+TEST_P(LendingTest, ByMinusOneTheClientsLastStatementIsMeant) {
+  constexpr uint32_t kLast = 0xFFFFFFFF;
+  log_in_pooled();
+  client(command(Command::stmt_prepare, "DELETE FROM t"));
+  home(prepared(1));
+  forget_said();
+  client(execute(kLast));
+  EXPECT_EQ(raw(Side::server), execute(1));
+  home(ok());
+  client(command(Command::stmt_prepare, "DELETE FROM u"));
+  home(prepared(2));
+  event([&](Actions& out) { split::prepare_to_lend(s, out); });
+  home(result("0"));
+  forget_said();
+  borrow(std::string(1, '\x17') + number(kLast, 4) + '\0' + number(1, 4));
+  home(ok());
+  home(result(account(s, Side::server, "app@% ")));
+  forget_said();
+  home(joined({ok(), ok()}));
+  EXPECT_THAT(said(Side::server), ElementsAre("\x16"
+                                              "DELETE FROM u"));
+  home(prepared(9));
+  EXPECT_EQ(raw(Side::server), execute(9));
+}
+
 /// MariaDB's reset leaves the role, and no other connection has it.
 TEST_P(LendingTest, ARoleThatOutlivesAResetKeepsItsConnection) {
   log_in_pooled();
