@@ -18,25 +18,26 @@ constexpr std::size_t kMebibyte = 1 << 20;
 class Compression : public testing::TestWithParam<std::string> {
  protected:
   static void SetUpTestSuite() {
-    pair_ = std::make_unique<ReplicationPair>(std::vector<std::string>{
-        "--max-allowed-packet=64M", "--local-infile=1"});
+    pair_ = std::make_unique<ReplicationPair>(
+        std::vector<std::string>{"--max-allowed-packet=64M", "--local-infile=1"});
     sluice_ = std::make_unique<Sluice>(SluiceConfig{}, Sluice::Start::Stopped);
     const CertificateAuthority authority("CA");
-    const auto files = write_files(directory_, "server", authority.issue({.common_name = "sluice"}));
+    const auto files =
+        write_files(directory_, "server", authority.issue({.common_name = "sluice"}));
     auto& config = sluice_->config;
     config.add_cluster("shop", "replication", pair_->servers());
     for (const auto& [name, router, extra] :
          {std::tuple("plain", "connection", ""), std::tuple("split", "read-write-split", ""),
           std::tuple("pooled", "read-write-split", "pool = 2\n"),
-          std::tuple("tls", "connection", "tls = { mode = \"preferred\" }\n")}) {
+          std::tuple("tls", "connection", "")}) {
       auto& service = config.add_service(name, "shop");
       service.router = router;
       service.extra = fmt::format("compression = true\n{}", extra);
     }
-    config.services.at("tls").extra =
-        fmt::format("compression = true\ntls = {{ mode = \"required\", certificate = \"{}\", key = "
-                    "\"{}\" }}\n",
-                    files.certificate, files.key);
+    config.services.at("tls").extra += fmt::format(
+        "tls = {{ mode = \"required\", certificate = \"{}\", key = "
+        "\"{}\" }}\n",
+        files.certificate, files.key);
     config.add_service("without", "shop");
     sluice_->start();
   }
@@ -79,8 +80,7 @@ TEST_P(Compression, CarriesWhatIsShortAndWhatIsLong) {
             fmt::to_string(17 * kMebibyte));
   // What can't be compressed.
   EXPECT_EQ(client.value("SELECT SHA2(GROUP_CONCAT(SHA2(seq, 512)), 256) FROM seq_1_to_10"),
-            direct().value(
-                "SELECT SHA2(GROUP_CONCAT(SHA2(seq, 512)), 256) FROM seq_1_to_10"));
+            direct().value("SELECT SHA2(GROUP_CONCAT(SHA2(seq, 512)), 256) FROM seq_1_to_10"));
   EXPECT_EQ(client.rows("SELECT SHA2(seq, 512) FROM seq_1_to_20000"),
             direct().rows("SELECT SHA2(seq, 512) FROM seq_1_to_20000"));
   const auto failed = client.query("SELECT nothing FROM test.nowhere");
@@ -120,8 +120,7 @@ TEST_P(Compression, MovesToOtherWorkers) {
   std::vector<std::jthread> threads;
   std::atomic<int> wrong = 0, done = 0;
   std::atomic<bool> stop = false;
-  const auto expected = direct()
-                            .rows("SELECT seq, SHA2(seq, 256) FROM seq_1_to_3000");
+  const auto expected = direct().rows("SELECT seq, SHA2(seq, 256) FROM seq_1_to_3000");
   for (auto& client : clients)
     threads.emplace_back([&] {
       while (!stop) {
@@ -148,8 +147,8 @@ TEST_P(Compression, TheLastWordsAreUnderstood) {
   ASSERT_EQ(sluice_->ctl({"kill", "session", sessions[0].at("session")}).exit_code, 0);
   const auto lost = client.query("SELECT 1");
   ASSERT_FALSE(lost);
-  EXPECT_THAT(lost.error().text, AnyOf(HasSubstr("sluice"), HasSubstr("gone away"),
-                                       HasSubstr("Lost connection")));
+  EXPECT_THAT(lost.error().text,
+              AnyOf(HasSubstr("sluice"), HasSubstr("gone away"), HasSubstr("Lost connection")));
 }
 
 TEST_F(Compression, IsNotSpokenWhereItIsNotConfigured) {

@@ -37,7 +37,7 @@ struct ClientOptions {
   std::string bind_address{};  ///< the local address to connect from
   unsigned connect_timeout_seconds = 10;
   unsigned io_timeout_seconds = 60;  ///< for each read and write: a lost answer fails the test
-  bool compressed = false;  ///< the compressed protocol, where it is offered
+  bool compressed = false;           ///< the compressed protocol, where it is offered
   bool tls = false;
   std::string tls_ca{};  ///< a file; without one the library reads those of the system, each time
   unsigned long capabilities = 0;  ///< CLIENT_* on top of CLIENT_MULTI_STATEMENTS

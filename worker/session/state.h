@@ -117,8 +117,8 @@ struct SessionState {
   std::unique_ptr<End> end;
   std::unique_ptr<tls::Info> client_tls;  ///< where it is encrypted
   Bytes held;  ///< of the client: a COM_CHANGE_USER and what follows it, till its turn comes
-  Bytes unsent_to_client;               ///< as they go into the socket
-  std::unique_ptr<split::Split> split;  ///< where statements are split between servers
+  Bytes unsent_to_client;                 ///< as they go into the socket
+  std::unique_ptr<split::Split> split;    ///< where statements are split between servers
   std::unique_ptr<mysql::Frames> frames;  ///< where the client speaks the compressed protocol
 
   // Wire tags are for ever: add at the end, never reuse one.

@@ -87,7 +87,8 @@ class EngineTest : public testing::Test {
 
   void note(Actions& actions) {
     to_client.clear(), to_server.clear(), connects.clear(), logged.clear();
-    closed_client = closed_server = finished = refresh = tls_client = tls_server = compresses = false;
+    closed_client = closed_server = finished = refresh = tls_client = tls_server = compresses =
+        false;
     resolved.clear(), warned.clear();
     for (const auto& a : actions.list()) {
       auto& target = a.side == Side::client ? to_client : to_server;
