@@ -40,7 +40,8 @@ Zlib::~Zlib() {
 }
 
 void number_packets(Frames& at, std::span<std::byte> plain, std::optional<uint8_t> due) {
-  if (!due) at.counted = false;
+  if (due != at.due) at.counted = false;
+  at.due = due.value_or(0);
   while (!plain.empty()) {
     if (at.head == 0 && at.left > 0) {
       const auto taken = std::min<std::size_t>(at.left, plain.size());

@@ -24,11 +24,12 @@ struct Frames {
   uint32_t left = 0;     ///< bytes of it that are still to come, as far as its header says so yet
   uint8_t number = 0;    ///< its number
   bool goes_on = false;  ///< the next one continues it
-  bool counted = false;  ///< it was counted on from the server's last one
+  bool counted = false;  ///< it was counted on from the server's last one,
+  uint8_t due = 0;       ///< after which this was due
   static auto fields(auto& m) {
     using ipc::tag;
     return std::tuple(tag<1>(m.next), tag<2>(m.partial), tag<3>(m.head), tag<4>(m.left),
-                      tag<5>(m.number), tag<6>(m.goes_on), tag<7>(m.counted));
+                      tag<5>(m.number), tag<6>(m.goes_on), tag<7>(m.counted), tag<8>(m.due));
   }
 };
 

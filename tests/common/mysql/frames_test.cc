@@ -121,6 +121,21 @@ TEST(Frames, PacketsAreCountedAsServersExpectThem) {
   EXPECT_THAT(numbered(large, std::nullopt, 0x1000000), ElementsAre(0, 1, 2, 0));
 }
 
+TEST(Frames, PacketsAreCountedFromTheServersLastOne) {
+  Frames at;
+  const auto number_of = [&](std::optional<uint8_t> due) {
+    auto bytes = packet(0, 5);
+    number_packets(at, bytes, due);
+    return static_cast<int>(bytes[3]);
+  };
+  EXPECT_EQ(number_of(std::nullopt), 0);
+  EXPECT_EQ(number_of(2), 2);
+  EXPECT_EQ(number_of(2), 3) << "a file goes on";
+  EXPECT_EQ(number_of(4), 4) << "the server has spoken";
+  EXPECT_EQ(number_of(std::nullopt), 0);
+  EXPECT_EQ(number_of(4), 4);
+}
+
 TEST(Frames, RefusesWhatIsNoZlibAndWhatHasAnotherSizeThanItSays) {
   const auto good = frame(0, Bytes(100, std::byte{'a'}), true);
   Zlib zlib;
