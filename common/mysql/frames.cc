@@ -40,8 +40,6 @@ Zlib::~Zlib() {
 }
 
 void number_packets(Frames& at, std::span<std::byte> plain, std::optional<uint8_t> due) {
-  if (due != at.due) at.counted = false;
-  at.due = due.value_or(0);
   while (!plain.empty()) {
     if (at.head == 0 && at.left > 0) {
       const auto taken = std::min<std::size_t>(at.left, plain.size());
@@ -52,9 +50,11 @@ void number_packets(Frames& at, std::span<std::byte> plain, std::optional<uint8_
     if (at.head < 3) {
       at.left |= static_cast<uint32_t>(plain[0]) << 8 * at.head++;
     } else {
-      const bool follows = at.goes_on || at.counted;
-      at.number = static_cast<uint8_t>(follows ? at.number + 1 : due.value_or(0));
+      // Who says what is due may not have counted the packet before: it was not whole.
+      const bool known = due && at.counted && static_cast<uint8_t>(*due - at.number) <= 1;
+      at.number = static_cast<uint8_t>(at.goes_on || known ? at.number + 1 : due.value_or(0));
       at.counted = due.has_value();
+      if (due) due = static_cast<uint8_t>(at.number + 1);
       at.goes_on = at.left == kMaxPayload;
       at.head = 0;
       plain[0] = std::byte{at.number};

@@ -24,19 +24,17 @@ struct Frames {
   uint32_t left = 0;     ///< bytes of it that are still to come, as far as its header says so yet
   uint8_t number = 0;    ///< its number
   bool goes_on = false;  ///< the next one continues it
-  bool counted = false;  ///< it was counted on from the server's last one,
-  uint8_t due = 0;       ///< after which this was due
+  bool counted = false;  ///< it is no command
   static auto fields(auto& m) {
     using ipc::tag;
     return std::tuple(tag<1>(m.next), tag<2>(m.partial), tag<3>(m.head), tag<4>(m.left),
-                      tag<5>(m.number), tag<6>(m.goes_on), tag<7>(m.counted), tag<8>(m.due));
+                      tag<5>(m.number), tag<6>(m.goes_on), tag<7>(m.counted));
   }
 };
 
 /// Clients that compress do not count their packets as others do, some not at all (Connector/C
 /// libmariadb/ma_net.c, ma_net_write()): gives those in `plain`, which was just opened, the numbers
-/// that a server without compression goes by. `due`: of a packet that is no command, the first
-/// since the server has spoken.
+/// that a server without compression goes by. `due`: of the next one, if it is no command.
 void number_packets(Frames& at, std::span<std::byte> plain, std::optional<uint8_t> due);
 
 /// Opens and makes frames; what zlib needs for that is one for all connections.
