@@ -80,7 +80,7 @@ TEST_F(EngineTest, WhatIsNotCompressedCannotStandAheadOfTheLoginsEnd) {
   server(greeting());
   client(joined({login("app", mysql::kCompress), packet(0, "\x03SELECT 1")}));
   server(packet(2, kOk));
-  EXPECT_THAT(error(0), HasSubstr("ahead of the login's end"));
+  EXPECT_THAT(error(2), HasSubstr("ahead of the login's end"));
 }
 
 TEST_F(EngineTest, CapabilitiesAreThoseOfBothSides) {
