@@ -128,7 +128,7 @@ mysql::Zlib& Worker::zlib() {
 /// Frames are of a few KiB mostly, and may be of 16 MiB.
 Bytes& Worker::emptied(Bytes& buffer) {
   constexpr std::size_t kKept = 1024 * 1024;
-  if (buffer.capacity() > kKept) buffer = {};
+  if (buffer.capacity() > kKept) release(buffer);
   buffer.clear();
   return buffer;
 }

@@ -39,6 +39,11 @@ inline ByteSpan as_bytes(std::string_view text) {
   return {reinterpret_cast<const std::byte*>(text.data()), text.size()};
 }
 
+/// Empties it and gives its memory back, which `= {}` does not.
+inline void release(Bytes& bytes) {
+  Bytes().swap(bytes);
+}
+
 /// Little-endian cursor over bytes it does not own. Every read names its field and can fail.
 class ByteReader {
  public:

@@ -106,7 +106,7 @@ Result<> Zlib::open(Frames& at, ByteSpan bytes, Bytes& plain) {
   }
   const auto rest = bytes.subspan(taken);
   if (rest.empty())
-    kept = {};  // an idle connection owns no buffer
+    release(kept);  // an idle connection owns no buffer
   else if (kept.empty())
     kept.assign(rest.begin(), rest.end());
   else

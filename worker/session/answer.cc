@@ -35,7 +35,7 @@ void client_asks_for_tls(SessionState& s, const Surroundings& w, const PacketVie
     out.warn("bytes behind a request for TLS");
     return refuse(s, w, handshake_error("bytes behind the request for TLS"), out);
   }
-  login.from_client = {};
+  release(login.from_client);
   ++login.client_sequence;
   s.phase = Phase::securing_client;
   out.start_tls(Side::client);

@@ -153,7 +153,7 @@ void header_bytes(SessionState& s, const Surroundings& w, ByteSpan bytes, Action
     s.client_ip = found.source.ip;
     s.client_port = found.source.port;
   }
-  buffered = {};
+  release(buffered);
   arrive(s, w, out);
 }
 

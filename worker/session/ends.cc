@@ -99,9 +99,9 @@ void begin_closing(SessionState& s, const Surroundings& w, Actions& out) {
   leave_server(s, out);
   s.phase = Phase::closing;
   s.deadline_ns = w.now_ns + kLingerNs;
-  s.held = {};
+  release(s.held);
   s.login.reset();
-  s.home.unsent = {};
+  release(s.home.unsent);
   out.finish_client();
 }
 

@@ -332,12 +332,12 @@ void Session::flush(Side side) {
   const ssize_t n = ::send(leg(side).fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
   if (n < 0) {
     // A peer that is gone may have said why: that, and its end, come by reading from it.
-    if (errno != EAGAIN && errno != EINTR) bytes = {};
+    if (errno != EAGAIN && errno != EINTR) release(bytes);
     return;
   }
   bytes.erase(bytes.begin(), bytes.begin() + n);
   if (!bytes.empty()) return;
-  bytes = {};  // an idle session owns no buffer
+  release(bytes);  // an idle session owns no buffer
   on_sent(state_, side, worker_.actions());
 }
 
@@ -491,7 +491,7 @@ void Session::disconnect(Side side) {
   closing.watch.stop();
   closing.fd.reset();
   closing.tls.reset();
-  unsent(state_, side) = {};
+  release(unsent(state_, side));
 }
 
 void Session::finish_client() {

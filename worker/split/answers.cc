@@ -174,7 +174,7 @@ void command_answered(SessionState& s, const Surroundings& w, Actions& out) {
   }
   constexpr std::size_t kKept = 1024;  // of a buffer that the next command will want
   split.now.bytes.clear();
-  if (split.now.bytes.capacity() > kKept) split.now.bytes = {};
+  if (split.now.bytes.capacity() > kKept) release(split.now.bytes);
   if (s.phase == Phase::ending) return end_now(s, w, out);
   ask_untold(s, out);
   if (!split.left.empty() && !leave_home(s, w, std::string(split.left), out))

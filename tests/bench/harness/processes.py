@@ -304,6 +304,7 @@ class Sluice(Contender):
 
     name = "sluice"
     router = "connection"
+    settings = ""  # more lines of the service
     workers = 1
 
     def missing(self):
@@ -343,6 +344,7 @@ account  = {{ user = "{WATCH_USER}", password_file = "{password}" }}
 cluster = "bench"
 router  = "{self.router}"
 listen  = ["127.0.0.1:{self.port}"]
+{self.settings}
 """)
         return [self.program, "--foreground", "--config", config]
 

@@ -67,6 +67,19 @@ class ConnectionSluice(Sluice):
     name = "connection"
 
 
+class ReadingSluice(Sluice):
+    """A session has one of the replicas. The servers share a CPU: against the primary alone, the
+    database would answer faster and in larger batches, which is not the router's doing."""
+
+    name = "connection"
+    settings = 'target = "replica"'
+
+    def start(self, is_ready):
+        super().start(is_ready)
+        wait_until(lambda: self.ctl("list", "servers").count("replica ") >= REPLICAS,
+                   "sluice's replicas", self.process)
+
+
 class SplitSluice(Sluice):
     """A session has a replica for its reads beside the primary."""
 
@@ -92,7 +105,13 @@ class SplitSluice(Sluice):
         raise Failed("sluicectl show service does not tell of the reads on replicas")
 
 
+def readers(work, cluster):
+    """Of point selects."""
+    return [kind(work, cluster.primary, cluster.replicas) for kind in (ReadingSluice, SplitSluice)]
+
+
 def contenders(work, cluster):
+    """Of transactions."""
     return [kind(work, cluster.primary, cluster.replicas)
             for kind in (Haproxy, ConnectionSluice, SplitSluice)]
 
