@@ -153,8 +153,8 @@ Report judge(LoginWorld& world, const AccountSet& accounts, const Trial& trial,
     return {fits(through, truth) ? "" : "another error\n  " + told};
   }
   if (through.same_as(truth.seen) || both_deny(truth, through)) return {};
-  if (judged.by != judged.seen && through.error == ER_ACCESS_DENIED_ERROR &&
-      !trial.path->allows_mismatch && world.grants_differ(accounts, trial.client, judged))
+  if (judged.by != judged.seen && is_denial(through) && !trial.path->allows_mismatch &&
+      world.grants_differ(accounts, trial.client, judged))
     return {"", true};
   return {"not what is due\n  " + told};
 }
