@@ -1,6 +1,5 @@
 #include "common/mysql/frames.h"
 
-#include <fmt/format.h>
 #include <zlib.h>
 
 #include <algorithm>

@@ -143,15 +143,17 @@ void take_turn(SessionState& s, const Surroundings& w, TurnResult turn, Actions&
 }
 
 /// Home is not the server whose greeting the client saw, and has asked for a proof for a scramble
-/// of its own. Connector/C answers with the one for the greeting all the same (plugins/auth,
-/// run_plugin_auth() of a mysql_change_user()): home gets what it has asked for.
+/// of its own. Connector/C 3.3 answers that with the one for the greeting all the same, as was seen
+/// with mysql_change_user(): home gets what it has asked for.
 void answer_for_home(const SessionState& s, const Surroundings& w, Bytes& said) {
   const auto& exchange = s.login->exchange;
-  if (!s.split || !s.split->greeting_gone || w.accounts == nullptr) return;
+  if (!s.split || !s.split->greeting_gone || w.accounts == nullptr ||
+      exchange.plugin != "mysql_native_password")
+    return;
   auto stage1 = native_proof_of(*w.accounts, s.login->user, s.split->told_scramble, said);
-  const auto response = stage1 ? native_response(*stage1, exchange.scramble) : std::nullopt;
-  if (!response || exchange.plugin != "mysql_native_password") return;
-  said.assign(response->begin(), response->end());
+  if (!stage1) return;
+  if (const auto response = native_response(*stage1, exchange.scramble))
+    said.assign(response->begin(), response->end());
   ::explicit_bzero(stage1->data(), stage1->size());
 }
 

@@ -85,11 +85,11 @@ void command_answered(SessionState& s, const Surroundings& w, Actions& out);
 bool is_killing(const Split& split);
 /// What a statement kills; nobody if it is no KILL, or if its victim is not written as a number.
 Victim victim_of(const sql::Statement& statement);
-/// Home has answered the KILL.
 /// Where sessions share connections the victim's may be another one than its client knows: false
 /// while that is being asked. After that home gets kill_for_home() in place of the command.
 bool knows_victim(SessionState& s, const Surroundings& w, Actions& out);
 ByteSpan kill_for_home(SessionState& s, ByteSpan command, Actions& out);
+/// Home has answered the KILL.
 void killed_at_home(SessionState& s, const Surroundings& w, Actions& out);
 /// The victim's replica is there.
 void stop_victim(SessionState& s, Actions& out);
