@@ -533,7 +533,6 @@ const std::map<std::string_view, Patterns> kTopics = {
       "\\reset_connection",
       "\\change_user app d_0",
       "\\change_user other d_1",
-      "\\change_user nobody d_0",
       "\\init_db d_1",
       "\\init_db d_0",
       "SELECT REPEAT('x', 70000), id FROM t ORDER BY id",

@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "common/mysql/packets.h"
+#include "worker/split/asking.h"
 #include "worker/split/pins.h"
 #include "worker/split/route.h"
 #include "worker/split/steps.h"
@@ -72,6 +73,7 @@ uint32_t note_prepared(Split& split, const Prepared& prepared) {
   if (split.now.bytes.size() > kTextAt) {
     statement.text = as_text(ByteSpan(split.now.bytes).subspan(kTextAt));
     plan_prepared(split, statement.text, statement);
+    split.now.uses_tables = statement.uses_tables;
   }
   const auto id = split.last_prepared = statement.id;
   all.insert(std::ranges::upper_bound(all, id, {}, &Statement::id), std::move(statement));
@@ -91,14 +93,25 @@ ByteSpan prepared_answer(Split& split, ByteSpan bytes, Actions& out) {
   return out.keep(std::move(patched));
 }
 
-/// Warnings and errors stay until a statement uses tables, or raises others (MariaDB sql_parse.cc,
-/// mysql_execute_command()).
-void note_diagnostics(SessionState& s) {
+/// Warnings and errors stay until a statement uses tables when it is run or prepared, or raises
+/// others (MariaDB sql_parse.cc, mysql_execute_command(); sql_prepare.cc,
+/// check_prepared_statement()). Whether they are its own.
+bool note_diagnostics(SessionState& s) {
   auto& split = *s.split;
-  const bool raised = s.conversation.error != 0 || s.conversation.warnings != 0;
-  if (!raised && !(split.now.statement && split.now.uses_tables)) return;
+  // Of several statements the last one tells of its own warnings alone.
+  const bool raised =
+      s.conversation.error != 0 || s.conversation.warnings != 0 || split.now.several;
+  if (!raised && !split.now.uses_tables) return false;
   split.last.diagnostics_at = split.now.at;
   split.last.diagnostics = raised;
+  return true;
+}
+
+/// Commands that are no statements, and have a ROW_COUNT() all the same.
+bool answers_with_ok(const SessionState& s) {
+  const auto command = static_cast<mysql::Command>(s.conversation.command);
+  return command == mysql::Command::ping || command == mysql::Command::init_db ||
+         command == mysql::Command::stmt_reset;
 }
 
 bool runs_something(const SessionState& s) {
@@ -140,15 +153,17 @@ void wrote_untold(Split& split, const Surroundings& w) {
 void command_answered(SessionState& s, const Surroundings& w, Actions& out) {
   auto& split = *s.split;
   publish_writes(s, w);
-  if (split.now.statement) {
+  if (split.now.statement || answers_with_ok(s)) {
     split.last.statement_at = split.now.at;
     split.last.statement_gone = false;
   }
-  if (split.now.selects && s.conversation.error == 0) {
+  const bool selected = s.conversation.error == 0 &&
+                        (split.now.selects || (split.now.may_select && s.conversation.rows));
+  if (selected) {
     split.last.select_at = split.now.at;
     split.last.select_gone = false;
   }
-  note_diagnostics(s);
+  const bool diagnosed = note_diagnostics(s);
   note_variables(s, runs_something(s));
   if (split.now.at == Side::server) {
     note_what_stays(s);
@@ -171,6 +186,7 @@ void command_answered(SessionState& s, const Surroundings& w, Actions& out) {
       begin(s, w, out);
   } else {
     ++split.reads;
+    if (split.now.statement) note_read(split, selected, diagnosed);
   }
   constexpr std::size_t kKept = 1024;  // of a buffer that the next command will want
   split.now.bytes.clear();
@@ -190,11 +206,18 @@ void answer_over(SessionState& s, const Surroundings& w, Actions& out) {
   command_answered(s, w, out);
 }
 
+mysql::Command command_in(ByteSpan packet) {
+  constexpr auto kAt = mysql::kHeaderSize;
+  return packet.size() > kAt ? static_cast<mysql::Command>(packet[kAt]) : mysql::Command::query;
+}
+
 mysql::Command command_of(const Split& split, Errand errand) {
   switch (errand) {
+    case Errand::read_again:
+      return command_in(split.last.read);
     case Errand::replay: {
       const auto& t = split.transaction;
-      return static_cast<mysql::Command>(t.commands[t.replayed].command[mysql::kHeaderSize]);
+      return command_in(t.commands[t.replayed].command);
     }
     case Errand::track:
     case Errand::settings:
@@ -313,6 +336,10 @@ bool errand_done(SessionState& s, const Surroundings& w, Side side, Actions& out
     return true;
   }
   if (errand == Errand::replay) return replayed_alike(*s.split);
+  if (errand == Errand::read_again) {
+    note_read_again(*s.split);
+    return true;
+  }
   if (errand == Errand::kill) {
     victim_stopped(s, w, from.own.error, out);
     return true;
@@ -330,7 +357,7 @@ bool errand_done(SessionState& s, const Surroundings& w, Side side, Actions& out
   }
   if (errand == Errand::prepare) {  // home will say why
     for (auto& statement : s.split->statements)
-      if (statement.id == from.preparing) statement.reads = false;
+      if (statement.id == from.preparing) statement.reads = statement.only_asks = false;
     return true;
   }
   if (errand == Errand::written) return true;
@@ -344,7 +371,8 @@ bool errand_done(SessionState& s, const Surroundings& w, Side side, Actions& out
 
 /// What is asked for the sake of its answer.
 bool is_question(Errand errand) {
-  return errand >= Errand::prepare && errand != Errand::reset && errand != Errand::replay;
+  return errand >= Errand::prepare && errand != Errand::reset && errand != Errand::replay &&
+         errand != Errand::read_again;
 }
 
 /// One more errand of a connection that is brought to what the session was is answered: after the

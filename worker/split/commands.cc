@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "common/mysql/packets.h"
+#include "worker/split/asking.h"
 #include "worker/split/lending.h"
 #include "worker/split/prepared.h"
 #include "worker/split/route.h"
@@ -63,12 +64,6 @@ bool is_answered(Command kind) {
          kind != Command::stmt_send_long_data;
 }
 
-void prepare_on(SessionState& s, Side side, const Statement& statement, Actions& out) {
-  link(s, side).preparing = statement.id;
-  run_errand(s, side, Errand::prepare, Command::stmt_prepare, statement.text, out);
-  s.split->waiting = true;
-}
-
 /// Keeps a command of a transaction that may have to be run again: an execution with its types,
 /// which can be others by then.
 void keep_for_replay(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out) {
@@ -97,6 +92,21 @@ bool are_prepared(SessionState& s, Actions& out) {
   return false;
 }
 
+void answer_with_error(SessionState& s, const End& end, Actions& out) {
+  ++s.conversation.commands;
+  Bytes answer;
+  mysql::append_packet(answer, 1, mysql::encode_error(end.number, end.sql_state, end.message));
+  s.bytes_out += answer.size();
+  out.send_made(Side::client, std::move(answer));
+}
+
+void refuse_question(SessionState& s, std::string_view what, std::string_view why, Actions& out) {
+  answer_with_error(s,
+                    {mysql::kUnknownError, "HY000",
+                     fmt::format("sluice: {} is not known any more: {}", what, why)},
+                    out);
+}
+
 /// False if it has to wait, for a primary or until a statement is prepared there.
 bool run_at_home(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out) {
   auto& split = *s.split;
@@ -109,6 +119,16 @@ bool run_at_home(SessionState& s, const Surroundings& w, ByteSpan command, Actio
     return false;
   }
   if (!replay(s, w, out) || !are_prepared(s, out) || !knows_victim(s, w, out)) return false;
+  const auto again = read_again(s, out);
+  if (again == Again::begun) return false;
+  if (again == Again::impossible) {
+    const auto& asked = split.now.asked;
+    refuse_question(s,
+                    asked.diagnostics ? "what the statement before warned of"
+                                      : "how many rows the statement before had",
+                    "a replica has run that, and it can't be run again on the primary", out);
+    return true;
+  }
   const auto to_send =
       split.kill.home_id != 0 ? kill_for_home(s, command, out) : command_for_home(s, command, out);
   if (!to_send) return false;
@@ -127,19 +147,11 @@ bool run_read(SessionState& s, const Surroundings& w, ByteSpan command, std::str
               Actions& out) {
   const auto ready = ready_to_read(s, w, name, out);
   if (ready == Ready::no) return run_at_home(s, w, command, out);
-  if (ready == Ready::soon) return false;
+  if (ready == Ready::soon || !are_questions_prepared(s, out)) return false;
   keep_home(s, w, out);
   s.split->now.bytes.assign(command.begin(), command.end());
   run_on(s, Side::reader, command, out);
   return true;
-}
-
-void answer_with_error(SessionState& s, const End& end, Actions& out) {
-  ++s.conversation.commands;
-  Bytes answer;
-  mysql::append_packet(answer, 1, mysql::encode_error(end.number, end.sql_state, end.message));
-  s.bytes_out += answer.size();
-  out.send_made(Side::client, std::move(answer));
 }
 
 /// The client will know this connection by its id, so it must be one that nobody else knows so.
@@ -174,12 +186,7 @@ bool run_query(SessionState& s, const Surroundings& w, ByteSpan command, Actions
   auto& split = *s.split;
   auto plan = plan_query(split, text_of(command));
   if (!plan.gone.empty()) {
-    answer_with_error(s,
-                      {mysql::kUnknownError, "HY000",
-                       fmt::format("sluice: {} is not known any more: its connection was lent to "
-                                   "another session; from here on it is not",
-                                   plan.gone)},
-                      out);
+    refuse_question(s, plan.gone, "its connection is not this session's any more", out);
     return true;
   }
   if (plan.asks_id && w.service.pool > 0 && !has_own_id(s, out)) return false;
@@ -194,8 +201,8 @@ bool run_query(SessionState& s, const Surroundings& w, ByteSpan command, Actions
   }
   if (!plan.at_once) return run_read(s, w, command, target.server, out);
   // An answer of the reader's would tell a client within a transaction that it is in none.
-  if (split.reader_link.step != Step::ready || !reads_anywhere(split))
-    return run_at_home(s, w, command, out);
+  if (!reads_anywhere(split)) return run_at_home(s, w, command, out);
+  bring_up_to_date(s, out);
   split.now.bytes.assign(command.begin(), command.end());
   run_on(s, Side::reader, command, out);
   return true;
@@ -214,7 +221,10 @@ bool run_execute(SessionState& s, const Surroundings& w, ByteSpan command, Actio
   const bool wanted_home = target.to == Target::To::home;
   const bool wanted_there = target.to == Target::To::replica && statement->wish.can_be &&
                             !(statement->program && ties_functions(split));
-  const bool reads = wanted_there || (statement != nullptr && statement->reads && !wanted_home);
+  const bool asks = statement != nullptr && statement->only_asks && !wanted_home &&
+                    can_reader_tell(split, statement->asked);
+  const bool reads =
+      asks || wanted_there || (statement != nullptr && statement->reads && !wanted_home);
   const bool may_read = reads && !statement->long_data && !cursor && !split.now.only_home &&
                         reads_anywhere(split) &&
                         (statement->reader_id != 0 || is_as_prepared(split, *statement));
@@ -222,11 +232,14 @@ bool run_execute(SessionState& s, const Surroundings& w, ByteSpan command, Actio
     if (statement != nullptr && !split.now.only_home && !statement->reads)
       split.now.why_home = statement->why_home;
     split.now.program = split.now.may_set_reading = statement == nullptr || statement->program;
-    if (statement != nullptr) split.kill.victim = statement->kills;
+    if (statement != nullptr) {
+      split.kill.victim = statement->kills;
+      split.now.asked = statement->asked;
+    }
     if (statement != nullptr && statement->sets_untold) take_untold(split, statement->text);
     split.now.changed = false;
     split.now.uses_up = split.now.program;
-    split.now.proved_read = statement != nullptr && statement->reads;
+    split.now.proved_read = statement != nullptr && statement->proved_read;
     split.now.repeats =
         statement != nullptr && statement->repeats && !statement->long_data && !cursor;
     return run_at_home(s, w, command, out);
@@ -237,15 +250,16 @@ bool run_execute(SessionState& s, const Surroundings& w, ByteSpan command, Actio
           wanted_home && reads_anywhere(split) ? stats::Route::hint : why_kept(split);
     return at_home();
   }
-  const auto ready = ready_to_read(s, w, target.server, out);
+  const auto ready = asks ? Ready::now : ready_to_read(s, w, target.server, out);
   if (ready == Ready::no) return at_home();
-  if (ready == Ready::soon) return false;
+  if (ready == Ready::soon || (!asks && !are_questions_prepared(s, out))) return false;
   if (statement->reader_id == 0) {  // its answer brings the id, which the execution needs
     prepare_on(s, Side::reader, *statement, out);
     return false;
   }
   const auto for_reader = execution_for(*statement, Side::reader, command, out);
   if (for_reader.empty()) return at_home();
+  if (asks) bring_up_to_date(s, out);
   keep_home(s, w, out);
   split.now.bytes.assign(command.begin(), command.end());
   run_on(s, Side::reader, for_reader, out);
@@ -263,6 +277,7 @@ bool close_statement(SessionState& s, const Surroundings& w, ByteSpan command, A
     run_on(s, Side::server, with_id(command, statement->home_id, out), out);
   else
     ++s.conversation.commands;
+  forget_read_of(split, *statement);
   split.statements.erase(split.statements.begin() + (statement - split.statements.data()));
   return true;
 }
@@ -282,11 +297,13 @@ bool quit(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out
 /// Runs one command; false if it has to wait.
 bool run(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out) {
   auto& split = *s.split;
-  split.now.statement = split.now.selects = split.now.uses_up = split.now.uses_tables = false;
+  split.now.statement = split.now.selects = split.now.may_select = split.now.several = false;
+  split.now.uses_up = split.now.uses_tables = false;
   if (!split.now.only_home) split.now.why_home = stats::Route::command;
   split.now.begins = split.now.repeats = split.now.unheeded = false;
   split.now.sets_variables = split.now.leaves_variables = false;
   split.kill.victim = {};
+  split.now.asked = {};
   split.now.may_set_reading = kind_of(command) == Command::init_db;
   split.now.proved_read = true;  // no statement, or one that says otherwise
   split.now.bytes.clear();
@@ -416,6 +433,12 @@ std::optional<ByteSpan> command_for_home(SessionState& s, ByteSpan command, Acti
   return with_id(command, statement->home_id, out);
 }
 
+void prepare_on(SessionState& s, Side side, const Statement& statement, Actions& out) {
+  link(s, side).preparing = statement.id;
+  run_errand(s, side, Errand::prepare, Command::stmt_prepare, statement.text, out);
+  s.split->waiting = true;
+}
+
 bool next_names(const SessionState& s, const Statement& statement) {
   const auto packet = first_packet(s.held);
   if (!packet) return false;
@@ -440,6 +463,7 @@ void run_errand(SessionState& s, Side side, Errand errand, Command command, std:
   payload.insert(payload.end(), as_bytes(text).begin(), as_bytes(text).end());
   mysql::append_packet(packet, 0, payload);
   link(s, side).errands.push_back(errand);
+  note_errand(*s.split, side, errand);
   out.send_made(side, std::move(packet));
 }
 

@@ -242,7 +242,6 @@ bool call_replica(SessionState& s, const Surroundings& w, const std::string& nam
       !can_log_in(s, w, out))
     return false;
   drop_leg(s, Side::reader, out);
-  s.split->last.select_at = Side::server;  // what was found there can't be asked about any more
   call(s, w, Side::reader, name, out);
   return true;
 }
@@ -274,7 +273,15 @@ void forget_leg(SessionState& s, Side side) {
   auto& split = *s.split;
   leg_of(s, side) = {};
   link(s, side) = {};
-  split.greeting_gone |= side == Side::server;
+  auto& last = split.last;
+  if (side == Side::server) {
+    split.greeting_gone = true;
+    last.statement_gone |= last.statement_at == side;
+    last.select_gone |= last.select_at == side;
+    last.drawn_is_gone |= std::exchange(last.drew, false);
+  } else {
+    last.read_there = false;
+  }
   for (auto& statement : split.statements) {
     if (side == Side::server) {
       statement.home_id = 0;

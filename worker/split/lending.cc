@@ -143,10 +143,6 @@ bool fits(const SessionState& lender, const SessionState& borrower, Side side,
 }
 
 ServerLeg lend(SessionState& s, Side side) {
-  auto& last = s.split->last;
-  last.statement_gone |= last.statement_at == side;
-  last.select_gone |= last.select_at == side;
-  if (side == Side::server) last.drawn_is_gone |= std::exchange(last.drew, false);
   if (side == Side::reader) s.split->reader_after_ns = 0;
   auto lent = std::move(leg_of(s, side));
   forget_leg(s, side);

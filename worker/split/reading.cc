@@ -49,7 +49,8 @@ Ready reader_ready(SessionState& s, const Surroundings& w, std::string_view name
   return Ready::soon;
 }
 
-/// Brings the reader to what the session has set since it was there last.
+}  // namespace
+
 void bring_up_to_date(SessionState& s, Actions& out) {
   auto& split = *s.split;
   auto& reader = split.reader_link;
@@ -70,6 +71,8 @@ void bring_up_to_date(SessionState& s, Actions& out) {
       run_errand(s, Side::reader, Errand::settings, Command::query, statement, out);
   }
 }
+
+namespace {
 
 /// Takes up what the service's sessions have written. False if home has to be asked for that, which
 /// is begun: what somebody has written was not told.

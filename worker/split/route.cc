@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "common/mysql/protocol.h"
+#include "worker/split/asking.h"
 #include "worker/split/pins.h"
 #include "worker/split/steps.h"
 #include "worker/sql/classify.h"
@@ -37,11 +38,6 @@ bool may_read(const Split& split, const sql::Statement& statement) {
          !sql::is_server_schema(split.settings.database);
 }
 
-bool contains(std::string_view text, std::string_view lower) {
-  const auto same = [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a | 0x20 : a) == b; };
-  return std::search(text.begin(), text.end(), lower.begin(), lower.end(), same) != text.end();
-}
-
 /// What a hint can send to a replica, beside reads: its answer belongs to the server that gives it,
 /// and it leaves nothing in the session. A function that writes is refused there. Of several
 /// statements, and of those whose reason hides another one, nothing more is known.
@@ -55,13 +51,6 @@ bool may_read_if_wished(const sql::Statement& statement, std::string_view text) 
          statement.effects.without(Effect::CallsUnknownFunction).empty() &&
          !contains(text, "insert_id") && !contains(text, "identity") &&
          !contains(text, "connection_id") && !contains(text, "pseudo_thread_id");
-}
-
-/// A read that belongs to the server of the statement before.
-bool asks_about_last(const sql::Statement& statement) {
-  return statement.reason == sql::Reason::Diagnostics && statement.user_variables_read == 0 &&
-         (statement.verb == sql::Verb::Select || statement.verb == sql::Verb::Show) &&
-         statement.effects == Effects(Effect::ReadsDiagnostics);
 }
 
 /// Roughly: a SELECT that has the word FROM somewhere does.
@@ -78,20 +67,11 @@ bool uses_tables(const sql::Statement& statement, std::string_view text) {
     case sql::Verb::Savepoint:
     case sql::Verb::Diagnostics:
       return false;
-    case sql::Verb::Select: {
-      constexpr std::string_view kFrom = "from";
-      const auto same = [](char a, char b) { return (a | 0x20) == b; };
-      return std::search(text.begin(), text.end(), kFrom.begin(), kFrom.end(), same) != text.end();
-    }
+    case sql::Verb::Select:
+      return contains(text, "from");
     default:
       return true;
   }
-}
-
-Side side_asked_about(const Split& split, std::string_view text) {
-  if (sql::mentions(text, split.settings.mode, "FOUND_ROWS")) return split.last.select_at;
-  return sql::mentions(text, split.settings.mode, "ROW_COUNT") ? split.last.statement_at
-                                                               : split.last.diagnostics_at;
 }
 
 bool uses_up_transaction(const sql::Statement& statement) {
@@ -181,50 +161,6 @@ bool leaves_variables(const sql::Statement& statement) {
   }
 }
 
-bool mentions(const Split& split, const sql::Statement& statement, std::string_view text,
-              std::string_view name) {
-  const auto wanted = sql::identifier_bits(name);
-  return (statement.mentioned & wanted) == wanted && sql::mentions(text, split.settings.mode, name);
-}
-
-/// @@pseudo_thread_id is the id of the connection as well.
-bool has_pseudo_thread_id(std::string_view text) {
-  return text.find("@@") != std::string_view::npos && contains(text, "pseudo_thread_id");
-}
-
-/// Questions that only the connection itself can answer.
-struct Asked {
-  bool id = false;
-  std::string_view gone{};  ///< what of it the connection does not know
-};
-
-/// A connection knows the last value that it drew from each sequence.
-std::string_view take_sequences(Split& split, const sql::Statement& statement,
-                                std::string_view text) {
-  const auto has = [&](std::string_view name) { return mentions(split, statement, text, name); };
-  auto& last = split.last;
-  const bool value = has("VALUE");
-  const bool asks = has("LASTVAL") || has("CURRVAL") || (value && has("PREVIOUS"));
-  split.kept.asks_rows |= asks;
-  last.drew |= has("NEXTVAL") || (value && has("NEXT"));
-  if (!asks || last.drew || !std::exchange(last.drawn_is_gone, false)) return {};
-  return "the last value of the sequence";
-}
-Asked take_questions(Split& split, const sql::Statement& statement, std::string_view text) {
-  Asked out;
-  if (statement.read()) return out;
-  out.id = mentions(split, statement, text, "CONNECTION_ID") || has_pseudo_thread_id(text);
-  split.kept.knows_id |= out.id;
-  out.gone = take_sequences(split, statement, text);
-  if (!statement.effects.has(Effect::ReadsDiagnostics)) return out;
-  const bool found = mentions(split, statement, text, "FOUND_ROWS");
-  const bool count = mentions(split, statement, text, "ROW_COUNT");
-  split.kept.asks_rows |= found || count;
-  if ((found && split.last.select_gone) || (count && split.last.statement_gone))
-    out.gone = "how many rows the statement before had";
-  return out;
-}
-
 /// What its server tells nothing of. In what is put together at run time it is not looked for.
 void take_settings(Split& split, const sql::Statement& statement, std::string_view text) {
   constexpr Effects kWithin = Effect::Prepares | Effect::ExecutesImmediate;
@@ -241,9 +177,13 @@ void take_settings(Split& split, const sql::Statement& statement, std::string_vi
 void take_up(Split& split, const sql::Statement& statement, std::string_view text) {
   const auto& effects = statement.effects;
   split.now.statement = true;
-  split.now.uses_tables = split.last.diagnostics && uses_tables(statement, text);
-  split.now.selects = statement.verb == sql::Verb::Select || statement.verb == sql::Verb::With ||
-                      statement.verb == sql::Verb::Show || effects.any(kProgram);
+  split.now.uses_tables =
+      split.last.diagnostics && (effects.any(kProgram) || uses_tables(statement, text));
+  split.now.several = statement.statements != 1;
+  split.now.selects = !split.now.several &&
+                      (statement.verb == sql::Verb::Select || statement.verb == sql::Verb::With ||
+                       statement.verb == sql::Verb::Show);
+  split.now.may_select = split.now.several || effects.any(kProgram);
   split.now.uses_up = uses_up_transaction(statement);
   split.now.program = effects.any(kProgram);
   constexpr Effects kOfBegin = Effect::BeginsTransaction | Effect::ImplicitCommit;
@@ -254,7 +194,7 @@ void take_up(Split& split, const sql::Statement& statement, std::string_view tex
   split.now.sets_session = effects.has(Effect::SetsSession);
   constexpr Effects kOfReading = Effect::SetsSession | Effect::SetsCharset | Effect::SetsSqlMode;
   split.now.may_set_reading = split.now.program || effects.any(kOfReading) ||
-                              statement.verb == sql::Verb::Use || statement.statements != 1;
+                              statement.verb == sql::Verb::Use || split.now.several;
   split.now.counts_rows = effects.has(Effect::CountsFoundRows);
   if (effects.has(Effect::SetsNextTransaction)) split.kept.next_at_home = true;
   if (effects.has(Effect::CreatesTemporaryTable)) split.kept.pinned = why::kTemporaryTable;
@@ -287,33 +227,31 @@ stats::Route why_kept(const Split& split) {
   return plain ? stats::Route::kept : stats::Route::in_transaction;
 }
 
-bool asks_for_id(const Split& split, std::string_view text) {
-  return sql::mentions(text, split.settings.mode, "CONNECTION_ID") || has_pseudo_thread_id(text);
-}
-
 Plan plan_query(Split& split, std::string_view text) {
   const auto statement = sql::classify(text, split.settings.mode);
   take_up(split, statement, text);
-  const auto asked = take_questions(split, statement, text);
-  if (!asked.gone.empty() || asks_about_last(statement))
-    return {.side = side_asked_about(split, text), .at_once = true, .gone = asked.gone};
+  const auto questions = take_questions(split, statement, text);
+  split.now.asked = questions.before;
+  if (!questions.gone.empty()) return {.gone = questions.gone};
+  if (questions.only)
+    return {.side = can_reader_tell(split, questions.before) ? Side::reader : Side::server,
+            .at_once = true};
   // Without tables it leaves the diagnostics of the statement before.
   const bool keeps = split.last.diagnostics && split.last.diagnostics_at == Side::server;
   const bool has_variables = statement.user_variables_read > 0;
-  split.now.proved_read =
-      may_read(split, statement) && (!has_variables || are_carried(split, text));
-  if (!split.now.only_home)
-    split.now.why_home = split.now.proved_read ? why_kept(split) : route_of(statement.reason);
+  split.now.proved_read = statement.read();
+  const bool may = may_read(split, statement) && (!has_variables || are_carried(split, text));
+  if (!split.now.only_home) split.now.why_home = may ? why_kept(split) : route_of(statement.reason);
   const bool free = reads_anywhere(split) && (split.now.uses_tables || !keeps);
   const auto side = [&](bool reads) { return reads && free ? Side::reader : Side::server; };
-  Plan plan{.side = side(split.now.proved_read),
+  Plan plan{.side = side(may),
             .hint = statement.hint,
             .variables = has_variables,
-            .asks_id = asked.id};
+            .asks_id = questions.id};
   if (statement.hint.to == sql::Hint::To::None) return plan;
-  const bool reads = split.now.proved_read || may_read_if_wished(statement, text);
-  const bool tied = !split.now.proved_read && statement.effects.has(Effect::CallsUnknownFunction) &&
-                    ties_functions(split);
+  const bool reads = may || may_read_if_wished(statement, text);
+  const bool tied =
+      !may && statement.effects.has(Effect::CallsUnknownFunction) && ties_functions(split);
   plan.wished = side(reads && !tied);
   plan.kept = reads && (tied || !free);
   return plan;
@@ -340,8 +278,12 @@ void plan_prepared(Split& split, std::string_view text, Statement& statement) {
   const auto said = sql::classify(text, split.settings.mode);
   take_hold(split, said.effects);
   split.kept.asks_rows |= said.effects.has(Effect::CountsFoundRows);
-  take_questions(split, said, text);
+  const auto questions = take_questions(split, said, text);
+  statement.asked = questions.before;
+  statement.only_asks = questions.only;
+  split.kept.asks_prepared |= questions.only;
   statement.reads = may_read(split, said) && said.user_variables_read == 0 && said.effects.empty();
+  statement.proved_read = said.read();
   statement.uses_tables = uses_tables(said, text);
   statement.repeats = can_be_repeated(said);
   if (!statement.reads) statement.why_home = route_of(said.reason);

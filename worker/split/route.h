@@ -28,8 +28,6 @@ struct Plan {
 };
 /// For the text of a COM_QUERY. Takes up what it does to the session that no server tells.
 Plan plan_query(Split& split, std::string_view text);
-/// Whether the text asks for the id of its connection.
-bool asks_for_id(const Split& split, std::string_view text);
 /// What becomes of a wish: the replica that has to run the statement, any, or home.
 struct Target {
   enum class To : uint8_t { wherever, home, replica };

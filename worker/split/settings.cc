@@ -312,12 +312,12 @@ void forget_settings(Split& split) {
   split.kept.tables_locked = split.now.program = split.now.changed =
       split.settings.tracked_by_client = false;
   split.kept.knows_id = split.now.counts_rows = split.lending.own = false;
-  split.last.insert_id = 0;
-  split.last.insert_id_due = split.last.statement_gone = split.last.select_gone = false;
-  split.last.drew = split.last.drawn_is_gone = false;
+  split.last = {};
+  split.kept.asks_prepared = false;
+  split.kept.asked_by_name = {};
   split.lending.account.clear();
   split.kept.isolated = split.kept.auto_is_null = split.settings.collation_due = false;
-  split.kept.next_at_home = split.last.diagnostics = split.writes.uncertain = false;
+  split.kept.next_at_home = split.writes.uncertain = false;
   split.settings.untold.clear();
 }
 

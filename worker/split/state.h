@@ -27,18 +27,19 @@ enum class Step : uint8_t {
 
 /// What sluice asks a server on its own account; the client does not see the answer.
 enum class Errand : uint8_t {
-  track,      ///< to report what changes in the session
-  settings,   ///< to have the session's settings
-  database,   ///< its current database
-  prepare,    ///< a statement that the client has prepared elsewhere; a command waits from here on
-  written,    ///< what the session has written last
-  catch_up,   ///< to wait until it has that
-  replay,     ///< a command of the open transaction, once more
-  kill,       ///< to stop what another session runs there
-  reset,      ///< to forget the session that had the connection before
-  account,    ///< as whom it knows us
-  insert_id,  ///< the last one that it has given
-  variables,  ///< whether the user variables are as they were set
+  track,       ///< to report what changes in the session
+  settings,    ///< to have the session's settings
+  database,    ///< its current database
+  prepare,     ///< a statement that the client has prepared elsewhere; a command waits from here on
+  written,     ///< what the session has written last
+  catch_up,    ///< to wait until it has that
+  replay,      ///< a command of the open transaction, once more
+  kill,        ///< to stop what another session runs there
+  reset,       ///< to forget the session that had the connection before
+  account,     ///< as whom it knows us
+  insert_id,   ///< the last one that it has given
+  variables,   ///< whether the user variables are as they were set
+  read_again,  ///< what a replica has read: the next command asks about it
 };
 
 /// What sluice knows of a server connection beyond its place in the session.
@@ -82,6 +83,18 @@ struct Victim {
   static auto fields(auto& m) { return std::tuple(tag<1>(m.id), tag<2>(m.connection)); }
 };
 
+/// What of the statements before is asked about.
+struct Asked {
+  bool found_rows = false;   ///< FOUND_ROWS()
+  bool row_count = false;    ///< ROW_COUNT()
+  bool diagnostics = false;  ///< warnings and errors
+  bool any() const { return found_rows || row_count || diagnostics; }
+  bool operator==(const Asked&) const = default;
+  static auto fields(auto& m) {
+    return std::tuple(tag<1>(m.found_rows), tag<2>(m.row_count), tag<3>(m.diagnostics));
+  }
+};
+
 /// Where the client wants a statement to run.
 struct Wish {
   sql::Hint::To to = sql::Hint::To::None;
@@ -97,9 +110,10 @@ struct Statement {
   uint32_t id = 0;                      ///< that the client knows
   uint32_t home_id = 0, reader_id = 0;  ///< the servers' own; 0: not prepared there
   uint16_t parameters = 0;
-  bool reads = false;    ///< may run on a replica
-  bool program = false;  ///< runs what was not looked into
-  bool repeats = false;  ///< within a transaction it may be run again with it
+  bool reads = false;        ///< may run on a replica
+  bool proved_read = false;  ///< it can't write
+  bool program = false;      ///< runs what was not looked into
+  bool repeats = false;      ///< within a transaction it may be run again with it
   /// Of the session when it was prepared: a statement keeps what it was read under.
   uint32_t settings_version = 0, database_version = 0;
   bool uses_tables = false;
@@ -112,13 +126,16 @@ struct Statement {
   stats::Route why_home = stats::Route::command;  ///< why it runs there, if it does not read
   Victim kills;                                   ///< it is a KILL
   Wish wish;
+  Asked asked;             ///< of the statements before each execution
+  bool only_asks = false;  ///< and nothing else: whatever server ran those can answer
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.id), tag<2>(m.reader_id), tag<3>(m.parameters), tag<4>(m.reads),
                       tag<5>(m.long_data), tag<6>(m.text), tag<7>(m.types),
                       tag<8>(m.reader_has_types), tag<14>(m.home_has_types), tag<15>(m.why_home),
                       tag<9>(m.program), tag<10>(m.home_id), tag<11>(m.uses_tables),
                       tag<12>(m.settings_version), tag<13>(m.database_version), tag<16>(m.repeats),
-                      tag<17>(m.cursor), tag<20>(m.kills), tag<21>(m.wish), tag<22>(m.sets_untold));
+                      tag<17>(m.cursor), tag<20>(m.kills), tag<21>(m.wish), tag<22>(m.sets_untold),
+                      tag<23>(m.asked), tag<24>(m.only_asks), tag<25>(m.proved_read));
   }
 };
 
@@ -148,6 +165,8 @@ struct Present {
   stats::Route why_home = stats::Route::command;                 ///< why it runs there, if so
   bool statement = false, selects = false, uses_tables = false;  ///< what it is
   bool proved_read = false;       ///< it can't have written, though it answers with rows
+  bool may_select = false;        ///< if it answers with rows
+  bool several = false;           ///< statements
   bool uses_up = false;           ///< it uses up what SET TRANSACTION said of the next transaction
   bool program = false;           ///< it runs what was not looked into
   bool sets_session = false;      ///< it sets a system variable
@@ -161,6 +180,7 @@ struct Present {
   bool may_move = false;          ///< the session may go to another replica with it
   bool unheeded = false;          ///< its hint names a server that can't be used
   bool may_set_reading = false;   ///< it may change what statements are read under
+  Asked asked;                    ///< of the statements before it
   uint32_t prepared_id = 0;  ///< of the prepared statement that it is about, as the client has it
   static auto fields(auto& m) {
     return std::tuple(
@@ -169,7 +189,8 @@ struct Present {
         tag<10>(m.uses_up), tag<11>(m.program), tag<12>(m.sets_session), tag<13>(m.told),
         tag<14>(m.changed), tag<15>(m.begins), tag<16>(m.repeats), tag<17>(m.counts_rows),
         tag<18>(m.prepared_id), tag<19>(m.unheeded), tag<20>(m.sets_variables),
-        tag<21>(m.leaves_variables), tag<22>(m.may_move), tag<23>(m.may_set_reading));
+        tag<21>(m.leaves_variables), tag<22>(m.may_move), tag<23>(m.may_set_reading),
+        tag<24>(m.asked), tag<25>(m.may_select), tag<26>(m.several));
   }
 };
 
@@ -179,16 +200,23 @@ struct Last {
   Side select_at = Side::server;                     ///< FOUND_ROWS()
   Side diagnostics_at = Side::server;                ///< the session's warnings and errors
   bool diagnostics = false;                          ///< there are some
-  bool statement_gone = false, select_gone = false;  ///< with the connection that was lent
-  uint64_t insert_id = 0;                            ///< LAST_INSERT_ID(), as far as it was asked
-  bool insert_id_due = false;                        ///< it may be another one by now
-  bool drew = false;           ///< values of sequences, that its connection knows as the last ones
-  bool drawn_is_gone = false;  ///< with the connection that was lent
+  bool statement_gone = false, select_gone = false;  ///< with a connection home
+  /// A command that a replica answered, as the client sent it: the last one, or the last one that
+  /// found rows. Empty: it was too long.
+  Bytes read;
+  bool read_there = false;      ///< the reader still has what that left
+  bool read_selected = false;   ///< FOUND_ROWS() is its
+  bool read_diagnosed = false;  ///< the session's warnings are
+  uint64_t insert_id = 0;       ///< LAST_INSERT_ID(), as far as it was asked
+  bool insert_id_due = false;   ///< it may be another one by now
+  bool drew = false;            ///< values of sequences, that its connection knows as the last ones
+  bool drawn_is_gone = false;   ///< with a connection home
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.statement_at), tag<2>(m.select_at), tag<3>(m.diagnostics_at),
                       tag<4>(m.diagnostics), tag<5>(m.statement_gone), tag<6>(m.select_gone),
                       tag<7>(m.insert_id), tag<8>(m.insert_id_due), tag<9>(m.drew),
-                      tag<10>(m.drawn_is_gone));
+                      tag<10>(m.drawn_is_gone), tag<11>(m.read), tag<12>(m.read_there),
+                      tag<13>(m.read_selected), tag<14>(m.read_diagnosed));
   }
 };
 
@@ -251,14 +279,17 @@ struct Kept {
   std::string tied;           ///< why it can't go on with another primary; empty: it can
   bool next_at_home = false;  ///< SET TRANSACTION waits there for the next transaction
   bool tables_locked = false;
-  bool isolated = false;      ///< its reads lock, or see what is not committed
-  bool auto_is_null = false;  ///< "IS NULL" asks for the last insert id
-  bool knows_id = false;      ///< it has asked for the id of its connection
-  bool asks_rows = false;     ///< it asks how many rows the statement before had
+  bool isolated = false;       ///< its reads lock, or see what is not committed
+  bool auto_is_null = false;   ///< "IS NULL" asks for the last insert id
+  bool knows_id = false;       ///< it has asked for the id of its connection
+  bool asks_rows = false;      ///< it asks how many rows the statement before had
+  bool asks_prepared = false;  ///< it has prepared statements that ask about those before
+  Asked asked_by_name;         ///< by statements prepared by name
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.pinned), tag<2>(m.tied), tag<3>(m.next_at_home),
                       tag<4>(m.tables_locked), tag<5>(m.isolated), tag<6>(m.auto_is_null),
-                      tag<7>(m.knows_id), tag<8>(m.asks_rows));
+                      tag<7>(m.knows_id), tag<8>(m.asks_rows), tag<9>(m.asks_prepared),
+                      tag<10>(m.asked_by_name));
   }
 };
 
@@ -385,6 +416,6 @@ template <>
 inline constexpr auto kEnumNames<worker::split::Errand> = names("track", "settings", "database",
                                                                 "prepare", "written", "catch up",
                                                                 "replay", "kill", "reset",
-                                                                "account", "insert id",
-                                                                "variables");
+                                                                "account", "insert id", "variables",
+                                                                "read again");
 }  // namespace sluice

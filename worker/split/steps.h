@@ -24,7 +24,8 @@ inline bool runs_on(const SessionState& s, Side side) {
 
 /// Whether a command waits for the answer, wherever it runs then.
 inline bool is_waited_for(Errand errand) {
-  return (errand >= Errand::prepare && errand <= Errand::replay) || errand == Errand::variables;
+  return (errand >= Errand::prepare && errand <= Errand::replay) || errand == Errand::variables ||
+         errand == Errand::read_again;
 }
 
 /// How long a replica that failed, or was not there, is left alone.
@@ -53,6 +54,8 @@ void refuse_next(SessionState& s, const Surroundings& w, const End& end, Actions
 /// The command as home has to get it, which knows statements by its own ids. Nothing if one has to
 /// be prepared there before; that is begun.
 std::optional<ByteSpan> command_for_home(SessionState& s, ByteSpan command, Actions& out);
+/// Has a server prepare a statement; the next command waits.
+void prepare_on(SessionState& s, Side side, const Statement& statement, Actions& out);
 /// Whether the command that waits is about that statement.
 bool next_names(const SessionState& s, const Statement& statement);
 /// The command that is under way comes first again in `held`.
@@ -64,6 +67,9 @@ void put_back(SessionState& s);
 /// what is missing is begun and the command waits, or home runs it.
 enum class Ready : uint8_t { now, soon, no };
 Ready ready_to_read(SessionState& s, const Surroundings& w, std::string_view name, Actions& out);
+/// Brings the reader to what the session has set since it was there last. Leaves what it knows of
+/// the statement before, but for ROW_COUNT().
+void bring_up_to_date(SessionState& s, Actions& out);
 /// Its session is not idle, though home gets nothing of it: without a sign of life home would close
 /// the connection after wait_timeout, and end the session with it.
 void keep_home(SessionState& s, const Surroundings& w, Actions& out);
