@@ -76,7 +76,11 @@ class Asker {
   SqlResult<Observation> ask_or_reconnect() {
     if (connection_) {
       auto answer = ask(*connection_, shared_->cluster.topology);
-      if (answer) return answer;
+      if (answer) {
+        // Privileges that are granted now are those of the next login.
+        if (!answer->links_error.empty()) connection_.reset();
+        return answer;
+      }
       connection_.reset();
       const bool gone = answer.error().connection_lost();
       if (!gone || shared_->stop->raised()) return answer;
@@ -85,7 +89,7 @@ class Asker {
     if (!opened) return tl::unexpected(opened.error());
     connection_.emplace(std::move(*opened));
     auto answer = ask(*connection_, shared_->cluster.topology);
-    if (!answer) connection_.reset();
+    if (!answer || !answer->links_error.empty()) connection_.reset();
     return answer;
   }
 

@@ -81,6 +81,10 @@ enum Errno : uint16_t {
   kSecureTransportRequired = 3159,  // HY000
   kServerShutdown = 1053,           // 08S01
   kConnectionKilled = 1927,         // 70100
+  kIdleTooLong = 4031,              // HY000; MySQL's ER_CLIENT_INTERACTION_TIMEOUT
+  kAccountLocked = 4151,            // HY000; MariaDB's
+  kAccountLockedMysql = 3118,       // HY000
+  kPasswordExpired = 1862,          // HY000; ER_MUST_CHANGE_PASSWORD_LOGIN
   kNetReadInterrupted = 1159,       // 08S01
   kMalformedPacket = 1835,          // HY000
   kUnknownError = 1105,             // HY000

@@ -25,7 +25,7 @@ void close_all(SessionState& s, const Surroundings&, Actions& out) {
 
 void server_left(SessionState& s, const Surroundings& w, Actions& out) {
   if (s.split && s.phase == Phase::relaying)
-    return split::on_leg_failed(s, w, Side::server, "it closed the connection", out);
+    return split::on_leg_failed(s, w, Side::server, std::string(split::kClosed), out);
   constexpr auto kQuit = static_cast<uint8_t>(mysql::Command::quit);
   out.log(s.conversation.command == kQuit ? "the client said goodbye" : "closed by the server");
   if (s.unsent_to_client.empty()) return over(s, out);
@@ -89,7 +89,7 @@ void on_frames_failed(SessionState& s, std::string why, Actions& out) {
 void on_closed(SessionState& s, const Surroundings& w, Side side, Actions& out) {
   if (side == Side::server) return row_of(s).server_closed(s, w, out);
   if (side == Side::reader)
-    return split::on_leg_failed(s, w, side, "it closed the connection", out);
+    return split::on_leg_failed(s, w, side, std::string(split::kClosed), out);
   out.log("closed by the client");
   over(s, out);
 }

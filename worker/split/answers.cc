@@ -7,6 +7,7 @@
 #include "common/mysql/packets.h"
 #include "worker/split/asking.h"
 #include "worker/split/pins.h"
+#include "worker/split/programs.h"
 #include "worker/split/route.h"
 #include "worker/split/steps.h"
 
@@ -128,6 +129,7 @@ void note_what_stays(SessionState& s) {
   const auto command = static_cast<Command>(s.conversation.command);
   if (runs_something(s) && !(split.now.statement && split.now.proved_read))
     split.last.insert_id_due = true;
+  if (split.now.may_change && s.conversation.error == 0) split.last.insert_id_gone = false;
   if (split.now.prepared_id == 0) return;
   const auto statement = std::ranges::find(split.statements, split.now.prepared_id, &Statement::id);
   if (statement == split.statements.end()) return;
@@ -176,11 +178,11 @@ void command_answered(SessionState& s, const Surroundings& w, Actions& out) {
     if (s.conversation.error == mysql::kConnectionKilled) split.kept.tied = "it was killed";
     split.status = s.conversation.status;
     note_transaction(s, w);
-    if (split.now.program && split.now.changed) split.kept.pinned = why::kProgram;
+    note_programs(s);
     // A variable was set, and none was told: that of what is told.
     if (split.now.sets_session && split.now.changed && !split.now.told)
       split.kept.pinned = why::kTracking;
-    split.now.program = split.now.sets_session = false;
+    split.now.sets_session = false;
     if (s.conversation.command == static_cast<uint8_t>(mysql::Command::reset_connection) &&
         s.conversation.error == 0)
       begin(s, w, out);
@@ -226,6 +228,8 @@ mysql::Command command_of(const Split& split, Errand errand) {
     case Errand::account:
     case Errand::insert_id:
     case Errand::variables:
+    case Errand::news:
+    case Errand::temporary_tables:
     case Errand::kill:
       return mysql::Command::query;
     case Errand::reset:
@@ -340,6 +344,11 @@ bool errand_done(SessionState& s, const Surroundings& w, Side side, Actions& out
     note_read_again(*s.split);
     return true;
   }
+  if (errand == Errand::news) return true;
+  if (errand == Errand::temporary_tables) {
+    note_temporary_tables(*s.split, from.own.error == 0 ? value_in(answer) : "");
+    return true;
+  }
   if (errand == Errand::kill) {
     victim_stopped(s, w, from.own.error, out);
     return true;
@@ -372,7 +381,7 @@ bool errand_done(SessionState& s, const Surroundings& w, Side side, Actions& out
 /// What is asked for the sake of its answer.
 bool is_question(Errand errand) {
   return errand >= Errand::prepare && errand != Errand::reset && errand != Errand::replay &&
-         errand != Errand::read_again;
+         errand != Errand::news && errand != Errand::read_again;
 }
 
 /// One more errand of a connection that is brought to what the session was is answered: after the
@@ -399,6 +408,16 @@ bool is_no_answer(const Link& from) {
          from.answer.size() > kMaxAnswer;
 }
 
+/// Of what is prepared the first packet is enough: an id, or an error. The rest can be long.
+void keep_answer(Link& from, Errand errand, ByteSpan bytes) {
+  constexpr std::size_t kFirstPacket = 1024;
+  const auto most = errand == Errand::prepare
+                        ? kFirstPacket - std::min(kFirstPacket, from.answer.size())
+                        : bytes.size();
+  const auto kept = bytes.first(std::min(most, bytes.size()));
+  from.answer.insert(from.answer.end(), kept.begin(), kept.end());
+}
+
 /// Bytes of the answer to an errand, from the front of `bytes`.
 Taken errand_bytes(SessionState& s, const Surroundings& w, Side side, ByteSpan bytes,
                    Actions& out) {
@@ -423,9 +442,7 @@ Taken errand_bytes(SessionState& s, const Surroundings& w, Side side, ByteSpan b
     from.own.from_server(bytes.subspan(taken, packet));
     taken += packet;
   }
-  if (is_question(errand))
-    from.answer.insert(from.answer.end(), bytes.begin(),
-                       bytes.begin() + static_cast<std::ptrdiff_t>(taken));
+  if (is_question(errand)) keep_answer(from, errand, bytes.first(taken));
   if (is_no_answer(from)) {
     on_leg_failed(s, w, side, "it gave no answer to what sluice asked", out);
     return {bytes.size(), true};
@@ -447,6 +464,10 @@ Taken errand_bytes(SessionState& s, const Surroundings& w, Side side, ByteSpan b
 void out_of_turn(SessionState& s, const Surroundings& w, Side side, ByteSpan bytes, Actions& out) {
   const auto packet = first_packet(bytes);
   const auto error = packet ? mysql::parse_error(packet->payload) : tl::unexpected(ParseError{});
+  if (side == Side::server && error && error->number == mysql::kIdleTooLong) {
+    out.log(std::string(error->message));
+    return begin_closing(s, w, out);  // as servers do that say nothing
+  }
   if (side == Side::server && error && error->number == mysql::kConnectionKilled)
     s.split->kept.tied = "it was killed";
   on_leg_failed(s, w, side, "it spoke out of turn", out);

@@ -52,10 +52,15 @@ Asked take_asked(Split& split, const sql::Statement& statement, std::string_view
     split.kept.asked_by_name.row_count |= within.row_count;
     return {};
   }
-  if (!effects.has(Effect::ReadsDiagnostics)) return {};
+  const bool identity = text.find("@@") != std::string_view::npos &&
+                        (contains(text, "identity") || contains(text, "last_insert_id"));
+  const bool id = !effects.has(Effect::WritesInsertId) &&
+                  (identity || mentions(split, statement, text, "LAST_INSERT_ID"));
+  if (!effects.has(Effect::ReadsDiagnostics)) return {.insert_id = id};
   const bool found = mentions(split, statement, text, "FOUND_ROWS");
   const bool count = mentions(split, statement, text, "ROW_COUNT");
-  return {.found_rows = found, .row_count = count, .diagnostics = !found && !count};
+  return {
+      .found_rows = found, .row_count = count, .insert_id = id, .diagnostics = !found && !count};
 }
 
 bool only_asks(const sql::Statement& statement, std::string_view text) {
@@ -74,7 +79,9 @@ Asked at_reader(const Last& last, const Asked& asked) {
 
 /// Whether the read that is kept leaves all that once more.
 bool is_of_last_read(const Last& last, const Asked& asked, const Asked& there) {
-  return !last.read.empty() && there == asked && (!there.found_rows || last.read_selected) &&
+  auto wanted = asked;
+  wanted.insert_id = false;
+  return !last.read.empty() && there == wanted && (!there.found_rows || last.read_selected) &&
          (!there.diagnostics || last.read_diagnosed);
 }
 
@@ -97,12 +104,17 @@ Questions take_questions(Split& split, const sql::Statement& statement, std::str
   out.gone = take_sequences(split, statement, text);
   out.before = take_asked(split, statement, text);
   out.only = only_asks(statement, text);
-  const auto& last = split.last;
-  const auto& [found, count, diagnostics] = out.before;
-  split.kept.asks_rows |= found || count;
-  if ((found && last.select_gone) || (count && last.statement_gone))
-    out.gone = "how many rows the statement before had";
+  split.kept.asks_rows |= out.before.found_rows || out.before.row_count;
+  if (out.gone.empty()) out.gone = what_is_gone(split, out.before);
   return out;
+}
+
+std::string_view what_is_gone(const Split& split, const Asked& asked) {
+  const auto& last = split.last;
+  if (asked.insert_id && last.insert_id_gone) return "the last insert id";
+  const bool rows =
+      (asked.found_rows && last.select_gone) || (asked.row_count && last.statement_gone);
+  return rows ? kRows : std::string_view();
 }
 
 bool can_reader_tell(const Split& split, const Asked& asked) {
@@ -114,7 +126,8 @@ bool can_reader_tell(const Split& split, const Asked& asked) {
 void note_errand(Split& split, Side side, Errand errand) {
   auto& last = split.last;
   if (errand == Errand::catch_up || errand == Errand::account) last.read_there = false;
-  if (errand == Errand::written || errand == Errand::insert_id || errand == Errand::variables)
+  if (errand == Errand::written || errand == Errand::insert_id || errand == Errand::variables ||
+      errand == Errand::temporary_tables)
     last.select_gone |= last.select_at == side;
 }
 

@@ -24,6 +24,9 @@ struct Questions {
 };
 /// What a statement asks.
 Questions take_questions(Split& split, const sql::Statement& statement, std::string_view text);
+inline constexpr std::string_view kRows = "how many rows the statement before had";
+/// What of it nobody knows any more; empty: all is known.
+std::string_view what_is_gone(const Split& split, const Asked& asked);
 /// Whether the reader has all of that.
 bool can_reader_tell(const Split& split, const Asked& asked);
 

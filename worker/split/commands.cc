@@ -107,6 +107,11 @@ void refuse_question(SessionState& s, std::string_view what, std::string_view wh
                     out);
 }
 
+bool refuse_gone(SessionState& s, std::string_view what, Actions& out) {
+  refuse_question(s, what, "its connection is not this session's any more", out);
+  return true;
+}
+
 /// False if it has to wait, for a primary or until a statement is prepared there.
 bool run_at_home(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out) {
   auto& split = *s.split;
@@ -123,9 +128,7 @@ bool run_at_home(SessionState& s, const Surroundings& w, ByteSpan command, Actio
   if (again == Again::begun) return false;
   if (again == Again::impossible) {
     const auto& asked = split.now.asked;
-    refuse_question(s,
-                    asked.diagnostics ? "what the statement before warned of"
-                                      : "how many rows the statement before had",
+    refuse_question(s, asked.diagnostics ? "what the statement before warned of" : kRows,
                     "a replica has run that, and it can't be run again on the primary", out);
     return true;
   }
@@ -185,10 +188,7 @@ void heed(Split& split, const Target& target, Plan& plan) {
 bool run_query(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out) {
   auto& split = *s.split;
   auto plan = plan_query(split, text_of(command));
-  if (!plan.gone.empty()) {
-    refuse_question(s, plan.gone, "its connection is not this session's any more", out);
-    return true;
-  }
+  if (!plan.gone.empty()) return refuse_gone(s, plan.gone, out);
   if (plan.asks_id && w.service.pool > 0 && !has_own_id(s, out)) return false;
   const auto target = target_of(s, w, plan.hint, out);
   heed(split, target, plan);
@@ -214,6 +214,9 @@ bool run_execute(SessionState& s, const Surroundings& w, ByteSpan command, Actio
   split.now.statement = split.now.selects = true;
   auto* statement = statement_of(split, command);
   split.now.uses_tables = statement == nullptr || statement->uses_tables;
+  if (statement != nullptr)
+    if (const auto gone = what_is_gone(split, statement->asked); !gone.empty())
+      return refuse_gone(s, gone, out);
   const bool cursor = command.size() <= kFlagsAt || byte_at(command, kFlagsAt) != 0;
   const auto target = statement != nullptr
                           ? target_of(s, w, {statement->wish.to, statement->wish.server}, out)
@@ -232,6 +235,7 @@ bool run_execute(SessionState& s, const Surroundings& w, ByteSpan command, Actio
     if (statement != nullptr && !split.now.only_home && !statement->reads)
       split.now.why_home = statement->why_home;
     split.now.program = split.now.may_set_reading = statement == nullptr || statement->program;
+    split.now.may_change = statement == nullptr || !statement->proved_read;
     if (statement != nullptr) {
       split.kill.victim = statement->kills;
       split.now.asked = statement->asked;
@@ -298,7 +302,7 @@ bool quit(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out
 bool run(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out) {
   auto& split = *s.split;
   split.now.statement = split.now.selects = split.now.may_select = split.now.several = false;
-  split.now.uses_up = split.now.uses_tables = false;
+  split.now.uses_up = split.now.uses_tables = split.now.program = split.now.may_change = false;
   if (!split.now.only_home) split.now.why_home = stats::Route::command;
   split.now.begins = split.now.repeats = split.now.unheeded = false;
   split.now.sets_variables = split.now.leaves_variables = false;
@@ -329,6 +333,7 @@ bool run(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out)
       case Command::stmt_bulk_execute: {
         const auto* statement = statement_of(split, command);
         split.now.program = statement == nullptr || statement->program;
+        split.now.may_change = true;
         split.now.proved_read = split.now.changed = false;
         break;
       }
@@ -357,7 +362,7 @@ bool run(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out)
     }
   }
   if (kind == Command::query && !whole) {  // it was not looked into
-    split.now.program = true;
+    split.now.program = split.now.may_change = true;
     split.now.proved_read = split.now.changed = false;
   }
   if (kind == Command::stmt_send_long_data)

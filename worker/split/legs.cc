@@ -98,7 +98,7 @@ void ready(SessionState& s, const Surroundings& w, Side side, Actions& out) {
     if (!link(s, side).restoring) stop_victim(s, out);
   } else {
     out.log(fmt::format("goes on with {}", s.home.server));
-    split.lending.own = false;
+    split.lending.own = split.lending.granted = false;
     restore(s, w, out);
   }
   if (link(s, side).restoring) return;
@@ -112,7 +112,10 @@ bool is_more_data(ByteSpan payload) {
 
 /// It would refuse the next login as well: the account is not what it was.
 bool is_refused_for_good(const mysql::ErrorPacket& error) {
-  return error.number == mysql::kAccessDenied || error.number == mysql::kAccessDeniedNoPassword;
+  constexpr uint16_t kForGood[] = {mysql::kAccessDenied, mysql::kAccessDeniedNoPassword,
+                                   mysql::kAccountLocked, mysql::kAccountLockedMysql,
+                                   mysql::kPasswordExpired};
+  return std::ranges::find(kForGood, error.number) != std::end(kForGood);
 }
 
 void proved(SessionState& s, const Surroundings& w, Side side, const PacketView& packet,

@@ -7,6 +7,7 @@
 #include "common/mysql/packets.h"
 #include "worker/auth/identity.h"
 #include "worker/split/pins.h"
+#include "worker/split/programs.h"
 #include "worker/split/steps.h"
 
 namespace sluice::worker::split {
@@ -81,7 +82,8 @@ bool is_secured_as_wanted(const ServerLeg& leg, const Surroundings& w) {
 }  // namespace
 
 bool has_to_ask(const Split& split) {
-  return split.last.insert_id_due || split.writes.uncertain || has_unsure_variables(split);
+  return split.last.insert_id_due || split.writes.uncertain || has_untold(split) ||
+         has_unsure_variables(split);
 }
 
 bool can_be_replaced(const SessionState& s) {
@@ -113,13 +115,16 @@ void prepare_to_lend(SessionState& s, Actions& out) {
                out);
   if (std::exchange(split.writes.uncertain, false)) ask_what_is_written(s, out);
   if (has_unsure_variables(split)) ask_variables(s, out);
+  if (has_untold(split)) ask_untold_by_programs(s, out);
 }
 
 bool is_preparing_to_lend(const SessionState& s) {
   if (!s.split) return false;
   const auto& errands = s.split->home_link.errands;
   return std::ranges::any_of(errands, [](Errand errand) {
-    return errand == Errand::insert_id || errand == Errand::written || errand == Errand::variables;
+    return errand == Errand::insert_id || errand == Errand::written ||
+           errand == Errand::variables || errand == Errand::news ||
+           errand == Errand::temporary_tables;
   });
 }
 
@@ -151,7 +156,7 @@ ServerLeg lend(SessionState& s, Side side) {
 
 void on_granted(SessionState& s, const Surroundings& w, Side side, Actions& out) {
   if (link(s, side).step != Step::queued) return out.close(side);
-  if (side == Side::server)
+  if (side == Side::server && !std::exchange(s.split->lending.granted, true))
     s.split->home_by_ns = w.now_ns + int64_t{w.service.login_timeout_ms} * kMillisecondNs;
   dial(s, w, side, out);
 }

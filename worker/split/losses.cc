@@ -110,11 +110,34 @@ void answer_lost(SessionState& s, const std::string& server, Actions& out) {
   ++s.conversation.commands;
 }
 
+bool is_idle(const SessionState& s) {
+  return s.phase == Phase::relaying && s.conversation.at_boundary() && s.held.empty() &&
+         !s.split->waiting && !s.split->transaction.due;
+}
+
+/// A session that can't go on elsewhere, and has nothing under way: servers close connections that
+/// were idle for too long without a word, and drivers know what to do then. Others need a reason.
+bool look_whether_alive(SessionState& s, const Surroundings& w, const std::string& why,
+                        Actions& out) {
+  auto& split = *s.split;
+  const auto server = s.home.server;
+  if (why != kClosed || w.service.pool > 0 || w.server(server) == nullptr) return false;
+  out.log(fmt::format("{}: {}", server, why));
+  split.last_words = fmt::format(
+      "sluice: this session was on {}: {}; it can't go on elsewhere: {}; please connect again",
+      server, why, why_not_elsewhere(split));
+  drop_leg(s, Side::server, out);
+  s.home.server = server;
+  dial(s, w, Side::server, out);
+  return true;
+}
+
 void home_lost(SessionState& s, const Surroundings& w, const std::string& why, Actions& out) {
   auto& split = *s.split;
   const auto server = s.home.server;
   const bool asked = runs_on(s, Side::server);
   auto tied = why_not_elsewhere(split);
+  if (!tied.empty() && !asked && is_idle(s) && look_whether_alive(s, w, why, out)) return;
   const bool within = (split.status & mysql::kInTransaction) != 0;
   const bool again = asked && w.service.transaction_replay && may_be_sent_again(split);
   if (tied.empty() && asked && within && !again) tied = "a command may have ended its transaction";
@@ -129,8 +152,7 @@ void home_lost(SessionState& s, const Surroundings& w, const std::string& why, A
                out);
   if (std::ranges::any_of(split.home_link.errands, is_waited_for)) split.waiting = false;
   drop_leg(s, Side::server, out);
-  split.last.insert_id = 0;
-  split.last.insert_id_due = false;
+  split.last.insert_id_gone |= std::exchange(split.last.insert_id_due, false);
   split.left.clear();
   if (split.kill.step == KillStep::judging || split.kill.step == KillStep::finding)
     split.kill = {.round = split.kill.round};
@@ -161,6 +183,8 @@ void on_leg_failed(SessionState& s, const Surroundings& w, Side side, std::strin
     return home_lost(s, w, why, out);
   }
   if (step == Step::none) return;
+  if (!s.split->last_words.empty())
+    return end(s, w, {mysql::kServerShutdown, "08S01", s.split->last_words}, out);
   out.log(fmt::format("{}: {}", s.home.server, why));
   drop_leg(s, Side::server, out);
   s.deadline_ns = w.now_ns + kLookNs;
@@ -190,7 +214,9 @@ bool leave_home(SessionState& s, const Surroundings& w, const std::string& why, 
     return true;
   }
   if (!why_not_elsewhere(split).empty()) return false;
-  if (runs_on(s, Side::server) || s.conversation.client_owes())
+  const auto* state = w.state(s.home.server);
+  const bool down = state != nullptr && state->health == cluster::Health::down;  // never answers
+  if ((runs_on(s, Side::server) || s.conversation.client_owes()) && !down)
     split.left = why;
   else
     home_lost(s, w, why, out);
@@ -222,7 +248,7 @@ void home_late(SessionState& s, const Surroundings& w, Actions& out) {
   if (split.home_by_ns == 0) return look_at_home(s, w, out);
   if (w.now_ns < split.home_by_ns) return await_home(s, w, out);
   split.home_by_ns = 0;
-  split.waiting = false;
+  split.waiting = split.lending.granted = false;
   const auto route = w.router.route(w.service, w.servers, {});
   refuse_next(s, w,
               {mysql::kCantConnect, "08S01",

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "worker/split/programs.h"
 #include "worker/split/route.h"
 #include "worker/split/steps.h"
 
@@ -157,6 +158,11 @@ Ready ready_to_read(SessionState& s, const Surroundings& w, std::string_view nam
   if (ready == Ready::no) split.now.why_home = stats::Route::no_replica;
   if (ready == Ready::soon) split.waiting = true;
   if (ready != Ready::now) return ready;
+  if (has_untold(split) && split.home_link.step == Step::ready) {
+    ask_untold_by_programs(s, out);
+    split.waiting = true;
+    return Ready::soon;
+  }
   bring_up_to_date(s, out);
   return caught_up(s, w, out) ? Ready::now : Ready::soon;
 }

@@ -47,7 +47,9 @@ std::string_view why_broken(const SessionState& s, const Surroundings& w) {
     default:
       return "it has used a command that is not kept";
   }
-  if (split.now.bytes.empty()) return "a command of it is too long";
+  if (split.now.bytes.empty())
+    return t.commands.empty() ? "it was begun by something else than BEGIN"
+                              : "a command of it is too long";
   if (!split.now.repeats && !split.now.begins) return "it has run what may have ended it";
   if (std::ranges::find(kRolledBack, s.conversation.error) != std::end(kRolledBack))
     return "the server may have rolled it back";

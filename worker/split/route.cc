@@ -7,6 +7,7 @@
 #include "common/mysql/protocol.h"
 #include "worker/split/asking.h"
 #include "worker/split/pins.h"
+#include "worker/split/programs.h"
 #include "worker/split/steps.h"
 #include "worker/sql/classify.h"
 
@@ -15,10 +16,6 @@ namespace {
 
 using sql::Effect;
 using sql::Effects;
-
-/// What may do anything, or was not read: the server is asked whether the session changed.
-constexpr Effects kProgram = Effect::RunsProgram | Effect::CallsUnknownFunction | Effect::Executes |
-                             Effect::ExecutesImmediate | Effect::InDoubt | Effect::NotReadToEnd;
 
 /// What may have ended the transaction in which it ran, or can't be sent once more.
 constexpr Effects kEnds = Effect::BeginsTransaction | Effect::Commits | Effect::RollsBack |
@@ -185,7 +182,7 @@ void take_up(Split& split, const sql::Statement& statement, std::string_view tex
                        statement.verb == sql::Verb::Show);
   split.now.may_select = split.now.several || effects.any(kProgram);
   split.now.uses_up = uses_up_transaction(statement);
-  split.now.program = effects.any(kProgram);
+  take_programs(split, statement, text);
   constexpr Effects kOfBegin = Effect::BeginsTransaction | Effect::ImplicitCommit;
   split.now.begins = statement.verb == sql::Verb::Begin && !effects.any(kEnds.without(kOfBegin));
   split.now.repeats = can_be_repeated(statement);
@@ -214,7 +211,7 @@ bool reads_anywhere(const Split& split) {
   constexpr auto kPlain = mysql::kAutocommit;
   return (split.status & (mysql::kAutocommit | mysql::kInTransaction)) == kPlain &&
          split.kept.pinned.empty() && !split.kept.tables_locked && !split.kept.isolated &&
-         !split.kept.auto_is_null && !split.kept.next_at_home;
+         !split.kept.auto_is_null && !split.kept.next_at_home && !split.transaction.due;
 }
 
 bool ties_functions(const Split& split) {

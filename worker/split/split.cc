@@ -105,14 +105,13 @@ void on_view(SessionState& s, const Surroundings& w, Actions& out) {
     split.reader_after_ns = 0;  // a replica may have come
     return;
   }
-  const auto server = std::ranges::find_if(
-      w.servers, [&](const ServerView& view) { return view.state->name == split.reader.server; });
-  if (runs_on(s, Side::reader) ||
-      (server != w.servers.end() && server->state->role == cluster::Role::replica))
-    return;
+  const auto* state = w.state(split.reader.server);
+  if (state != nullptr && state->role == cluster::Role::replica) return;
+  // One that has gone without a word never answers; what the client has nothing of is read again.
+  const bool down = state != nullptr && state->health == cluster::Health::down;
+  if (runs_on(s, Side::reader) && !(down && !split.now.delivered)) return;
   on_leg_failed(s, w, Side::reader,
-                server == w.servers.end() ? "it is not configured any more" : server->state->reason,
-                out);
+                state == nullptr ? "it is not configured any more" : state->reason, out);
 }
 
 void ask_for_tracking(Bytes& answer) {

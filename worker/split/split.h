@@ -29,6 +29,8 @@ void on_accounts(SessionState& s, const Surroundings& w);
 void from_client(SessionState& s, const Surroundings& w, ByteSpan bytes, Actions& out);
 void from_server(SessionState& s, const Surroundings& w, Side side, ByteSpan bytes, Actions& out);
 void on_secured(SessionState& s, const Surroundings& w, Side side, tls::Info info, Actions& out);
+/// Why a connection is lost that the server has closed.
+inline constexpr std::string_view kClosed = "it closed the connection";
 /// A server connection is lost, or could not be had.
 void on_leg_failed(SessionState& s, const Surroundings& w, Side side, std::string why,
                    Actions& out);

@@ -27,19 +27,21 @@ enum class Step : uint8_t {
 
 /// What sluice asks a server on its own account; the client does not see the answer.
 enum class Errand : uint8_t {
-  track,       ///< to report what changes in the session
-  settings,    ///< to have the session's settings
-  database,    ///< its current database
-  prepare,     ///< a statement that the client has prepared elsewhere; a command waits from here on
-  written,     ///< what the session has written last
-  catch_up,    ///< to wait until it has that
-  replay,      ///< a command of the open transaction, once more
-  kill,        ///< to stop what another session runs there
-  reset,       ///< to forget the session that had the connection before
-  account,     ///< as whom it knows us
-  insert_id,   ///< the last one that it has given
-  variables,   ///< whether the user variables are as they were set
-  read_again,  ///< what a replica has read: the next command asks about it
+  track,      ///< to report what changes in the session
+  settings,   ///< to have the session's settings
+  database,   ///< its current database
+  prepare,    ///< a statement that the client has prepared elsewhere; a command waits from here on
+  written,    ///< what the session has written last
+  catch_up,   ///< to wait until it has that
+  replay,     ///< a command of the open transaction, once more
+  kill,       ///< to stop what another session runs there
+  reset,      ///< to forget the session that had the connection before
+  account,    ///< as whom it knows us
+  insert_id,  ///< the last one that it has given
+  variables,  ///< whether the user variables are as they were set
+  news,       ///< what changed in the session, where an answer could not tell
+  temporary_tables,  ///< how many were made
+  read_again,        ///< what a replica has read: the next command asks about it
 };
 
 /// What sluice knows of a server connection beyond its place in the session.
@@ -87,11 +89,13 @@ struct Victim {
 struct Asked {
   bool found_rows = false;   ///< FOUND_ROWS()
   bool row_count = false;    ///< ROW_COUNT()
+  bool insert_id = false;    ///< LAST_INSERT_ID()
   bool diagnostics = false;  ///< warnings and errors
-  bool any() const { return found_rows || row_count || diagnostics; }
+  bool any() const { return found_rows || row_count || insert_id || diagnostics; }
   bool operator==(const Asked&) const = default;
   static auto fields(auto& m) {
-    return std::tuple(tag<1>(m.found_rows), tag<2>(m.row_count), tag<3>(m.diagnostics));
+    return std::tuple(tag<1>(m.found_rows), tag<2>(m.row_count), tag<3>(m.diagnostics),
+                      tag<4>(m.insert_id));
   }
 };
 
@@ -168,6 +172,7 @@ struct Present {
   bool may_select = false;        ///< if it answers with rows
   bool several = false;           ///< statements
   bool uses_up = false;           ///< it uses up what SET TRANSACTION said of the next transaction
+  bool may_change = false;        ///< it may change the session behind its text: by triggers, say
   bool program = false;           ///< it runs what was not looked into
   bool sets_session = false;      ///< it sets a system variable
   bool told = false;              ///< and the server has told one
@@ -190,7 +195,7 @@ struct Present {
         tag<14>(m.changed), tag<15>(m.begins), tag<16>(m.repeats), tag<17>(m.counts_rows),
         tag<18>(m.prepared_id), tag<19>(m.unheeded), tag<20>(m.sets_variables),
         tag<21>(m.leaves_variables), tag<22>(m.may_move), tag<23>(m.may_set_reading),
-        tag<24>(m.asked), tag<25>(m.may_select), tag<26>(m.several));
+        tag<24>(m.asked), tag<25>(m.may_select), tag<26>(m.several), tag<27>(m.may_change));
   }
 };
 
@@ -208,6 +213,7 @@ struct Last {
   bool read_selected = false;   ///< FOUND_ROWS() is its
   bool read_diagnosed = false;  ///< the session's warnings are
   uint64_t insert_id = 0;       ///< LAST_INSERT_ID(), as far as it was asked
+  bool insert_id_gone = false;  ///< with a connection home
   bool insert_id_due = false;   ///< it may be another one by now
   bool drew = false;            ///< values of sequences, that its connection knows as the last ones
   bool drawn_is_gone = false;   ///< with a connection home
@@ -216,7 +222,8 @@ struct Last {
                       tag<4>(m.diagnostics), tag<5>(m.statement_gone), tag<6>(m.select_gone),
                       tag<7>(m.insert_id), tag<8>(m.insert_id_due), tag<9>(m.drew),
                       tag<10>(m.drawn_is_gone), tag<11>(m.read), tag<12>(m.read_there),
-                      tag<13>(m.read_selected), tag<14>(m.read_diagnosed));
+                      tag<13>(m.read_selected), tag<14>(m.read_diagnosed),
+                      tag<15>(m.insert_id_gone));
   }
 };
 
@@ -279,17 +286,19 @@ struct Kept {
   std::string tied;           ///< why it can't go on with another primary; empty: it can
   bool next_at_home = false;  ///< SET TRANSACTION waits there for the next transaction
   bool tables_locked = false;
-  bool isolated = false;       ///< its reads lock, or see what is not committed
-  bool auto_is_null = false;   ///< "IS NULL" asks for the last insert id
-  bool knows_id = false;       ///< it has asked for the id of its connection
-  bool asks_rows = false;      ///< it asks how many rows the statement before had
-  bool asks_prepared = false;  ///< it has prepared statements that ask about those before
-  Asked asked_by_name;         ///< by statements prepared by name
+  bool isolated = false;         ///< its reads lock, or see what is not committed
+  bool auto_is_null = false;     ///< "IS NULL" asks for the last insert id
+  bool knows_id = false;         ///< it has asked for the id of its connection
+  bool asks_rows = false;        ///< it asks how many rows the statement before had
+  bool asks_prepared = false;    ///< it has prepared statements that ask about those before
+  bool news_due = false;         ///< home may have had no place to tell what has changed
+  bool may_have_tables = false;  ///< temporary ones, that a program has made
+  Asked asked_by_name;           ///< by statements prepared by name
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.pinned), tag<2>(m.tied), tag<3>(m.next_at_home),
                       tag<4>(m.tables_locked), tag<5>(m.isolated), tag<6>(m.auto_is_null),
                       tag<7>(m.knows_id), tag<8>(m.asks_rows), tag<9>(m.asks_prepared),
-                      tag<10>(m.asked_by_name));
+                      tag<10>(m.asked_by_name), tag<11>(m.may_have_tables), tag<12>(m.news_due));
   }
 };
 
@@ -326,8 +335,10 @@ struct Lending {
   bool own = false;      ///< the next connection home must be one that nobody has had
   std::string at_login;  ///< `account` at the login: a reset leaves a role that was chosen since
   int64_t held_ns = 0;   ///< its connection home is not lent before: somebody is about to kill it
+  bool granted = false;  ///< home was connected to for the command that waits; the time runs
   static auto fields(auto& m) {
-    return std::tuple(tag<1>(m.account), tag<2>(m.own), tag<3>(m.at_login), tag<4>(m.held_ns));
+    return std::tuple(tag<1>(m.account), tag<2>(m.own), tag<3>(m.at_login), tag<4>(m.held_ns),
+                      tag<5>(m.granted));
   }
 };
 
@@ -379,8 +390,9 @@ struct Split {
   bool waiting = false;               ///< the next command waits for a server
   bool quits = false;                 ///< the client has said COM_QUIT; home closes
   std::string lost;  ///< its primary that closed the connection; alive, it has ended the session
-  std::string left;  ///< why it has to leave its primary after the present command
-  int64_t home_by_ns = 0;       ///< a command waits for a primary, and is refused then
+  std::string last_words;  ///< home is gone, and nothing else will do: what the client gets to know
+  std::string left;        ///< why it has to leave its primary after the present command
+  int64_t home_by_ns = 0;  ///< a command waits for a primary, and is refused then
   int64_t reader_after_ns = 0;  ///< no replica is tried before: the last one failed
   uint64_t reads = 0;           ///< commands that a replica answered
   int64_t compare_ns = 0;       ///< when to look next whether another replica has less to do
@@ -390,15 +402,15 @@ struct Split {
   bool greeting_gone = false;   ///< home is not the connection whose greeting the client saw
   Bytes told_scramble;          ///< of that greeting
   static auto fields(auto& m) {
-    return std::tuple(tag<1>(m.reader), tag<2>(m.home_link), tag<3>(m.reader_link), tag<4>(m.now),
-                      tag<5>(m.last), tag<6>(m.settings), tag<7>(m.writes), tag<8>(m.kept),
-                      tag<9>(m.credentials), tag<10>(m.statements), tag<11>(m.status),
-                      tag<12>(m.waiting), tag<13>(m.lost), tag<14>(m.left), tag<15>(m.home_by_ns),
-                      tag<16>(m.reader_after_ns), tag<17>(m.reads), tag<18>(m.transaction),
-                      tag<19>(m.quits), tag<20>(m.reader_failure), tag<21>(m.lending),
-                      tag<22>(m.kill), tag<23>(m.said_killed), tag<24>(m.hint_logged),
-                      tag<25>(m.variables), tag<26>(m.compare_ns), tag<27>(m.idle_home_ns),
-                      tag<28>(m.greeting_gone), tag<29>(m.told_scramble), tag<30>(m.last_prepared));
+    return std::tuple(
+        tag<1>(m.reader), tag<2>(m.home_link), tag<3>(m.reader_link), tag<4>(m.now), tag<5>(m.last),
+        tag<6>(m.settings), tag<7>(m.writes), tag<8>(m.kept), tag<9>(m.credentials),
+        tag<10>(m.statements), tag<11>(m.status), tag<12>(m.waiting), tag<13>(m.lost),
+        tag<14>(m.left), tag<15>(m.home_by_ns), tag<16>(m.reader_after_ns), tag<17>(m.reads),
+        tag<18>(m.transaction), tag<19>(m.quits), tag<20>(m.reader_failure), tag<21>(m.lending),
+        tag<22>(m.kill), tag<23>(m.said_killed), tag<24>(m.hint_logged), tag<25>(m.variables),
+        tag<26>(m.compare_ns), tag<27>(m.idle_home_ns), tag<28>(m.greeting_gone),
+        tag<29>(m.told_scramble), tag<30>(m.last_prepared), tag<31>(m.last_words));
   }
 };
 
@@ -413,9 +425,7 @@ inline constexpr auto kEnumNames<worker::split::KillStep> = names("none", "judgi
                                                                   "pausing", "calling", "stopping",
                                                                   "finding");
 template <>
-inline constexpr auto kEnumNames<worker::split::Errand> = names("track", "settings", "database",
-                                                                "prepare", "written", "catch up",
-                                                                "replay", "kill", "reset",
-                                                                "account", "insert id", "variables",
-                                                                "read again");
+inline constexpr auto kEnumNames<worker::split::Errand> =
+    names("track", "settings", "database", "prepare", "written", "catch up", "replay", "kill",
+          "reset", "account", "insert id", "variables", "news", "temporary tables", "read again");
 }  // namespace sluice

@@ -110,6 +110,8 @@ void take_variables(Split& split, const sql::Statement& statement, std::string_v
   using sql::Effect;
   const auto& effects = statement.effects;
   split.now.sets_variables = false;
+  // It is run anew when home is there, which has to get the values of before.
+  if (split.home_link.step != Step::ready || split.home_link.restoring) return;
   if (!effects.any(Effect::SetsUserVariable | Effect::WritesUserVariable)) return;
   split.now.sets_variables = statement.statements == 1 &&
                              effects == sql::Effects(Effect::SetsUserVariable) &&

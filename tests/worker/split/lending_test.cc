@@ -305,6 +305,17 @@ TEST_P(LendingTest, CountsThatWentWithTheConnectionAreNotMadeUp) {
   EXPECT_THAT(said(Side::server), ElementsAre("\3SELECT ROW_COUNT()"));
 }
 
+TEST_P(LendingTest, AVariableIsThereForTheStatementThatChangesIt) {
+  log_in_pooled();
+  client(query("SET @a = 5"));
+  home(ok());
+  lend(Side::server);
+  forget_said();
+  client(query("SET @a = @a + 1"));
+  lent(Side::server, other_leg());
+  EXPECT_THAT(said(Side::server), testing::Contains(HasSubstr("SET @a=5")));
+}
+
 /// A connection knows the last value of each sequence, and nobody else does.
 TEST_P(LendingTest, LastValuesOfSequencesWentWithTheConnection) {
   log_in_pooled();

@@ -91,8 +91,8 @@ inline Bytes greeting() {
 inline Bytes answer(uint64_t extra) {
   Bytes payload;
   ByteWriter w(payload);
-  w.fixed<uint32_t>(static_cast<uint32_t>(mysql::kProtocol41 | mysql::kSecureConnection |
-                                          mysql::kDeprecateEof | extra));
+  w.fixed<uint32_t>(static_cast<uint32_t>(
+      (mysql::kProtocol41 | mysql::kSecureConnection | mysql::kDeprecateEof) ^ extra));
   w.fixed<uint32_t>(mysql::kMaxPayload);
   w.byte(45);
   w.zeros(23);

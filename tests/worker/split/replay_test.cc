@@ -55,6 +55,19 @@ TEST_P(ReplayTest, RunsAgainBeforeTheNextCommand) {
   EXPECT_TRUE(s.split->transaction.commands.empty());
 }
 
+TEST_P(ReplayTest, ReadsBelongToTheTransactionThatIsRunAgain) {
+  log_in_with_reader();
+  answered(query("BEGIN"), ok(kOpen));
+  answered(query("UPDATE t SET a = 1"), ok(kOpen));
+  primary_moves();
+  lost(Side::server);
+  forget_said();
+  client(query("SELECT a FROM t"));
+  EXPECT_THAT(said(Side::reader), IsEmpty());
+  new_home_logs_in();
+  EXPECT_EQ(said(Side::server).back(), kBegin);
+}
+
 TEST_P(ReplayTest, WhatWasUnderWayIsSentAgain) {
   log_in();
   answered(query("BEGIN"), ok(kOpen));
@@ -121,7 +134,7 @@ TEST_P(ReplayTest, AfterACallItIsNotRunAgain) {
   log_in();
   answered(query("BEGIN"), ok(kOpen));
   answered(query("CALL p()"), ok(kOpen));
-  lost(Side::server);
+  home_is_dead();
   EXPECT_THAT(how_it_ended(), HasSubstr("it has run what may have ended it"));
 }
 
@@ -129,7 +142,7 @@ TEST_P(ReplayTest, AfterADeadlockItIsNotRunAgain) {
   log_in();
   answered(query("BEGIN"), ok(kOpen));
   answered(query("UPDATE t SET a = 1"), error(1213));
-  lost(Side::server);
+  home_is_dead();
   EXPECT_THAT(how_it_ended(), HasSubstr("the server may have rolled it back"));
 }
 
@@ -150,7 +163,7 @@ TEST_P(ReplayTest, SettingsThatChangedWithinItEndTheSession) {
   log_in();
   answered(query("BEGIN"), ok(kOpen));
   answered(query("SET sql_mode = ''"), ok(kOpen, variable("sql_mode", "")));
-  lost(Side::server);
+  home_is_dead();
   EXPECT_THAT(how_it_ended(), HasSubstr("it has changed the session's settings"));
 }
 
@@ -161,7 +174,7 @@ TEST_P(ReplayTest, ItIsBounded) {
   answered(query("UPDATE t SET a = 'a text that is longer than what may be kept of it'"),
            ok(kOpen));
   EXPECT_EQ(s.split->transaction.bytes, query("BEGIN").size());
-  lost(Side::server);
+  home_is_dead();
   EXPECT_THAT(how_it_ended(), HasSubstr("longer than transaction_replay_max_size"));
 }
 
@@ -274,7 +287,7 @@ TEST_P(ReplayTest, WithoutTheSettingItEndsWithItsPrimary) {
   log_in();
   answered(query("BEGIN"), ok(kOpen));
   EXPECT_TRUE(s.split->transaction.commands.empty());
-  lost(Side::server);
+  home_is_dead();
   EXPECT_THAT(how_it_ended(), HasSubstr("it is in a transaction"));
 }
 

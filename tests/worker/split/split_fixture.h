@@ -76,6 +76,11 @@ class SplitTest : public testing::TestWithParam<Manner> {
     open[static_cast<std::size_t>(side)] = false;
     event([&](Actions& out) { on_closed(s, world.surroundings(), side, out); });
   }
+  /// It does not come back, either.
+  void home_is_dead() {
+    lost(Side::server);
+    if (open[static_cast<std::size_t>(Side::server)]) lost(Side::server);
+  }
   void late() {
     ASSERT_NE(s.deadline_ns, 0);
     world.now_ns = std::max(world.now_ns, s.deadline_ns);

@@ -116,7 +116,7 @@ TEST_P(SplitVariablesTest, ThoseThatATriggerMayHaveSetAreLostWithThePrimary) {
   at_home("SET @a = 1");
   at_home("INSERT INTO t VALUES (1)");
   primary_moves();
-  lost(Side::server);
+  home_is_dead();
   EXPECT_THAT(last_error(), HasSubstr("it has user variables"));
 }
 

@@ -1,0 +1,89 @@
+// Servers that go without a word, and those that close an idle session's connection.
+#include "tests/worker/split/split_fixture.h"
+
+namespace sluice::worker {
+namespace {
+
+using namespace split_tests;
+
+class GoneTest : public SplitTest {
+ protected:
+  static std::string text(std::string_view sql) { return "\3" + std::string(sql); }
+  void down(std::size_t server) {
+    world.server(server).role = cluster::Role::none;
+    world.server(server).health = cluster::Health::down;
+  }
+};
+INSTANTIATE_TEST_SUITE_P(All, GoneTest, kManners, name_of);
+
+TEST_P(GoneTest, AReadOnAFrozenReplicaIsReadElsewhere) {
+  log_in_with_reader();
+  client(query("SELECT a FROM t"));
+  world.server(1).role = cluster::Role::none;  // too far behind, say: it will answer
+  view();
+  EXPECT_TRUE(open[2]);
+  down(1);
+  forget_said();
+  view();
+  EXPECT_FALSE(open[2]);
+  EXPECT_THAT(said(Side::server), ElementsAre(text("SELECT a FROM t")));
+}
+
+TEST_P(GoneTest, AStatementOnAFrozenPrimaryIsAnsweredWhenThereIsAnother) {
+  log_in_with_reader();
+  client(query("UPDATE t SET a = 1"));
+  down(0);
+  world.server(1).role = cluster::Role::primary;
+  view();
+  EXPECT_THAT(last_error(), HasSubstr("whether the command took effect is not known"));
+  EXPECT_EQ(s.phase, Phase::relaying);
+}
+
+TEST_P(GoneTest, ATiedSessionThatItsServerClosesIsClosedWithoutAWord) {
+  log_in_with_reader();
+  client(query("SELECT GET_LOCK('a', 0)"));
+  home(result("1"));
+  forget_said();
+  lost(Side::server);
+  EXPECT_EQ(s.phase, Phase::relaying);
+  home(greeting());
+  EXPECT_EQ(s.phase, Phase::closing);
+  EXPECT_THAT(raw(Side::client), IsEmpty());
+}
+
+TEST_P(GoneTest, ATiedSessionThatLosesItsServerIsToldWhy) {
+  log_in_with_reader();
+  client(query("SELECT GET_LOCK('a', 0)"));
+  home(result("1"));
+  home_is_dead();
+  EXPECT_EQ(s.phase, Phase::closing);
+  EXPECT_THAT(last_error(), HasSubstr("it has taken a named lock"));
+}
+
+TEST_P(GoneTest, TheLastInsertIdGoesWithItsPrimaryUnlessItWasAsked) {
+  log_in_with_reader();
+  client(query("INSERT INTO t VALUES (1)"));
+  home(ok());
+  primary_moves();
+  lost(Side::server);
+  forget_said();
+  client(query("SELECT LAST_INSERT_ID()"));
+  EXPECT_THAT(last_error(), HasSubstr("the last insert id is not known any more"));
+  client(query("UPDATE s SET id = LAST_INSERT_ID(id + 1)"));
+  new_home_logs_in();
+  home(ok());
+  forget_said();
+  client(query("SELECT LAST_INSERT_ID()"));
+  EXPECT_THAT(said(Side::server), ElementsAre(text("SELECT LAST_INSERT_ID()")));
+}
+
+TEST_P(GoneTest, AServerThatSaysSoClosesItsIdleSessions) {
+  if (GetParam().piece == 1) GTEST_SKIP() << "what is not whole is taken for the loss of it";
+  log_in_with_reader();
+  home(error(mysql::kIdleTooLong, 0));
+  EXPECT_EQ(s.phase, Phase::closing);
+  EXPECT_THAT(raw(Side::client), IsEmpty());
+}
+
+}  // namespace
+}  // namespace sluice::worker

@@ -1,0 +1,101 @@
+// What programs leave in a session, which no text tells of.
+#include "tests/worker/split/split_fixture.h"
+
+namespace sluice::worker {
+namespace {
+
+using namespace split_tests;
+using mysql::Command;
+
+class ProgramsTest : public SplitTest {
+ protected:
+  ProgramsTest() { world.service.causal_reads = config::CausalReads::off; }
+  static constexpr const char* kTables = "TEMPORARY";
+  static inline const std::string kRead = "\3SELECT a FROM t";
+  /// A result of protocols that have EOF packets.
+  static Bytes old_result(std::string_view value) {
+    const std::string eof("\xFE\0\0\2\0", 5);
+    return joined({packet(1, "\1"), packet(2, "\3def and more"), packet(3, eof),
+                   packet(4, sized(value)), packet(5, eof)});
+  }
+  static std::string changed() { return "\2" + sized("1"); }
+};
+INSTANTIATE_TEST_SUITE_P(All, ProgramsTest, kManners, name_of);
+
+TEST_P(ProgramsTest, HomeIsAskedOnceForTemporaryTables) {
+  log_in_with_reader();
+  client(query("CALL p()"));
+  home(ok());
+  EXPECT_THAT(said(Side::server), ElementsAre("\3CALL p()"));
+  client(query("SELECT a FROM t"));
+  EXPECT_THAT(said(Side::server), ElementsAre(HasSubstr(kTables)));
+  EXPECT_THAT(said(Side::reader), IsEmpty());
+  home(result("0"));
+  EXPECT_THAT(said(Side::reader), ElementsAre(kRead));
+  reader(result("1"));
+  client(query("SELECT a FROM t"));
+  EXPECT_THAT(said(Side::reader), ElementsAre(kRead));
+}
+
+TEST_P(ProgramsTest, ATemporaryTableKeepsTheSessionHome) {
+  log_in_with_reader();
+  client(query("CALL p()"));
+  home(ok());
+  client(query("SELECT a FROM t"));
+  forget_said();
+  home(result("1"));
+  EXPECT_THAT(said(Side::server), ElementsAre(kRead));
+  EXPECT_THAT(s.split->kept.pinned, HasSubstr("temporary"));
+}
+
+TEST_P(ProgramsTest, AnswersWithRowsHaveNoPlaceForNews) {
+  log_in(mysql::kDeprecateEof);  // without
+  client(query("SELECT a FROM t"));
+  reader_logs_in();
+  reader(joined({ok(), ok(), old_result("1")}));
+  forget_said();
+  client(query("SELECT f()"));
+  home(old_result("1"));
+  client(query("SELECT a FROM t"));
+  EXPECT_THAT(said(Side::server),
+              ElementsAre("\3SELECT f()", HasSubstr("time_zone"), HasSubstr(kTables)));
+  home(joined({ok(kPlain, variable("time_zone", "+07:00")), result("0")}));
+  EXPECT_THAT(said(Side::reader), ElementsAre(HasSubstr("time_zone='+07:00'"), kRead));
+}
+
+TEST_P(ProgramsTest, ATriggerThatChangesTheSessionKeepsItHome) {
+  log_in_with_reader();
+  client(query("INSERT INTO t VALUES (1)"));
+  home(ok(kPlain, changed()));
+  forget_said();
+  client(query("SELECT a FROM t"));
+  EXPECT_THAT(said(Side::server), ElementsAre(kRead));
+  EXPECT_THAT(s.split->kept.pinned, HasSubstr("program"));
+}
+
+TEST_P(ProgramsTest, TextsOfTheirOwnAreLookedAt) {
+  log_in_with_reader();
+  client(query("EXECUTE IMMEDIATE 'CREATE TEMPORARY TABLE t (a INT)'"));
+  home(ok());
+  forget_said();
+  client(query("SELECT a FROM t"));
+  EXPECT_THAT(said(Side::server), ElementsAre(kRead));
+}
+
+/// A statement with thousands of parameters: a definition for each of them.
+TEST_P(ProgramsTest, AStatementMayHaveAsManyParametersAsItLikes) {
+  log_in_with_reader();
+  client(command(Command::stmt_prepare, "SELECT a FROM t WHERE b IN (?, ?)"));
+  home(prepared(5));
+  client(execute(5));
+  Bytes answer = packet(1, std::string("\0", 1) + number(77, 4) + number(0, 2) + number(200, 2) +
+                               std::string(3, '\0'));
+  for (int i = 0; i < 200; ++i)
+    answer = joined({answer, packet(static_cast<uint8_t>(2 + i), std::string(1000, 'd'))});
+  forget_said();
+  reader(answer);
+  EXPECT_EQ(raw(Side::reader), execute(77));
+}
+
+}  // namespace
+}  // namespace sluice::worker

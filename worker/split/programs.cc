@@ -1,0 +1,72 @@
+#include "worker/split/programs.h"
+
+#include "common/mysql/protocol.h"
+#include "worker/split/asking.h"
+#include "worker/split/pins.h"
+#include "worker/split/steps.h"
+
+namespace sluice::worker::split {
+
+using sql::Effect;
+
+namespace {
+
+/// Statements that may have triggers.
+bool writes_rows(sql::Verb verb) {
+  using sql::Verb;
+  return verb == Verb::Insert || verb == Verb::Replace || verb == Verb::Update ||
+         verb == Verb::Delete || verb == Verb::Load;
+}
+
+/// Whether the answer had no place for news of the session's variables: servers tell them with an
+/// OK packet, and keep them until they have one to tell of.
+bool could_not_tell(const SessionState& s, bool program) {
+  const auto& answer = s.conversation;
+  if (answer.error != 0) return program;
+  return answer.rows && (answer.capabilities & mysql::kDeprecateEof) == 0;
+}
+
+}  // namespace
+
+void take_programs(Split& split, const sql::Statement& statement, std::string_view text) {
+  const auto& effects = statement.effects;
+  split.now.program = effects.any(kProgram);
+  split.now.may_change = split.now.program || writes_rows(statement.verb);
+  constexpr auto kText = sql::Effects(Effect::Prepares) | Effect::ExecutesImmediate;
+  const bool has_text = effects.any(kText) || statement.verb == sql::Verb::Compound;
+  if (has_text && contains(text, "temporary")) split.kept.pinned = why::kTemporaryTable;
+}
+
+void note_programs(SessionState& s) {
+  auto& split = *s.split;
+  const bool program = std::exchange(split.now.program, false);
+  if (!split.now.may_change) return;
+  if (split.now.changed && split.kept.pinned.empty()) split.kept.pinned = why::kProgram;
+  // CREATE TEMPORARY TABLE ... SELECT is none of the news.
+  split.kept.may_have_tables |= program && split.settings.mode.flavour == sql::Flavour::Mariadb;
+  split.kept.news_due |= could_not_tell(s, program);
+}
+
+bool has_untold(const Split& split) {
+  return split.kept.pinned.empty() && (split.kept.may_have_tables || split.kept.news_due);
+}
+
+void ask_untold_by_programs(SessionState& s, Actions& out) {
+  auto& kept = s.split->kept;
+  // What is told of this SET is told with all that has waited for it.
+  if (std::exchange(kept.news_due, false))
+    run_errand(s, Side::server, Errand::news, mysql::Command::query,
+               "SET @@session.time_zone=@@session.time_zone", out);
+  if (kept.may_have_tables)
+    run_errand(s, Side::server, Errand::temporary_tables, mysql::Command::query,
+               "SELECT VARIABLE_VALUE FROM information_schema.SESSION_STATUS "
+               "WHERE VARIABLE_NAME='COM_CREATE_TEMPORARY_TABLE'",
+               out);
+}
+
+void note_temporary_tables(Split& split, std::string_view said) {
+  split.kept.may_have_tables = false;
+  if (said != "0") split.kept.pinned = why::kTemporaryTable;
+}
+
+}  // namespace sluice::worker::split

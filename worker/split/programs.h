@@ -1,0 +1,30 @@
+// What programs leave in a session without the client's text saying so: procedures, functions,
+// triggers, and texts that are put together at run time. Home is the one to tell.
+#pragma once
+
+#include <string_view>
+
+#include "worker/session/actions.h"
+#include "worker/split/state.h"
+
+namespace sluice::worker::split {
+
+/// What may do anything, or was not read: the server is asked whether the session changed.
+inline constexpr sql::Effects kProgram = sql::Effects(sql::Effect::RunsProgram) |
+                                         sql::Effect::CallsUnknownFunction | sql::Effect::Executes |
+                                         sql::Effect::ExecutesImmediate | sql::Effect::InDoubt |
+                                         sql::Effect::NotReadToEnd;
+
+/// Takes up that a statement may run programs, triggers among them.
+void take_programs(Split& split, const sql::Statement& statement, std::string_view text);
+/// Home has answered one. Keeps the session there if it says that it has changed.
+void note_programs(SessionState& s);
+
+/// Whether there is something that home has had no place to tell, or does not tell by itself.
+bool has_untold(const Split& split);
+/// Asks home for it.
+void ask_untold_by_programs(SessionState& s, Actions& out);
+/// How many temporary tables home says that were made; empty: it does not.
+void note_temporary_tables(Split& split, std::string_view said);
+
+}  // namespace sluice::worker::split
