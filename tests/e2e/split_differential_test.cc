@@ -3,13 +3,17 @@
 /// sequences replicas stop and start meanwhile. The same with a pool, where other sessions borrow
 /// the connections between the steps.
 ///
-/// SLUICE_SEED repeats a run, SLUICE_SEQUENCES makes it longer, SLUICE_SEQUENCE is a file with
-/// steps as they are printed, which is run instead; with a pool, if anybody borrows in it. A
-/// difference is printed with as few steps as it takes. SLUICE_AVOID="this|that" leaves steps out
-/// that contain one of these texts: for those who look for further differences beside the ones that
-/// they know.
+/// SLUICE_SEED repeats a run, SLUICE_SEQUENCES makes it longer, SLUICE_WORLDS=1 slower and orderly,
+/// SLUICE_SEQUENCE is a file with steps as they are printed, which is run instead; with a pool, if
+/// anybody borrows in it. A difference is printed with as few steps as it takes.
+/// SLUICE_AVOID="this|that" leaves steps out that contain one of these texts: for those who look
+/// for further differences beside the ones that they know.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+
+#include <future>
+#include <map>
+#include <mutex>
 
 #include "tests/support/eventually.h"
 #include "tests/support/random.h"
@@ -74,28 +78,47 @@ std::string difference(SplitWorld& world, const SplitSequence& sequence, bool& u
   return head + "(it shows only now and then)\n" + told(sequence, *first);
 }
 
-/// Runs random sequences for that long, or as many as the environment says.
 struct Tally {
-  uint64_t sequences = 0, steps = 0, differences = 0, unsteady = 0;
+  uint64_t sequences = 0, steps = 0, differences = 0, unsteady = 0, reads = 0, loans = 0;
+  std::map<std::string, int> refusals;  ///< of what was not known any more, by what it was
+
+  uint64_t refused() const {
+    uint64_t sum = 0;
+    for (const auto& [what, count] : refusals) sum += static_cast<uint64_t>(count);
+    return sum;
+  }
 };
 
-Tally run_random(SplitWorld& world, Milliseconds how_long, bool borrowed) {
+/// What the worlds that run side by side share.
+struct Run {
+  std::mutex mutex;
+  Tally tally;
+  Clock::time_point start = Clock::now();
+};
+
+/// Runs random sequences for that long, or as many as the environment says.
+void run_in_one_world(Run& run, SplitWorld::Connections connections, Milliseconds how_long) {
+  const bool borrowed = connections == SplitWorld::Connections::pooled;
+  SplitWorld world(connections);
+  const auto begin = world.replica_reads();
   const auto seed = from_environment("SLUICE_SEED", 777000);
   const auto wanted = from_environment("SLUICE_SEQUENCES", 0);
   const auto most = from_environment("SLUICE_DIFFERENCES", 3);
   const char* avoided = ::getenv("SLUICE_AVOID");
   constexpr const char* kLimited = "d_lib.v_|session_track|COLLATE";  // texts of kLimits
-  fmt::print("SLUICE_SEED={} SLUICE_SEQUENCES={}\n", seed, wanted);
-  const auto start = Clock::now();
-  Tally tally;
-  const auto goes_on = [&] {
-    if (tally.differences >= most) return false;
-    return wanted > 0 ? tally.sequences < wanted : time_left(start, how_long) > 0ms;
+  const auto next = [&]() -> std::optional<uint64_t> {
+    const std::lock_guard lock(run.mutex);
+    auto& tally = run.tally;
+    const bool goes_on =
+        tally.differences < most &&
+        (wanted > 0 ? tally.sequences < wanted : time_left(run.start, how_long) > 0ms);
+    return goes_on ? std::optional(seed + tally.sequences++) : std::nullopt;
   };
-  while (goes_on()) {
-    auto sequence = random_split_sequence(seed + tally.sequences++);
+  uint64_t steps = 0;
+  while (const auto number = next()) {
+    auto sequence = random_split_sequence(*number);
     leave_out(sequence, avoided != nullptr ? avoided : kLimited);
-    tally.steps += sequence.steps.size();
+    steps += sequence.steps.size();
     if (borrowed) sequence = with_borrowers(std::move(sequence));
     bool shaky = false;
     std::string found;
@@ -107,47 +130,50 @@ Tally run_random(SplitWorld& world, Milliseconds how_long, bool borrowed) {
       break;
     }
     if (found.empty()) continue;
-    if (shaky) {
-      ++tally.unsteady;
+    const std::lock_guard lock(run.mutex);
+    ++(shaky ? run.tally.unsteady : run.tally.differences);
+    if (shaky)
       fmt::print("{}\n", found);
-      continue;
-    }
-    ++tally.differences;
-    ADD_FAILURE() << found;
+    else
+      ADD_FAILURE() << found;
   }
+  const std::lock_guard lock(run.mutex);
+  run.tally.steps += steps;
+  run.tally.reads += world.replica_reads() - begin;
+  if (borrowed) run.tally.loans += world.loans();
+  for (const auto& [what, count] : world.refusals()) run.tally.refusals[what] += count;
+}
+
+/// Several worlds side by side: one of them waits most of its time.
+Tally run_random(SplitWorld::Connections connections, Milliseconds how_long) {
+  const auto worlds = from_environment("SLUICE_WORLDS", 3);
+  Run run;
+  std::vector<std::future<void>> running;
+  for (uint64_t i = 0; i < worlds; ++i)
+    running.push_back(std::async(std::launch::async, [&run, connections, how_long] {
+      run_in_one_world(run, connections, how_long);
+    }));
+  for (auto& one : running) one.get();
+  const auto& tally = run.tally;
+  fmt::print(
+      "SLUICE_SEED={}: {} sequences, {} steps, {} reads on replicas, {} loans, "
+      "{} differences, {} unsteady\n",
+      from_environment("SLUICE_SEED", 777000), tally.sequences, tally.steps, tally.reads,
+      tally.loans, tally.differences, tally.unsteady);
+  for (const auto& [what, count] : tally.refusals) fmt::print("{} times: {}\n", count, what);
   EXPECT_LE(tally.unsteady, 1 + tally.sequences / 1000) << "differences that do not show again";
   return tally;
 }
 
-/// How often what was asked was not known any more.
-uint64_t refusals(const SplitWorld& world) {
-  uint64_t sum = 0;
-  for (const auto& [why, count] : world.refusals()) {
-    fmt::print("{} times: {}\n", count, why);
-    sum += static_cast<uint64_t>(count);
-  }
-  return sum;
-}
-
 TEST(SplitDifferential, RandomSequences) {
-  SplitWorld world;
-  const auto begin = world.replica_reads();
-  const auto tally = run_random(world, 40s, false);
-  const auto reads = world.replica_reads() - begin;
-  fmt::print("{} sequences, {} steps, {} reads on replicas, {} differences, {} unsteady\n",
-             tally.sequences, tally.steps, reads, tally.differences, tally.unsteady);
-  EXPECT_LE(refusals(world), 1 + tally.sequences / 200);
-  EXPECT_GT(reads, tally.steps / 10) << "hardly anything was read on replicas";
+  const auto tally = run_random(SplitWorld::Connections::own, 60s);
+  EXPECT_LE(tally.refused(), 1 + tally.sequences / 100);
+  EXPECT_GT(tally.reads, tally.steps / 10) << "hardly anything was read on replicas";
 }
 
 TEST(SplitDifferential, RandomSequencesWithPool) {
-  SplitWorld world(SplitWorld::Connections::pooled);
-  const auto tally = run_random(world, 15s, true);
-  const auto loans = world.loans();
-  fmt::print("{} sequences, {} steps, {} loans, {} differences, {} unsteady\n", tally.sequences,
-             tally.steps, loans, tally.differences, tally.unsteady);
-  (void)refusals(world);
-  EXPECT_GT(loans, tally.steps) << "connections hardly changed hands";
+  const auto tally = run_random(SplitWorld::Connections::pooled, 30s);
+  EXPECT_GT(tally.loans, tally.steps) << "connections hardly changed hands";
 }
 
 /// What random sequences have found, and what they are too slow for. {file} is a file of rows,
@@ -197,6 +223,22 @@ constexpr std::string_view kKnown[] = {
     "0> SELECT 1 FROM t\n0> SELECT REPEAT('z', 17000000) FROM u WHERE k = 1\n0> SELECT k FROM u\n",
     "0> \\prepare 0 SELECT REPEAT('z', ?) FROM u\n0> \\execute 0 i17000000\n0> SELECT k FROM u\n",
     "0> SELECT k FROM u\n0> INSERT INTO t (a) SELECT k FROM u\n0> SELECT FOUND_ROWS()\n",
+    "0> SELECT k FROM u\n0> INSERT INTO t (a) SELECT 1 FROM t WHERE a > 99\n0> SELECT "
+    "FOUND_ROWS()\n",
+    "0> SELECT id FROM t\n0> SHOW WARNINGS\n0> SELECT FOUND_ROWS(), COUNT(*) FROM u\n",
+    "0> SELECT v FROM u ORDER BY k\n0> CREATE PROCEDURE p() CREATE TEMPORARY TABLE u SELECT 'tmp' "
+    "AS v, 1 AS k\n0> CALL p()\n0> SELECT v FROM u ORDER BY k\n",
+    "0> SELECT v FROM u ORDER BY k\n0> EXECUTE IMMEDIATE 'CREATE TEMPORARY TABLE u SELECT 1 AS "
+    "k'\n0> SELECT k FROM u ORDER BY k\n",
+    "0> CREATE FUNCTION f() RETURNS INT BEGIN CREATE TEMPORARY TABLE u SELECT 'tmp' AS v, 1 AS k; "
+    "RETURN 1; END\n0> SELECT f()\n0> SELECT v FROM u ORDER BY k\n",
+    "0> CREATE FUNCTION f() RETURNS INT BEGIN SET time_zone = '+07:00'; RETURN 1; END\n"
+    "0> SELECT f()\n0> SELECT FROM_UNIXTIME(0), k FROM u ORDER BY k\n",
+    "0> CREATE TRIGGER g AFTER INSERT ON t FOR EACH ROW CREATE TEMPORARY TABLE u (k INT)\n"
+    "0> SELECT k FROM u\n0> INSERT INTO t (a) VALUES (4)\n0> SELECT k FROM u\n",
+    "0> CREATE TRIGGER g AFTER INSERT ON t FOR EACH ROW SET time_zone = '+07:00'\n"
+    "0> INSERT INTO t (a) VALUES (4) RETURNING id\n0> SELECT FROM_UNIXTIME(0), k FROM u ORDER BY "
+    "k\n",
     "0> SET @@sql_mode = 'ANSI_QUOTES'\n0> SELECT \"v\" FROM u ORDER BY k\n",
     "0> SET @@time_zone = '+05:30'\n0> SELECT FROM_UNIXTIME(0), k FROM u ORDER BY k\n",
     "0> SELECT 1 FROM u\n0> SET @@collation_connection = latin1_german2_ci\n"

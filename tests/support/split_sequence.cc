@@ -22,7 +22,7 @@ const std::map<std::string_view, Patterns> kTopics = {
      {"SELECT id, a, b FROM t ORDER BY id", "SELECT id, a, b FROM t ORDER BY id",
       "SELECT * FROM t WHERE a > {n} ORDER BY id LIMIT {k}", "SELECT COUNT(*), SUM(a) FROM t",
       "SELECT k, v FROM u ORDER BY k", "SELECT v FROM u WHERE k = {n}",
-      "SELECT t.id, u.v FROM t JOIN u ON t.a = u.k ORDER BY t.id",
+      "SELECT t.id, u.v FROM t STRAIGHT_JOIN u ON t.a = u.k ORDER BY t.id",
       "SELECT id FROM t WHERE b = {text} ORDER BY id", "SELECT * FROM w ORDER BY id",
       "SELECT a, COUNT(*) FROM t GROUP BY a ORDER BY a",
       "WITH c AS (SELECT id FROM t WHERE id > {k}) SELECT COUNT(*) FROM c",

@@ -311,6 +311,7 @@ std::optional<SplitDifference> SplitWorld::run(const SplitSequence& sequence, Ta
     if (connections_ == Connections::pooled) got = as_if_unknown(std::move(got));
     if (connections_ == Connections::pooled) expected = as_if_unknown(std::move(expected));
     if (expected == got) continue;
+    if (expected.starts_with("error 2013")) break;  // the server itself has failed
     if (const auto why = refused(got); !why.empty()) {
       ++refusals_[why];
       dirty_ = {};

@@ -7,6 +7,7 @@
 #include "common/mysql/packets.h"
 #include "worker/split/asking.h"
 #include "worker/split/pins.h"
+#include "worker/split/prepared.h"
 #include "worker/split/programs.h"
 #include "worker/split/route.h"
 #include "worker/split/steps.h"
@@ -103,6 +104,10 @@ bool note_diagnostics(SessionState& s) {
   const bool raised =
       s.conversation.error != 0 || s.conversation.warnings != 0 || split.now.several;
   if (!raised && !split.now.uses_tables) return false;
+  if (split.now.at == Side::server)
+    split.last.home_has_old = false;
+  else
+    split.last.home_has_old |= split.last.diagnostics && split.last.diagnostics_at == Side::server;
   split.last.diagnostics_at = split.now.at;
   split.last.diagnostics = raised;
   return true;
@@ -152,6 +157,18 @@ void wrote_untold(Split& split, const Surroundings& w) {
 
 }  // namespace
 
+namespace {
+
+void note_shape(Split& split) {
+  if (split.now.prepared.empty()) return;
+  const auto shape = shape_of(split.now.prepared);
+  release(split.now.prepared);
+  const auto prepared = std::ranges::find(split.statements, split.last_prepared, &Statement::id);
+  if (prepared != split.statements.end()) prepared->shape = shape;
+}
+
+}  // namespace
+
 void command_answered(SessionState& s, const Surroundings& w, Actions& out) {
   auto& split = *s.split;
   publish_writes(s, w);
@@ -166,6 +183,7 @@ void command_answered(SessionState& s, const Surroundings& w, Actions& out) {
     split.last.select_gone = false;
   }
   const bool diagnosed = note_diagnostics(s);
+  note_shape(split);
   note_variables(s, runs_something(s));
   if (split.now.at == Side::server) {
     note_what_stays(s);
@@ -242,11 +260,23 @@ mysql::Command command_of(const Split& split, Errand errand) {
   return mysql::Command::query;
 }
 
+/// Tables have changed since the client was told of the statement's columns, and it would not be
+/// told again. Another one at home is refused like one that can't be prepared there.
+bool note_other_shape(Split& split, Side side, Statement& statement) {
+  if (side == Side::reader)
+    statement.reads = statement.only_asks = false;
+  else
+    split.now.reshaped = true;
+  return true;
+}
+
 /// The answer to Errand::prepare; false if it is none.
 bool note_prepared_there(Split& split, Side side, uint32_t which, ByteSpan answer) {
   const auto prepared = parse_prepared(answer);
   const auto statement = std::ranges::find(split.statements, which, &Statement::id);
   if (!prepared || prepared->id == 0 || statement == split.statements.end()) return false;
+  const bool same = statement->shape == 0 || statement->shape == shape_of(answer);
+  if (!same) return note_other_shape(split, side, *statement);
   if (side == Side::server) {
     statement->home_id = prepared->id;
     statement->home_has_types = false;
@@ -272,6 +302,20 @@ void prepare_failed(SessionState& s, const Surroundings& w, ByteSpan answer, Act
               {error->number, std::string(error->state.empty() ? "HY000" : error->state),
                std::string(error->message)},
               out);
+}
+
+/// MariaDB errmsg-utf8.txt, ER_NEED_REPREPARE.
+bool refuse_reshaped(SessionState& s, const Surroundings& w, ByteSpan answer, Actions& out) {
+  Bytes close;
+  mysql::append_packet(close, 0, answer.subspan(mysql::kHeaderSize, 5));
+  close[mysql::kHeaderSize] = static_cast<std::byte>(mysql::Command::stmt_close);
+  out.send_made(Side::server, std::move(close));
+  s.split->waiting = false;
+  refuse_next(s, w,
+              {1615, "HY000",
+               "Prepared statement needs to be re-prepared (sluice: its columns have changed)"},
+              out);
+  return true;
 }
 
 /// The one value in an answer of one row: its last packet but one.
@@ -353,8 +397,11 @@ bool errand_done(SessionState& s, const Surroundings& w, Side side, Actions& out
     victim_stopped(s, w, from.own.error, out);
     return true;
   }
-  if (errand == Errand::prepare && from.own.error == 0)
-    return note_prepared_there(*s.split, side, from.preparing, answer);
+  if (errand == Errand::prepare && from.own.error == 0) {
+    if (!note_prepared_there(*s.split, side, from.preparing, answer)) return false;
+    if (!std::exchange(s.split->now.reshaped, false)) return true;
+    return !s.split->transaction.due && refuse_reshaped(s, w, answer, out);
+  }
   if (from.own.error == 0) return true;
   if (errand == Errand::prepare && side == Side::server && s.split->transaction.due) {
     s.split->transaction.broken = "the next primary can't prepare a statement of it";
@@ -408,11 +455,10 @@ bool is_no_answer(const Link& from) {
          from.answer.size() > kMaxAnswer;
 }
 
-/// Of what is prepared the first packet is enough: an id, or an error. The rest can be long.
+/// What is prepared can have a long answer. Its first packet is an id, or an error.
 void keep_answer(Link& from, Errand errand, ByteSpan bytes) {
-  constexpr std::size_t kFirstPacket = 1024;
   const auto most = errand == Errand::prepare
-                        ? kFirstPacket - std::min(kFirstPacket, from.answer.size())
+                        ? kMaxPrepared - std::min(kMaxPrepared, from.answer.size())
                         : bytes.size();
   const auto kept = bytes.first(std::min(most, bytes.size()));
   from.answer.insert(from.answer.end(), kept.begin(), kept.end());
@@ -473,6 +519,12 @@ void out_of_turn(SessionState& s, const Surroundings& w, Side side, ByteSpan byt
   on_leg_failed(s, w, side, "it spoke out of turn", out);
 }
 
+void keep_prepared(Split& split, ByteSpan bytes) {
+  auto& kept = split.now.prepared;
+  const auto part = bytes.first(std::min(bytes.size(), kMaxPrepared - kept.size()));
+  kept.insert(kept.end(), part.begin(), part.end());
+}
+
 /// Bytes of the answer that the client waits for.
 Taken answer_bytes(SessionState& s, const Surroundings& w, Side side, ByteSpan bytes,
                    Actions& out) {
@@ -487,6 +539,9 @@ Taken answer_bytes(SessionState& s, const Surroundings& w, Side side, ByteSpan b
     again_at_home(s, w, out);
     return {walk.taken, true};
   }
+  if (s.conversation.command == static_cast<uint8_t>(mysql::Command::stmt_prepare) &&
+      keeps_shapes(s.conversation.capabilities))
+    keep_prepared(split, bytes.first(walk.taken));
   deliver(s, bytes.first(walk.taken), out);
   if (walk.why != Walk::Why::session_state) {
     if (answered) answer_over(s, w, out);

@@ -117,6 +117,12 @@ std::string_view what_is_gone(const Split& split, const Asked& asked) {
   return rows ? kRows : std::string_view();
 }
 
+bool would_mix_up(const Split& split) {
+  const auto& last = split.last;
+  return last.diagnostics_at == Side::reader && (last.diagnostics || last.home_has_old) &&
+         last.read_diagnosed && !last.read.empty();
+}
+
 bool can_reader_tell(const Split& split, const Asked& asked) {
   const auto there = at_reader(split.last, asked);
   return split.last.read_there && split.reader_link.step == Step::ready && there.any() &&

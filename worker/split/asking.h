@@ -27,6 +27,9 @@ Questions take_questions(Split& split, const sql::Statement& statement, std::str
 inline constexpr std::string_view kRows = "how many rows the statement before had";
 /// What of it nobody knows any more; empty: all is known.
 std::string_view what_is_gone(const Split& split, const Asked& asked);
+/// Whether a program at home could leave warnings that are not the session's: who knows whether it
+/// raises some, or clears those that are there.
+bool would_mix_up(const Split& split);
 /// Whether the reader has all of that.
 bool can_reader_tell(const Split& split, const Asked& asked);
 

@@ -211,8 +211,10 @@ bool run_query(SessionState& s, const Surroundings& w, ByteSpan command, Actions
 bool run_execute(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out) {
   constexpr std::size_t kFlagsAt = kHeaderSize + 1 + 4;
   auto& split = *s.split;
-  split.now.statement = split.now.selects = true;
+  split.now.statement = true;
   auto* statement = statement_of(split, command);
+  split.now.selects = statement != nullptr && statement->selects;
+  split.now.may_select = statement == nullptr || statement->program;
   split.now.uses_tables = statement == nullptr || statement->uses_tables;
   if (statement != nullptr)
     if (const auto gone = what_is_gone(split, statement->asked); !gone.empty())

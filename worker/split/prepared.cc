@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "worker/session/steps.h"
+
 namespace sluice::worker::split {
 
 using mysql::Command;
@@ -17,6 +19,10 @@ void put(Bytes& packet, std::size_t at, uint32_t value, std::size_t width) {
 
 uint32_t id_in(ByteSpan command) {
   return ByteReader(command.subspan(kIdAt)).fixed<uint32_t>("id").value_or(0);
+}
+
+bool is_eof(ByteSpan payload) {
+  return !payload.empty() && payload.size() < 9 && payload[0] == std::byte{0xFE};
 }
 
 ByteSpan execution_with(Statement& statement, uint32_t id, bool& has_types, ByteSpan command,
@@ -86,6 +92,23 @@ ByteSpan execution_for(Statement& statement, Side side, ByteSpan command, Action
 ByteSpan execution_with_types(Statement& statement, ByteSpan command, Actions& out) {
   bool has_types = false;
   return execution_with(statement, statement.id, has_types, command, out);
+}
+
+uint64_t shape_of(ByteSpan answer) {
+  constexpr uint64_t kBasis = 0xcbf29ce484222325, kPrime = 0x100000001b3;  // FNV-1a
+  if (answer.size() >= kMaxPrepared) return 0;
+  uint64_t sum = kBasis;
+  bool first = true;
+  for (auto packet = first_packet(answer); packet; packet = first_packet(answer)) {
+    answer = answer.subspan(packet->size);
+    if (std::exchange(first, false) || is_eof(packet->payload)) continue;
+    for (const auto byte : packet->payload) sum = (sum ^ static_cast<uint8_t>(byte)) * kPrime;
+  }
+  return sum;
+}
+
+bool keeps_shapes(uint64_t capabilities) {
+  return (capabilities & mysql::kMariadbCacheMetadata) != 0;
 }
 
 bool is_as_prepared(const Split& split, const Statement& statement) {

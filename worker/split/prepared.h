@@ -19,6 +19,12 @@ ByteSpan with_id(ByteSpan command, uint32_t id, Actions& out);
 ByteSpan execution_for(Statement& statement, Side side, ByteSpan command, Actions& out);
 /// The same with the client's id, and the types in any case.
 ByteSpan execution_with_types(Statement& statement, ByteSpan command, Actions& out);
+/// Up to this length the answer to a COM_STMT_PREPARE is looked at.
+inline constexpr std::size_t kMaxPrepared = 64 * 1024;
+/// Checksum of the parameters and columns in such an answer, which is whole; 0 if it is too long.
+uint64_t shape_of(ByteSpan answer);
+/// Whether the client keeps what it was told of them (MARIADB_CLIENT_CACHE_METADATA).
+bool keeps_shapes(uint64_t capabilities);
 /// Whether a server would read its text as home did when it was prepared.
 bool is_as_prepared(const Split& split, const Statement& statement);
 

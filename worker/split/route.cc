@@ -71,6 +71,23 @@ bool uses_tables(const sql::Statement& statement, std::string_view text) {
   }
 }
 
+/// Whether FOUND_ROWS() is of this statement, once it was run.
+bool finds_rows(const sql::Statement& statement, std::string_view text) {
+  switch (statement.verb) {
+    case sql::Verb::Select:
+    case sql::Verb::With:
+      return true;
+    case sql::Verb::Show:  // most of them read tables of the information schema
+      return statement.reason != sql::Reason::Diagnostics && !contains(text, "create");
+    case sql::Verb::Insert:
+    case sql::Verb::Replace:
+    case sql::Verb::Create:
+      return contains(text, "select");
+    default:
+      return false;
+  }
+}
+
 bool uses_up_transaction(const sql::Statement& statement) {
   switch (statement.verb) {
     case sql::Verb::Insert:
@@ -174,12 +191,10 @@ void take_settings(Split& split, const sql::Statement& statement, std::string_vi
 void take_up(Split& split, const sql::Statement& statement, std::string_view text) {
   const auto& effects = statement.effects;
   split.now.statement = true;
-  split.now.uses_tables =
-      split.last.diagnostics && (effects.any(kProgram) || uses_tables(statement, text));
+  split.now.uses_tables = (split.last.diagnostics || split.last.home_has_old) &&
+                          (effects.any(kProgram) || uses_tables(statement, text));
   split.now.several = statement.statements != 1;
-  split.now.selects = !split.now.several &&
-                      (statement.verb == sql::Verb::Select || statement.verb == sql::Verb::With ||
-                       statement.verb == sql::Verb::Show);
+  split.now.selects = !split.now.several && finds_rows(statement, text);
   split.now.may_select = split.now.several || effects.any(kProgram);
   split.now.uses_up = uses_up_transaction(statement);
   take_programs(split, statement, text);
@@ -229,6 +244,8 @@ Plan plan_query(Split& split, std::string_view text) {
   take_up(split, statement, text);
   const auto questions = take_questions(split, statement, text);
   split.now.asked = questions.before;
+  if (split.now.program && !split.now.asked.any())
+    split.now.asked.diagnostics = would_mix_up(split);
   if (!questions.gone.empty()) return {.gone = questions.gone};
   if (questions.only)
     return {.side = can_reader_tell(split, questions.before) ? Side::reader : Side::server,
@@ -281,6 +298,7 @@ void plan_prepared(Split& split, std::string_view text, Statement& statement) {
   split.kept.asks_prepared |= questions.only;
   statement.reads = may_read(split, said) && said.user_variables_read == 0 && said.effects.empty();
   statement.proved_read = said.read();
+  statement.selects = finds_rows(said, text);
   statement.uses_tables = uses_tables(said, text);
   statement.repeats = can_be_repeated(said);
   if (!statement.reads) statement.why_home = route_of(said.reason);

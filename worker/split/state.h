@@ -116,6 +116,7 @@ struct Statement {
   uint16_t parameters = 0;
   bool reads = false;        ///< may run on a replica
   bool proved_read = false;  ///< it can't write
+  bool selects = false;      ///< FOUND_ROWS() is its, once it was run
   bool program = false;      ///< runs what was not looked into
   bool repeats = false;      ///< within a transaction it may be run again with it
   /// Of the session when it was prepared: a statement keeps what it was read under.
@@ -124,7 +125,10 @@ struct Statement {
   bool long_data = false;  ///< the home server has parts of its parameters
   bool cursor = false;     ///< the home server has rows of it that were not fetched
   std::string text;        ///< empty: too long to be prepared anywhere else
-  Bytes types;             ///< of the parameters, as the client sent them last
+  /// Checksum of the columns and parameters that the client was told of, if it keeps that: servers
+  /// don't tell them again then. 0: it does not, or they are too many.
+  uint64_t shape = 0;
+  Bytes types;  ///< of the parameters, as the client sent them last
   bool home_has_types = false, reader_has_types = false;
   bool sets_untold = false;                       ///< a variable of the session (sql/assignments.h)
   stats::Route why_home = stats::Route::command;  ///< why it runs there, if it does not read
@@ -139,7 +143,8 @@ struct Statement {
                       tag<9>(m.program), tag<10>(m.home_id), tag<11>(m.uses_tables),
                       tag<12>(m.settings_version), tag<13>(m.database_version), tag<16>(m.repeats),
                       tag<17>(m.cursor), tag<20>(m.kills), tag<21>(m.wish), tag<22>(m.sets_untold),
-                      tag<23>(m.asked), tag<24>(m.only_asks), tag<25>(m.proved_read));
+                      tag<23>(m.asked), tag<24>(m.only_asks), tag<25>(m.proved_read),
+                      tag<26>(m.selects), tag<27>(m.shape));
   }
 };
 
@@ -164,6 +169,7 @@ struct Credentials {
 struct Present {
   Side at = Side::server;  ///< who runs it
   Bytes bytes;             ///< itself, while it may have to be run again elsewhere
+  Bytes prepared;          ///< the answer to a COM_STMT_PREPARE, for Statement::shape
   bool delivered = false;  ///< the client has something of its answer
   bool only_home = false;  ///< the next one is a command that the reader did not answer
   stats::Route why_home = stats::Route::command;                 ///< why it runs there, if so
@@ -171,6 +177,7 @@ struct Present {
   bool proved_read = false;       ///< it can't have written, though it answers with rows
   bool may_select = false;        ///< if it answers with rows
   bool several = false;           ///< statements
+  bool reshaped = false;          ///< its columns are others at this home
   bool uses_up = false;           ///< it uses up what SET TRANSACTION said of the next transaction
   bool may_change = false;        ///< it may change the session behind its text: by triggers, say
   bool program = false;           ///< it runs what was not looked into
@@ -195,16 +202,18 @@ struct Present {
         tag<14>(m.changed), tag<15>(m.begins), tag<16>(m.repeats), tag<17>(m.counts_rows),
         tag<18>(m.prepared_id), tag<19>(m.unheeded), tag<20>(m.sets_variables),
         tag<21>(m.leaves_variables), tag<22>(m.may_move), tag<23>(m.may_set_reading),
-        tag<24>(m.asked), tag<25>(m.may_select), tag<26>(m.several), tag<27>(m.may_change));
+        tag<24>(m.asked), tag<25>(m.may_select), tag<26>(m.several), tag<27>(m.may_change),
+        tag<28>(m.prepared), tag<29>(m.reshaped));
   }
 };
 
 /// Where the statements ran that later ones may ask about.
 struct Last {
-  Side statement_at = Side::server;                  ///< ROW_COUNT() is there
-  Side select_at = Side::server;                     ///< FOUND_ROWS()
-  Side diagnostics_at = Side::server;                ///< the session's warnings and errors
-  bool diagnostics = false;                          ///< there are some
+  Side statement_at = Side::server;    ///< ROW_COUNT() is there
+  Side select_at = Side::server;       ///< FOUND_ROWS()
+  Side diagnostics_at = Side::server;  ///< the session's warnings and errors
+  bool diagnostics = false;            ///< there are some
+  bool home_has_old = false;           ///< home has some that are not the session's any more
   bool statement_gone = false, select_gone = false;  ///< with a connection home
   /// A command that a replica answered, as the client sent it: the last one, or the last one that
   /// found rows. Empty: it was too long.
@@ -223,7 +232,7 @@ struct Last {
                       tag<7>(m.insert_id), tag<8>(m.insert_id_due), tag<9>(m.drew),
                       tag<10>(m.drawn_is_gone), tag<11>(m.read), tag<12>(m.read_there),
                       tag<13>(m.read_selected), tag<14>(m.read_diagnosed),
-                      tag<15>(m.insert_id_gone));
+                      tag<15>(m.insert_id_gone), tag<16>(m.home_has_old));
   }
 };
 

@@ -309,10 +309,9 @@ TEST_P(LendingTest, AVariableIsThereForTheStatementThatChangesIt) {
   log_in_pooled();
   client(query("SET @a = 5"));
   home(ok());
-  lend(Side::server);
+  prepare_to_lend();
   forget_said();
-  client(query("SET @a = @a + 1"));
-  lent(Side::server, other_leg());
+  borrow("\3SET @a = @a + 1");
   EXPECT_THAT(said(Side::server), testing::Contains(HasSubstr("SET @a=5")));
 }
 

@@ -97,5 +97,38 @@ TEST_P(ProgramsTest, AStatementMayHaveAsManyParametersAsItLikes) {
   EXPECT_EQ(raw(Side::reader), execute(77));
 }
 
+/// A client that keeps what it was told of a statement's columns is not told again by a server
+/// that has prepared the statement after the table was changed.
+TEST_P(ProgramsTest, StatementsWhoseColumnsHaveChangedRunAtHome) {
+  log_in_with_reader();
+  s.conversation.capabilities |= mysql::kMariadbCacheMetadata;
+  client(command(Command::stmt_prepare, "SELECT * FROM t WHERE b = ?"));
+  home(prepared(5, 1));
+  client(execute(5, with_type(1)));
+  auto other = prepared(77, 1);
+  other.back() = std::byte{'x'};
+  forget_said();
+  reader(other);
+  EXPECT_THAT(said(Side::reader), IsEmpty());
+  EXPECT_EQ(raw(Side::server), execute(5, with_type(1)));
+}
+
+TEST_P(ProgramsTest, AnotherHomeSaysThatColumnsHaveChanged) {
+  log_in_with_reader();
+  s.conversation.capabilities |= mysql::kMariadbCacheMetadata;
+  client(command(Command::stmt_prepare, "SELECT * FROM t WHERE b = ? FOR UPDATE"));
+  home(prepared(5, 1));
+  primary_moves();
+  lost(Side::server);
+  client(execute(5, with_type(1)));
+  new_home_logs_in();
+  auto other = prepared(1, 1);
+  other.back() = std::byte{'x'};
+  forget_said();
+  home(other);
+  EXPECT_THAT(last_error(), StartsWith("1615 "));
+  EXPECT_THAT(raw(Side::server), command(Command::stmt_close, number(1, 4)));
+}
+
 }  // namespace
 }  // namespace sluice::worker
