@@ -197,6 +197,7 @@ void command_answered(SessionState& s, const Surroundings& w, Actions& out) {
     split.status = s.conversation.status;
     note_transaction(s, w);
     note_programs(s);
+    if (split.now.sets_results && s.conversation.error == 0) note_collation(split);
     // A variable was set, and none was told: that of what is told.
     if (split.now.sets_session && split.now.changed && !split.now.told)
       split.kept.pinned = why::kTracking;

@@ -305,6 +305,7 @@ bool run(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out)
   auto& split = *s.split;
   split.now.statement = split.now.selects = split.now.may_select = split.now.several = false;
   split.now.uses_up = split.now.uses_tables = split.now.program = split.now.may_change = false;
+  split.now.sets_results = false;
   if (!split.now.only_home) split.now.why_home = stats::Route::command;
   split.now.begins = split.now.repeats = split.now.unheeded = false;
   split.now.sets_variables = split.now.leaves_variables = false;

@@ -213,6 +213,7 @@ void take_up(Split& split, const sql::Statement& statement, std::string_view tex
   if (effects.any(Effect::SetsRole | Effect::SetsUser)) split.kept.pinned = why::kRole;
   take_variables(split, statement, text);
   take_settings(split, statement, text);
+  take_collation(split, statement, text);
   split.now.leaves_variables = leaves_variables(statement);
   take_hold(split, effects);
   if (effects.has(Effect::Prepares)) split.kept.tied = why::kNamedStatement;

@@ -27,6 +27,8 @@ constexpr std::string_view kNotCarried[] = {
 /// The variables that say what a server tells.
 constexpr std::string_view kTracking = "session_track_";
 
+constexpr std::string_view kResults = "character_set_results";
+
 /// Values that servers tell in a form which they do not take.
 struct Written {
   std::string_view name, told, written;
@@ -298,12 +300,61 @@ std::string settings_statement(const Split& split, uint32_t since) {
     else
       out += fmt::format("@@session.{}='{}'", setting.name, setting.value);
   };
+  // What was set to other character sets since then is set below.
+  const auto& collation = split.settings.results_collation;
+  const auto names = std::ranges::find_if(split.settings.list, [&](const Setting& one) {
+    return one.name == kResults && one.version > since && !collation.empty();
+  });
+  const bool has_names = names != split.settings.list.end();
+  if (has_names) out = fmt::format("SET NAMES {} COLLATE {}", names->value, collation);
   for (const auto& setting : split.settings.list)
-    if (setting.version > since) add(setting);
+    if (setting.version > since && !(has_names && setting.name == kResults)) add(setting);
   return out;
 }
 
+namespace {
+
+/// Without quotes; empty if it has anything else that no collation has.
+std::string plain_name(std::string_view name) {
+  const auto quoted = name.size() > 2 && (name.front() == '\'' || name.front() == '"');
+  if (quoted) name = name.substr(1, name.size() - 2);
+  const auto is_plain = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+  };
+  return std::ranges::all_of(name, is_plain) ? std::string(name) : std::string();
+}
+
+}  // namespace
+
+void take_collation(Split& split, const sql::Statement& statement, std::string_view text) {
+  using Kind = sql::Assignment::Kind;
+  split.now.sets_results = false;
+  if (!statement.effects.has(sql::Effect::SetsCharset)) return;
+  sql::Assignments items(text, split.settings.mode);
+  while (const auto item = items.next()) {
+    if (item->kind != Kind::Names && item->kind != Kind::CharacterSet &&
+        !(item->kind == Kind::SystemVariable &&
+          sql::equal_ignoring_case(item->name.text, kResults)))
+      continue;
+    split.now.sets_results = true;
+    split.now.collation = plain_name(item->collation);
+  }
+}
+
+void note_collation(Split& split) {
+  auto& known = split.settings.results_collation;
+  if (known == split.now.collation) return;
+  known = split.now.collation;
+  auto& all = split.settings.list;
+  const auto results = std::ranges::find(all, kResults, &Setting::name);
+  if (results == all.end()) return;
+  auto value = std::move(results->value);
+  all.erase(results);
+  all.push_back({std::string(kResults), std::move(value), ++split.settings.version});
+}
+
 void forget_settings(Split& split) {
+  split.settings.results_collation.clear();
   split.settings.list.clear();
   split.statements.clear();
   split.variables = {};

@@ -169,6 +169,7 @@ struct Credentials {
 struct Present {
   Side at = Side::server;  ///< who runs it
   Bytes bytes;             ///< itself, while it may have to be run again elsewhere
+  std::string collation;   ///< that its SET NAMES says
   Bytes prepared;          ///< the answer to a COM_STMT_PREPARE, for Statement::shape
   bool delivered = false;  ///< the client has something of its answer
   bool only_home = false;  ///< the next one is a command that the reader did not answer
@@ -177,6 +178,7 @@ struct Present {
   bool proved_read = false;       ///< it can't have written, though it answers with rows
   bool may_select = false;        ///< if it answers with rows
   bool several = false;           ///< statements
+  bool sets_results = false;      ///< it sets the character set of results
   bool reshaped = false;          ///< its columns are others at this home
   bool uses_up = false;           ///< it uses up what SET TRANSACTION said of the next transaction
   bool may_change = false;        ///< it may change the session behind its text: by triggers, say
@@ -203,7 +205,7 @@ struct Present {
         tag<18>(m.prepared_id), tag<19>(m.unheeded), tag<20>(m.sets_variables),
         tag<21>(m.leaves_variables), tag<22>(m.may_move), tag<23>(m.may_set_reading),
         tag<24>(m.asked), tag<25>(m.may_select), tag<26>(m.several), tag<27>(m.may_change),
-        tag<28>(m.prepared), tag<29>(m.reshaped));
+        tag<28>(m.prepared), tag<29>(m.reshaped), tag<30>(m.collation), tag<31>(m.sets_results));
   }
 };
 
@@ -242,7 +244,9 @@ struct Settings {
   uint32_t version = 0;
   std::string database;
   uint32_t database_version = 0;
-  sql::Mode mode;                  ///< how statements are to be read
+  sql::Mode mode;  ///< how statements are to be read
+  /// Of SET NAMES ... COLLATE: servers give results its number, and tell it nowhere else.
+  std::string results_collation;
   bool collation_due = false;      ///< what it is by now has to be asked
   bool told_to_client = false;     ///< the client itself asked for the tracking of its session
   bool tracked_by_client = false;  ///< it has set what is tracked, and gets that
@@ -251,7 +255,8 @@ struct Settings {
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.list), tag<2>(m.version), tag<3>(m.database),
                       tag<4>(m.database_version), tag<5>(m.mode), tag<6>(m.collation_due),
-                      tag<7>(m.told_to_client), tag<8>(m.tracked_by_client), tag<9>(m.untold));
+                      tag<7>(m.told_to_client), tag<8>(m.tracked_by_client), tag<9>(m.untold),
+                      tag<10>(m.results_collation));
   }
 };
 

@@ -143,6 +143,9 @@ bool sets_untold(const Split& split, std::string_view text);
 void take_untold(Split& split, std::string_view text);
 /// After the statement: home is asked for it. The same for a collation that was not told.
 void ask_untold(SessionState& s, Actions& out);
+/// Takes up the collation that a SET NAMES says; once it was run, it is that of results.
+void take_collation(Split& split, const sql::Statement& statement, std::string_view text);
+void note_collation(Split& split);
 /// What brings a connection to the session's settings; empty if it has them.
 std::string settings_statement(const Split& split, uint32_t since);
 void forget_settings(Split& split);
