@@ -276,6 +276,30 @@ TEST_F(Pool, WhatOneLeftIsNotThereForTheNext) {
   EXPECT_EQ(two.value("SELECT DATABASE()"), "NULL");
 }
 
+/// What a statement warned of may be asked for at any time, and keeps no connection until then.
+TEST_F(Pool, FailedStatementsKeepNoConnection) {
+  start(2, "3s");
+  std::vector<Client> all;
+  for (int i = 0; i < 4; ++i) {
+    all.push_back(connect());
+    EXPECT_EQ(all.back().error(fmt::format("SELECT * FROM test.none{}", i)).code, 1146U);
+  }
+  auto fifth = connect();
+  const auto begin = std::chrono::steady_clock::now();
+  fifth.exec("INSERT INTO test.t (a) VALUES (1)");
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 1s);
+  EXPECT_EQ(shown("kept_by_diagnostics"), 0);
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const auto warnings = all[i].rows(i % 2 == 0 ? "SHOW WARNINGS" : "show warnings;");
+    ASSERT_EQ(warnings.size(), 1U) << i;
+    EXPECT_EQ(warnings[0][1], "1146");
+    EXPECT_EQ(warnings[0][2], fmt::format("Table 'test.none{}' doesn't exist", i));
+  }
+  all[0].exec("INSERT INTO test.t (a) VALUES (2)");
+  EXPECT_TRUE(all[0].rows("SHOW WARNINGS").empty());
+  EXPECT_EQ(shown("pool_refused"), 0);
+}
+
 /// The id in the greeting is the session's, whoever has that connection by now.
 TEST_F(Pool, KillGoesByTheIdOfTheGreeting) {
   constexpr unsigned kInterrupted = 1317, kNoSuchThread = 1094, kNotOwner = 1095;

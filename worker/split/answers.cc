@@ -97,19 +97,25 @@ ByteSpan prepared_answer(Split& split, ByteSpan bytes, Actions& out) {
 
 /// Warnings and errors stay until a statement uses tables when it is run or prepared, or raises
 /// others (MariaDB sql_parse.cc, mysql_execute_command(); sql_prepare.cc,
-/// check_prepared_statement()). Whether they are its own.
+/// check_prepared_statement()). Whether they are its own. Where it is not sure that older ones are
+/// replaced, home can tell; if those went with a connection, nobody can.
 bool note_diagnostics(SessionState& s) {
   auto& split = *s.split;
+  auto& last = split.last;
+  const bool raised = s.conversation.error != 0 || s.conversation.warnings != 0;
   // Of several statements the last one tells of its own warnings alone.
-  const bool raised =
-      s.conversation.error != 0 || s.conversation.warnings != 0 || split.now.several;
-  if (!raised && !split.now.uses_tables) return false;
-  if (split.now.at == Side::server)
-    split.last.home_has_old = false;
-  else
-    split.last.home_has_old |= split.last.diagnostics && split.last.diagnostics_at == Side::server;
-  split.last.diagnostics_at = split.now.at;
-  split.last.diagnostics = raised;
+  if (!raised && !split.now.several && !split.now.uses_tables) return false;
+  const bool replaced = raised || split.now.clears;
+  if (!replaced && last.diagnostics_gone) {
+    release(last.warnings);
+    return false;
+  }
+  const bool at_home = has_diagnostics(last, Side::server);
+  const bool may_be_older = !replaced && split.now.at == Side::server && at_home;
+  last.home_has_old = split.now.at == Side::reader && (last.home_has_old || at_home);
+  last.diagnostics_at = split.now.at;
+  last.diagnostics = raised || split.now.several || may_be_older;
+  forget_warnings(last);
   return true;
 }
 
@@ -187,6 +193,8 @@ void command_answered(SessionState& s, const Surroundings& w, Actions& out) {
   note_variables(s, runs_something(s));
   if (split.now.at == Side::server) {
     note_what_stays(s);
+    const bool may_write = !split.now.proved_read && !split.now.leaves_variables;
+    split.last.written_since |= runs_something(s) && may_write;
     // An answer with rows does not tell of the write that made them. Neither does an error, and
     // part of what it was about may have stayed: rows of a table without transactions, all that a
     // procedure did before.
@@ -207,6 +215,7 @@ void command_answered(SessionState& s, const Surroundings& w, Actions& out) {
       begin(s, w, out);
   } else {
     ++split.reads;
+    if (s.conversation.error != 0) split.now.bytes.clear();  // it would not be stopped again
     if (split.now.statement) note_read(split, selected, diagnosed);
   }
   constexpr std::size_t kKept = 1024;  // of a buffer that the next command will want
@@ -249,6 +258,7 @@ mysql::Command command_of(const Split& split, Errand errand) {
     case Errand::variables:
     case Errand::news:
     case Errand::temporary_tables:
+    case Errand::warnings:
     case Errand::kill:
       return mysql::Command::query;
     case Errand::reset:
@@ -362,7 +372,7 @@ bool errand_done(SessionState& s, const Surroundings& w, Side side, Actions& out
   auto& from = link(s, side);
   const auto errand = from.errands.front();
   from.errands.erase(from.errands.begin());
-  const auto answer = std::exchange(from.answer, {});
+  auto answer = std::exchange(from.answer, {});
   if (errand == Errand::written) note_answered_write(*s.split, from.own.error, value_in(answer));
   if (errand == Errand::account) return note_account(s, side, value_in(answer));
   if (errand == Errand::insert_id) {
@@ -371,6 +381,10 @@ bool errand_done(SessionState& s, const Surroundings& w, Side side, Actions& out
   }
   if (errand == Errand::variables) {
     note_variables_are(*s.split, from.own.error == 0 ? value_in(answer) : "");
+    return true;
+  }
+  if (errand == Errand::warnings) {
+    note_warnings(*s.split, std::move(answer), from.own.error);
     return true;
   }
   if (errand == Errand::catch_up) {
@@ -426,10 +440,10 @@ bool errand_done(SessionState& s, const Surroundings& w, Side side, Actions& out
   return true;
 }
 
-/// What is asked for the sake of its answer.
+/// What is asked for the sake of its answer, which sluice looks into.
 bool is_question(Errand errand) {
   return errand >= Errand::prepare && errand != Errand::reset && errand != Errand::replay &&
-         errand != Errand::news && errand != Errand::read_again;
+         errand != Errand::news && errand != Errand::read_again && errand != Errand::warnings;
 }
 
 /// One more errand of a connection that is brought to what the session was is answered: after the
@@ -477,14 +491,15 @@ Taken errand_bytes(SessionState& s, const Surroundings& w, Side side, ByteSpan b
   const auto walk = from.own.walk(bytes);
   auto taken = walk.taken;
   if (errand == Errand::replay) note_answer(*s.split, bytes.first(taken));
+  if (errand == Errand::warnings) keep_warnings(from.answer, bytes.first(taken));
   if (walk.why == Walk::Why::session_state) {
     const auto packet = first_packet(bytes.subspan(taken))->size;
     if (side == Side::server && errand != Errand::reset)
       note_changes(*s.split, bytes.subspan(taken, packet));
-    if (errand == Errand::replay) {
+    if (errand == Errand::replay || errand == Errand::warnings) {
       Bytes& told = out.make();
       for_client(*s.split, bytes.subspan(taken, packet), told);
-      note_answer(*s.split, told);
+      errand == Errand::replay ? note_answer(*s.split, told) : keep_warnings(from.answer, told);
     }
     from.own.from_server(bytes.subspan(taken, packet));
     taken += packet;

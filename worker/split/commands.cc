@@ -112,6 +112,15 @@ bool refuse_gone(SessionState& s, std::string_view what, Actions& out) {
   return true;
 }
 
+/// The statement before ran on a connection that was lent since, and was asked before.
+void answer_with_warnings(SessionState& s, Actions& out) {
+  const auto& warnings = s.split->last.warnings;
+  ++s.conversation.commands;
+  s.bytes_out += warnings.size();
+  out.send_made(Side::client, Bytes(warnings));
+  note_told_warnings(s.split->last);
+}
+
 /// False if it has to wait, for a primary or until a statement is prepared there.
 bool run_at_home(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out) {
   auto& split = *s.split;
@@ -188,7 +197,11 @@ void heed(Split& split, const Target& target, Plan& plan) {
 bool run_query(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out) {
   auto& split = *s.split;
   auto plan = plan_query(split, text_of(command));
-  if (!plan.gone.empty()) return refuse_gone(s, plan.gone, out);
+  if (!plan.gone.empty()) {
+    if (!are_kept_warnings(split, text_of(command))) return refuse_gone(s, plan.gone, out);
+    answer_with_warnings(s, out);
+    return true;
+  }
   if (plan.asks_id && w.service.pool > 0 && !has_own_id(s, out)) return false;
   const auto target = target_of(s, w, plan.hint, out);
   heed(split, target, plan);
@@ -216,6 +229,7 @@ bool run_execute(SessionState& s, const Surroundings& w, ByteSpan command, Actio
   split.now.selects = statement != nullptr && statement->selects;
   split.now.may_select = statement == nullptr || statement->program;
   split.now.uses_tables = statement == nullptr || statement->uses_tables;
+  split.now.clears = statement != nullptr && !statement->program;
   if (statement != nullptr)
     if (const auto gone = what_is_gone(split, statement->asked); !gone.empty())
       return refuse_gone(s, gone, out);
@@ -305,7 +319,7 @@ bool run(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out)
   auto& split = *s.split;
   split.now.statement = split.now.selects = split.now.may_select = split.now.several = false;
   split.now.uses_up = split.now.uses_tables = split.now.program = split.now.may_change = false;
-  split.now.sets_results = false;
+  split.now.sets_results = split.now.clears = false;
   if (!split.now.only_home) split.now.why_home = stats::Route::command;
   split.now.begins = split.now.repeats = split.now.unheeded = false;
   split.now.sets_variables = split.now.leaves_variables = false;

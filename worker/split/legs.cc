@@ -7,6 +7,7 @@
 #include "common/base/clock.h"
 #include "common/mysql/packets.h"
 #include "worker/auth/identity.h"
+#include "worker/split/asking.h"
 #include "worker/split/lending.h"
 #include "worker/split/steps.h"
 
@@ -282,7 +283,11 @@ void forget_leg(SessionState& s, Side side) {
     last.statement_gone |= last.statement_at == side;
     last.select_gone |= last.select_at == side;
     last.drawn_is_gone |= std::exchange(last.drew, false);
+    last.home_has_old = false;
+    // A transaction that is run again brings back its own.
+    last.diagnostics_gone |= has_diagnostics(last, side) && split.transaction.commands.empty();
   } else {
+    last.reader_left = true;
     last.read_there = false;
   }
   for (auto& statement : split.statements) {

@@ -6,6 +6,7 @@
 
 #include "common/mysql/packets.h"
 #include "worker/auth/identity.h"
+#include "worker/split/asking.h"
 #include "worker/split/pins.h"
 #include "worker/split/programs.h"
 #include "worker/split/steps.h"
@@ -83,24 +84,22 @@ bool is_secured_as_wanted(const ServerLeg& leg, const Surroundings& w) {
 
 bool has_to_ask(const Split& split) {
   return split.last.insert_id_due || split.writes.uncertain || has_untold(split) ||
-         has_unsure_variables(split);
+         has_unsure_variables(split) || has_untold_warnings(split);
 }
 
 bool can_be_replaced(const SessionState& s) {
-  const auto& last = s.split->last;
   return s.split->credentials.known && s.split->home_link.errands.empty() &&
-         !(last.diagnostics && last.diagnostics_at == Side::server) && !kept_at_home(s);
+         can_do_without(*s.split, Side::server) && !kept_at_home(s);
 }
 
 std::optional<stats::Pin> why_kept_by(const SessionState& s, Side side) {
   if (!s.split) return stats::Pin::other;
   const auto& split = *s.split;
   if (!is_at_rest(s, side) || split.quits) return stats::Pin::command;
-  if (split.last.diagnostics && split.last.diagnostics_at == side) return stats::Pin::diagnostics;
+  if (!can_do_without(split, side)) return stats::Pin::diagnostics;
   if (!split.credentials.known) return stats::Pin::password;
   if (side == Side::server)
     return split.kept.knows_id ? stats::Pin::connection_id : kept_at_home(s);
-  if (split.kept.asks_rows) return stats::Pin::diagnostics;
   return std::nullopt;
 }
 
@@ -110,6 +109,7 @@ bool may_lend(const SessionState& s, Side side) {
 
 void prepare_to_lend(SessionState& s, Actions& out) {
   auto& split = *s.split;
+  if (has_untold_warnings(split)) ask_warnings(s, out);  // before what may warn itself
   if (split.last.insert_id_due)
     run_errand(s, Side::server, Errand::insert_id, mysql::Command::query, "SELECT LAST_INSERT_ID()",
                out);
@@ -124,7 +124,7 @@ bool is_preparing_to_lend(const SessionState& s) {
   return std::ranges::any_of(errands, [](Errand errand) {
     return errand == Errand::insert_id || errand == Errand::written ||
            errand == Errand::variables || errand == Errand::news ||
-           errand == Errand::temporary_tables;
+           errand == Errand::temporary_tables || errand == Errand::warnings;
   });
 }
 

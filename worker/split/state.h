@@ -42,6 +42,7 @@ enum class Errand : uint8_t {
   news,       ///< what changed in the session, where an answer could not tell
   temporary_tables,  ///< how many were made
   read_again,        ///< what a replica has read: the next command asks about it
+  warnings,          ///< that may still be asked for: its connection is about to be lent
 };
 
 /// What sluice knows of a server connection beyond its place in the session.
@@ -194,6 +195,7 @@ struct Present {
   bool may_move = false;          ///< the session may go to another replica with it
   bool unheeded = false;          ///< its hint names a server that can't be used
   bool may_set_reading = false;   ///< it may change what statements are read under
+  bool clears = false;            ///< if it uses tables, it leaves no warnings but its own
   Asked asked;                    ///< of the statements before it
   uint32_t prepared_id = 0;  ///< of the prepared statement that it is about, as the client has it
   static auto fields(auto& m) {
@@ -205,7 +207,8 @@ struct Present {
         tag<18>(m.prepared_id), tag<19>(m.unheeded), tag<20>(m.sets_variables),
         tag<21>(m.leaves_variables), tag<22>(m.may_move), tag<23>(m.may_set_reading),
         tag<24>(m.asked), tag<25>(m.may_select), tag<26>(m.several), tag<27>(m.may_change),
-        tag<28>(m.prepared), tag<29>(m.reshaped), tag<30>(m.collation), tag<31>(m.sets_results));
+        tag<28>(m.prepared), tag<29>(m.reshaped), tag<30>(m.collation), tag<31>(m.sets_results),
+        tag<32>(m.clears));
   }
 };
 
@@ -221,6 +224,8 @@ struct Last {
   /// found rows. Empty: it was too long.
   Bytes read;
   bool read_there = false;      ///< the reader still has what that left
+  bool written_since = false;   ///< the session may have: by now it could have other rows
+  bool reader_left = false;     ///< what reads left before went with an earlier reader
   bool read_selected = false;   ///< FOUND_ROWS() is its
   bool read_diagnosed = false;  ///< the session's warnings are
   uint64_t insert_id = 0;       ///< LAST_INSERT_ID(), as far as it was asked
@@ -228,13 +233,19 @@ struct Last {
   bool insert_id_due = false;   ///< it may be another one by now
   bool drew = false;            ///< values of sequences, that its connection knows as the last ones
   bool drawn_is_gone = false;   ///< with a connection home
+  bool diagnostics_gone = false;  ///< home had them, in a connection that went
+  Bytes warnings;  ///< what home had answered to SHOW WARNINGS before; empty: it was not asked
+  uint32_t warnings_version = 0;   ///< of the settings that the answer was made under
+  bool warnings_too_long = false;  ///< to be kept, or home did not tell them
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.statement_at), tag<2>(m.select_at), tag<3>(m.diagnostics_at),
                       tag<4>(m.diagnostics), tag<5>(m.statement_gone), tag<6>(m.select_gone),
                       tag<7>(m.insert_id), tag<8>(m.insert_id_due), tag<9>(m.drew),
                       tag<10>(m.drawn_is_gone), tag<11>(m.read), tag<12>(m.read_there),
                       tag<13>(m.read_selected), tag<14>(m.read_diagnosed),
-                      tag<15>(m.insert_id_gone), tag<16>(m.home_has_old));
+                      tag<15>(m.insert_id_gone), tag<16>(m.home_has_old), tag<17>(m.reader_left),
+                      tag<18>(m.diagnostics_gone), tag<19>(m.warnings), tag<20>(m.warnings_version),
+                      tag<21>(m.warnings_too_long), tag<22>(m.written_since));
   }
 };
 
@@ -439,7 +450,7 @@ inline constexpr auto kEnumNames<worker::split::KillStep> = names("none", "judgi
                                                                   "pausing", "calling", "stopping",
                                                                   "finding");
 template <>
-inline constexpr auto kEnumNames<worker::split::Errand> =
-    names("track", "settings", "database", "prepare", "written", "catch up", "replay", "kill",
-          "reset", "account", "insert id", "variables", "news", "temporary tables", "read again");
+inline constexpr auto kEnumNames<worker::split::Errand> = names(
+    "track", "settings", "database", "prepare", "written", "catch up", "replay", "kill", "reset",
+    "account", "insert id", "variables", "news", "temporary tables", "read again", "warnings");
 }  // namespace sluice

@@ -76,6 +76,17 @@ TEST_P(AskingTest, WhatALostPrimaryKnewIsSaidToBeGone) {
   EXPECT_THAT(last_error(), HasSubstr("not known any more"));
 }
 
+TEST_P(AskingTest, WarningsOfALostPrimaryAreSaidToBeGone) {
+  log_in_with_reader();
+  client(query("DROP TABLE nosuch"));
+  home(error(1051));
+  primary_moves();
+  lost(Side::server);
+  forget_said();
+  client(query("SHOW WARNINGS"));
+  EXPECT_THAT(last_error(), HasSubstr("what the statement before warned of is not known any more"));
+}
+
 TEST_P(AskingTest, AnExecutionIsReadAgainByHomesOwnStatement) {
   log_in_with_reader();
   client(command(Command::stmt_prepare, "SELECT a FROM t"));

@@ -93,6 +93,20 @@ TEST_P(ReplayTest, ResultsAreCompared) {
   EXPECT_EQ(said(Side::server).back(), kCommit);
 }
 
+TEST_P(ReplayTest, WarningsAreThereAgain) {
+  const auto warned = packet(1, std::string("\0\0\0", 3) + number(kOpen, 2) + number(1, 2));
+  log_in();
+  answered(query("BEGIN"), ok(kOpen));
+  answered(query("UPDATE t SET a = 'x'"), warned);
+  lose();
+  client(query("SHOW WARNINGS"));
+  new_home_logs_in();
+  home(ok(kOpen));
+  forget_said();
+  home(warned);
+  EXPECT_THAT(said(Side::server), ElementsAre("\3SHOW WARNINGS"));
+}
+
 TEST_P(ReplayTest, AnotherResultEndsTheSession) {
   log_in();
   answered(query("BEGIN"), ok(kOpen));
