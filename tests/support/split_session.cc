@@ -28,6 +28,9 @@ std::string shown(std::string_view text) {
                      std::hash<std::string_view>()(text));
 }
 
+/// It differs between a result that was sent at once and one that was kept for a cursor.
+constexpr unsigned kOfPlan = BINARY_FLAG;
+
 std::string columns(MYSQL_RES* result) {
   std::string out;
   for (unsigned i = 0; i < ::mysql_num_fields(result); ++i) {
@@ -36,7 +39,7 @@ std::string columns(MYSQL_RES* result) {
         "  column {} ({}) of {} ({}) in {}: type {}, length {}, flags {:x}, "
         "decimals {}, charset {}, default {}\n",
         shown(c->name), shown(c->org_name), shown(c->table), shown(c->org_table), shown(c->db),
-        static_cast<int>(c->type), c->length, c->flags, c->decimals, c->charsetnr,
+        static_cast<int>(c->type), c->length, c->flags & ~kOfPlan, c->decimals, c->charsetnr,
         c->def ? shown({c->def, c->def_length}) : "none");
   }
   return out;
@@ -267,7 +270,8 @@ std::string SplitSession::error() {
 
 std::string SplitSession::done(bool ok) {
   if (!ok) return error();
-  return "  done, " + status(client_.handle(), false);
+  // A schema may be told again, and the library then shows what it was told of variables before.
+  return "  done, " + status(client_.handle(), true);
 }
 
 std::string SplitSession::query(const std::string& sql) {

@@ -75,7 +75,7 @@ uint32_t note_prepared(Split& split, const Prepared& prepared) {
   if (split.now.bytes.size() > kTextAt) {
     statement.text = as_text(ByteSpan(split.now.bytes).subspan(kTextAt));
     plan_prepared(split, statement.text, statement);
-    split.now.uses_tables = statement.uses_tables;
+    split.now.uses_tables = statement.uses_tables && !statement.program;
   }
   const auto id = split.last_prepared = statement.id;
   all.insert(std::ranges::upper_bound(all, id, {}, &Statement::id), std::move(statement));
@@ -257,7 +257,7 @@ mysql::Command command_of(const Split& split, Errand errand) {
     case Errand::insert_id:
     case Errand::variables:
     case Errand::news:
-    case Errand::temporary_tables:
+    case Errand::traces:
     case Errand::warnings:
     case Errand::kill:
       return mysql::Command::query;
@@ -404,8 +404,8 @@ bool errand_done(SessionState& s, const Surroundings& w, Side side, Actions& out
     return true;
   }
   if (errand == Errand::news) return true;
-  if (errand == Errand::temporary_tables) {
-    note_temporary_tables(*s.split, from.own.error == 0 ? value_in(answer) : "");
+  if (errand == Errand::traces) {
+    note_traces(*s.split, from.own.error == 0 ? value_in(answer) : "");
     return true;
   }
   if (errand == Errand::kill) {

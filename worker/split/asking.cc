@@ -174,12 +174,12 @@ void note_errand(Split& split, Side side, Errand errand) {
   auto& last = split.last;
   if (errand == Errand::catch_up || errand == Errand::account) last.read_there = false;
   if (errand == Errand::written || errand == Errand::insert_id || errand == Errand::variables ||
-      errand == Errand::temporary_tables || errand == Errand::warnings) {
+      errand == Errand::traces || errand == Errand::warnings) {
     last.select_gone |= last.select_at == side;
     last.statement_gone |= last.statement_at == side;
   }
   if (errand == Errand::news) last.statement_gone |= last.statement_at == side;
-  if (errand == Errand::temporary_tables)  // itself it uses one
+  if (errand == Errand::traces)  // itself it uses one
     last.diagnostics_gone |= has_diagnostics(last, side);
 }
 

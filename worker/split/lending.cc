@@ -123,8 +123,8 @@ bool is_preparing_to_lend(const SessionState& s) {
   const auto& errands = s.split->home_link.errands;
   return std::ranges::any_of(errands, [](Errand errand) {
     return errand == Errand::insert_id || errand == Errand::written ||
-           errand == Errand::variables || errand == Errand::news ||
-           errand == Errand::temporary_tables || errand == Errand::warnings;
+           errand == Errand::variables || errand == Errand::news || errand == Errand::traces ||
+           errand == Errand::warnings;
   });
 }
 

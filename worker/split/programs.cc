@@ -1,5 +1,7 @@
 #include "worker/split/programs.h"
 
+#include <fmt/format.h>
+
 #include "common/mysql/protocol.h"
 #include "worker/split/asking.h"
 #include "worker/split/pins.h"
@@ -42,13 +44,13 @@ void note_programs(SessionState& s) {
   const bool program = std::exchange(split.now.program, false);
   if (!split.now.may_change) return;
   if (split.now.changed && split.kept.pinned.empty()) split.kept.pinned = why::kProgram;
-  // CREATE TEMPORARY TABLE ... SELECT is none of the news.
-  split.kept.may_have_tables |= program && split.settings.mode.flavour == sql::Flavour::Mariadb;
+  // CREATE TEMPORARY TABLE ... SELECT is none of the news, and user variables are not told of.
+  split.kept.may_have_traces |= program && split.settings.mode.flavour == sql::Flavour::Mariadb;
   split.kept.news_due |= could_not_tell(s, program);
 }
 
 bool has_untold(const Split& split) {
-  return split.kept.pinned.empty() && (split.kept.may_have_tables || split.kept.news_due);
+  return split.kept.pinned.empty() && (split.kept.may_have_traces || split.kept.news_due);
 }
 
 void ask_untold_by_programs(SessionState& s, Actions& out) {
@@ -57,16 +59,19 @@ void ask_untold_by_programs(SessionState& s, Actions& out) {
   if (std::exchange(kept.news_due, false))
     run_errand(s, Side::server, Errand::news, mysql::Command::query,
                "SET @@session.time_zone=@@session.time_zone", out);
-  if (kept.may_have_tables)
-    run_errand(s, Side::server, Errand::temporary_tables, mysql::Command::query,
-               "SELECT VARIABLE_VALUE FROM information_schema.SESSION_STATUS "
+  if (kept.may_have_traces)
+    run_errand(s, Side::server, Errand::traces, mysql::Command::query,
+               "SELECT CONCAT(VARIABLE_VALUE, ' ', "
+               "(SELECT COUNT(*) FROM information_schema.USER_VARIABLES)) "
+               "FROM information_schema.SESSION_STATUS "
                "WHERE VARIABLE_NAME='COM_CREATE_TEMPORARY_TABLE'",
                out);
 }
 
-void note_temporary_tables(Split& split, std::string_view said) {
-  split.kept.may_have_tables = false;
-  if (said != "0") split.kept.pinned = why::kTemporaryTable;
+void note_traces(Split& split, std::string_view said) {
+  split.kept.may_have_traces = false;
+  if (!said.starts_with("0 ")) split.kept.pinned = why::kTemporaryTable;
+  if (!said.ends_with(fmt::format(" {}", split.variables.list.size()))) tie_to_variables(split);
 }
 
 }  // namespace sluice::worker::split

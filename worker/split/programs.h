@@ -24,7 +24,8 @@ void note_programs(SessionState& s);
 bool has_untold(const Split& split);
 /// Asks home for it.
 void ask_untold_by_programs(SessionState& s, Actions& out);
-/// How many temporary tables home says that were made; empty: it does not.
-void note_temporary_tables(Split& split, std::string_view said);
+/// How many temporary tables home says that were made, and how many user variables there are;
+/// empty: it does not.
+void note_traces(Split& split, std::string_view said);
 
 }  // namespace sluice::worker::split

@@ -27,22 +27,22 @@ enum class Step : uint8_t {
 
 /// What sluice asks a server on its own account; the client does not see the answer.
 enum class Errand : uint8_t {
-  track,      ///< to report what changes in the session
-  settings,   ///< to have the session's settings
-  database,   ///< its current database
-  prepare,    ///< a statement that the client has prepared elsewhere; a command waits from here on
-  written,    ///< what the session has written last
-  catch_up,   ///< to wait until it has that
-  replay,     ///< a command of the open transaction, once more
-  kill,       ///< to stop what another session runs there
-  reset,      ///< to forget the session that had the connection before
-  account,    ///< as whom it knows us
-  insert_id,  ///< the last one that it has given
-  variables,  ///< whether the user variables are as they were set
-  news,       ///< what changed in the session, where an answer could not tell
-  temporary_tables,  ///< how many were made
-  read_again,        ///< what a replica has read: the next command asks about it
-  warnings,          ///< that may still be asked for: its connection is about to be lent
+  track,       ///< to report what changes in the session
+  settings,    ///< to have the session's settings
+  database,    ///< its current database
+  prepare,     ///< a statement that the client has prepared elsewhere; a command waits from here on
+  written,     ///< what the session has written last
+  catch_up,    ///< to wait until it has that
+  replay,      ///< a command of the open transaction, once more
+  kill,        ///< to stop what another session runs there
+  reset,       ///< to forget the session that had the connection before
+  account,     ///< as whom it knows us
+  insert_id,   ///< the last one that it has given
+  variables,   ///< whether the user variables are as they were set
+  news,        ///< what changed in the session, where an answer could not tell
+  traces,      ///< of programs: how many temporary tables and user variables there are
+  read_again,  ///< what a replica has read: the next command asks about it
+  warnings,    ///< that may still be asked for: its connection is about to be lent
 };
 
 /// What sluice knows of a server connection beyond its place in the session.
@@ -317,13 +317,13 @@ struct Kept {
   bool asks_rows = false;        ///< it asks how many rows the statement before had
   bool asks_prepared = false;    ///< it has prepared statements that ask about those before
   bool news_due = false;         ///< home may have had no place to tell what has changed
-  bool may_have_tables = false;  ///< temporary ones, that a program has made
+  bool may_have_traces = false;  ///< of a program: temporary tables, user variables
   Asked asked_by_name;           ///< by statements prepared by name
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.pinned), tag<2>(m.tied), tag<3>(m.next_at_home),
                       tag<4>(m.tables_locked), tag<5>(m.isolated), tag<6>(m.auto_is_null),
                       tag<7>(m.knows_id), tag<8>(m.asks_rows), tag<9>(m.asks_prepared),
-                      tag<10>(m.asked_by_name), tag<11>(m.may_have_tables), tag<12>(m.news_due));
+                      tag<10>(m.asked_by_name), tag<11>(m.may_have_traces), tag<12>(m.news_due));
   }
 };
 
@@ -450,7 +450,7 @@ inline constexpr auto kEnumNames<worker::split::KillStep> = names("none", "judgi
                                                                   "pausing", "calling", "stopping",
                                                                   "finding");
 template <>
-inline constexpr auto kEnumNames<worker::split::Errand> = names(
-    "track", "settings", "database", "prepare", "written", "catch up", "replay", "kill", "reset",
-    "account", "insert id", "variables", "news", "temporary tables", "read again", "warnings");
+inline constexpr auto kEnumNames<worker::split::Errand> =
+    names("track", "settings", "database", "prepare", "written", "catch up", "replay", "kill",
+          "reset", "account", "insert id", "variables", "news", "traces", "read again", "warnings");
 }  // namespace sluice

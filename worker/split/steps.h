@@ -25,8 +25,7 @@ inline bool runs_on(const SessionState& s, Side side) {
 /// Whether a command waits for the answer, wherever it runs then.
 inline bool is_waited_for(Errand errand) {
   return (errand >= Errand::prepare && errand <= Errand::replay) || errand == Errand::variables ||
-         errand == Errand::news || errand == Errand::temporary_tables ||
-         errand == Errand::read_again;
+         errand == Errand::news || errand == Errand::traces || errand == Errand::read_again;
 }
 
 /// How long a replica that failed, or was not there, is left alone.

@@ -30,7 +30,7 @@ TEST_P(ProgramsTest, HomeIsAskedOnceForTemporaryTables) {
   client(query("SELECT a FROM t"));
   EXPECT_THAT(said(Side::server), ElementsAre(HasSubstr(kTables)));
   EXPECT_THAT(said(Side::reader), IsEmpty());
-  home(result("0"));
+  home(result("0 0"));
   EXPECT_THAT(said(Side::reader), ElementsAre(kRead));
   reader(result("1"));
   client(query("SELECT a FROM t"));
@@ -43,9 +43,18 @@ TEST_P(ProgramsTest, ATemporaryTableKeepsTheSessionHome) {
   home(ok());
   client(query("SELECT a FROM t"));
   forget_said();
-  home(result("1"));
+  home(result("1 0"));
   EXPECT_THAT(said(Side::server), ElementsAre(kRead));
   EXPECT_THAT(s.split->kept.pinned, HasSubstr("temporary"));
+}
+
+TEST_P(ProgramsTest, AVariableThatAProgramHasSetTiesTheSession) {
+  log_in_with_reader();
+  client(query("CALL p()"));
+  home(ok());
+  client(query("SELECT a FROM t"));
+  home(result("0 1"));
+  EXPECT_THAT(s.split->kept.tied, HasSubstr("user variables"));
 }
 
 TEST_P(ProgramsTest, AnswersWithRowsHaveNoPlaceForNews) {
@@ -59,7 +68,7 @@ TEST_P(ProgramsTest, AnswersWithRowsHaveNoPlaceForNews) {
   client(query("SELECT a FROM t"));
   EXPECT_THAT(said(Side::server),
               ElementsAre("\3SELECT f()", HasSubstr("time_zone"), HasSubstr(kTables)));
-  home(joined({ok(kPlain, variable("time_zone", "+07:00")), result("0")}));
+  home(joined({ok(kPlain, variable("time_zone", "+07:00")), result("0 0")}));
   EXPECT_THAT(said(Side::reader), ElementsAre(HasSubstr("time_zone='+07:00'"), kRead));
 }
 

@@ -95,7 +95,7 @@ TEST_P(SplitTest, WhatIsTooLongToBeLookedAtIsStreamedHome) {
   EXPECT_THAT(said(Side::reader), IsEmpty());
   home(result("x"));
   EXPECT_THAT(said(Side::server), ElementsAre(HasSubstr("TEMPORARY")));
-  home(result("0"));
+  home(result("0 0"));
   EXPECT_THAT(said(Side::server), ElementsAre("\3SELECT @@session.last_gtid"));  // did it write?
   home(result(""));
   EXPECT_THAT(said(Side::reader), ElementsAre(kRead));
@@ -704,7 +704,7 @@ TEST_P(CausalTest, AsksWhatACommandHasWrittenThatFailed) {
     client(query("SELECT a FROM t"));
     if (text == "CALL p()") {
       EXPECT_THAT(said(Side::server), ElementsAre(HasSubstr("time_zone"), HasSubstr("TEMPORARY")));
-      home(joined({ok(), result("0")}));
+      home(joined({ok(), result("0 0")}));
     }
     EXPECT_THAT(said(Side::server), ElementsAre("\3SELECT @@session.last_gtid")) << text;
     home(result("0-1-8"));
