@@ -6,6 +6,7 @@
 #include <future>
 
 #include "tests/support/load.h"
+#include "tests/support/raw_client.h"
 #include "tests/support/sluice.h"
 #include "tests/support/topologies.h"
 
@@ -201,6 +202,40 @@ TEST(Login, OkOnlyAfterTheServersOk) {
   taken.pop_back();
   EXPECT_TRUE(
       eventually(5s, [&] { return Client::connect(sluice.endpoint("plain")).has_value(); }));
+}
+
+/// What comes with it in one piece is not part of a login.
+TEST(Login, ACommandInFrontOfAChangeOfTheUserArrivesAsItIs) {
+  MariadbServer server;
+  server.exec("CREATE USER nobody@'%'");
+  auto config = plain_and_central(server);
+  config.add_service("split", "shop").router = "read-write-split";
+  Sluice sluice(config);
+  load_accounts(sluice);
+  using namespace std::string_literals;
+  const auto packet = [](char sequence, const std::string& payload) {
+    return std::string{static_cast<char>(payload.size()), 0, 0, sequence} + payload;
+  };
+  for (const char* service : {"plain", "split"}) {
+    SCOPED_TRACE(service);
+    RawClient client(sluice.endpoint(service).port);
+    ASSERT_TRUE(client.read_packet());
+    ASSERT_TRUE(
+        client.send(packet(1, "\0\x82\0\0\0\0\0\1\x2D"s + std::string(23, '\0') + "nobody\0\0"s)));
+    const auto welcome = client.read_packet();
+    ASSERT_TRUE(welcome && !welcome->is_error());
+    ASSERT_TRUE(client.send(packet(0, "\x0E") + packet(0, "\x11nobody\0\0\0"s)));
+    const auto pinged = client.read_packet();
+    ASSERT_TRUE(pinged);
+    EXPECT_EQ(pinged->payload.substr(0, 5), "\0\0\0\2\0"s);
+    auto changed = client.read_packet();
+    if (changed && changed->payload.starts_with('\xFE')) {  // a proof is asked for: there is none
+      ASSERT_TRUE(client.send_packet(static_cast<uint8_t>(changed->sequence + 1), ""));
+      changed = client.read_packet();
+    }
+    ASSERT_TRUE(changed);
+    EXPECT_EQ(changed->payload.substr(0, 5), "\0\0\0\2\0"s) << changed->error_text();
+  }
 }
 
 TEST(Login, ChangeUserBehavesAsOnADirectConnection) {

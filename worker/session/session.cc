@@ -297,8 +297,9 @@ void Session::read(Side side) {
              static_cast<uint64_t>(n));
   const auto bytes = scratch.first(static_cast<std::size_t>(n));
   if (leg(side).tls) return take_records(side, bytes);
+  const bool secret = is_logging_in();
   take(side, bytes);
-  if (state_.phase < Phase::relaying) ::explicit_bzero(bytes.data(), bytes.size());
+  if (secret && is_logging_in()) ::explicit_bzero(bytes.data(), bytes.size());
 }
 
 void Session::take_records(Side side, ByteSpan bytes) {
@@ -309,8 +310,9 @@ void Session::take_records(Side side, ByteSpan bytes) {
   write(side, cipher);
   if (!was_established && tls.established())
     on_secured(state_, surroundings(), side, tls.info(), worker_.actions());
+  const bool secret = is_logging_in();
   if (!plain.empty()) take(side, plain);
-  if (state_.phase < Phase::relaying) wipe(plain);
+  if (secret && is_logging_in()) wipe(plain);
   if (!taken)
     on_tls_failed(state_, surroundings(), side, taken.error().message, worker_.actions());
   else if (tls.peer_closed())
@@ -321,8 +323,9 @@ void Session::take_frames(ByteSpan bytes) {
   auto& plain = worker_.opened();
   const auto opened = worker_.zlib().open(*state_.frames, bytes, plain);
   mysql::number_packets(*state_.frames, plain, number_due(state_));
+  const bool secret = is_logging_in();
   if (!plain.empty()) on_bytes(state_, surroundings(), Side::client, plain, worker_.actions());
-  if (state_.phase < Phase::relaying) wipe(plain);
+  if (secret && is_logging_in()) wipe(plain);
   if (!opened) on_frames_failed(state_, opened.error().message, worker_.actions());
 }
 

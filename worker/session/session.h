@@ -112,6 +112,7 @@ class Session {
   /// Bytes that came so, or are not encrypted any more.
   void take(Side side, ByteSpan bytes);
   /// Bytes of a client that compresses.
+  bool is_logging_in() const { return state_.phase < Phase::relaying; }
   void take_frames(ByteSpan bytes);
   void flush(Side side);
   /// Carries out what the engine asked for, until nothing is left; then this may be deleted.
