@@ -94,6 +94,18 @@ ByteSpan execution_with_types(Statement& statement, ByteSpan command, Actions& o
   return execution_with(statement, statement.id, has_types, command, out);
 }
 
+std::optional<Prepared> parse_prepared(ByteSpan bytes) {
+  const auto packet = first_packet(bytes);
+  if (!packet) return std::nullopt;
+  ByteReader in(packet->payload);
+  const auto marker = in.fixed<uint8_t>("marker");
+  const auto id = in.fixed<uint32_t>("statement_id");
+  (void)in.fixed<uint16_t>("columns");
+  const auto parameters = in.fixed<uint16_t>("parameters");
+  if (!parameters || *marker != 0) return std::nullopt;
+  return Prepared{*id, *parameters};
+}
+
 uint64_t shape_of(ByteSpan answer) {
   constexpr uint64_t kBasis = 0xcbf29ce484222325, kPrime = 0x100000001b3;  // FNV-1a
   if (answer.size() >= kMaxPrepared) return 0;

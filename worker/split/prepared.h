@@ -19,6 +19,14 @@ ByteSpan with_id(ByteSpan command, uint32_t id, Actions& out);
 ByteSpan execution_for(Statement& statement, Side side, ByteSpan command, Actions& out);
 /// The same with the client's id, and the types in any case.
 ByteSpan execution_with_types(Statement& statement, ByteSpan command, Actions& out);
+/// The id in the answer to a COM_STMT_PREPARE, and how many parameters the statement has.
+/// MySQL manual, "COM_STMT_PREPARE_OK".
+struct Prepared {
+  uint32_t id = 0;
+  uint16_t parameters = 0;
+};
+/// Nothing if it is an error, or not whole.
+std::optional<Prepared> parse_prepared(ByteSpan answer);
 /// Up to this length the answer to a COM_STMT_PREPARE is looked at.
 inline constexpr std::size_t kMaxPrepared = 64 * 1024;
 /// Checksum of the parameters and columns in such an answer, which is whole; 0 if it is too long.

@@ -78,6 +78,17 @@ void ask_what_is_written(SessionState& s, Actions& out);
 /// Others get to know what the session has written.
 void publish_writes(SessionState& s, const Surroundings& w);
 
+// errands.cc
+
+/// What was taken of the bytes of an answer.
+struct Taken {
+  std::size_t size = 0;  ///< 0: a packet that is not whole
+  bool over = false;     ///< the answer
+};
+
+/// Bytes of the answer to an errand, from the front of `bytes`.
+Taken errand_bytes(SessionState& s, const Surroundings& w, Side side, ByteSpan bytes, Actions& out);
+
 // answers.cc
 
 /// Bytes of an answer, for the client.
