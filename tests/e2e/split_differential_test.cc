@@ -166,7 +166,7 @@ Tally run_random(SplitWorld::Connections connections, Milliseconds how_long) {
 }
 
 TEST(SplitDifferential, RandomSequences) {
-  const auto tally = run_random(SplitWorld::Connections::own, 60s);
+  const auto tally = run_random(SplitWorld::Connections::own, 75s);
   EXPECT_LE(tally.refused(), 1 + tally.sequences / 100);
   EXPECT_GT(tally.reads, tally.steps / 10) << "hardly anything was read on replicas";
 }

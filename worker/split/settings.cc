@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "common/mysql/packets.h"
+#include "common/stats/last_writes.h"
 #include "worker/split/pins.h"
 #include "worker/split/steps.h"
 #include "worker/sql/assignments.h"
@@ -190,9 +191,14 @@ bool is_number(std::string_view value) {
 
 void note_write(Split& split, std::string_view gtid) {
   if (gtid.empty() || gtid.find_first_of("'\\") != std::string_view::npos) return;
-  if (split.writes.gtid == gtid) return;
-  split.writes.gtid = gtid;
-  ++split.writes.version;
+  auto& writes = split.writes;
+  if (writes.gtid == gtid) return;
+  // What others have written can be known already, and a server may tell of an earlier write late.
+  std::string both;
+  if (writes.seen_version != 0) both = stats::last_of(writes.gtid, gtid);
+  if (!both.empty() && both == writes.gtid) return;
+  writes.gtid = both.empty() ? gtid : both;
+  ++writes.version;
 }
 
 void note_changes(Split& split, ByteSpan packet) {

@@ -73,6 +73,19 @@ TEST_P(SplitServiceWritesTest, WritesThatWereNotToldAreAskedFor) {
   EXPECT_EQ(s.split->now.why_home, stats::Route::behind);
 }
 
+/// What home has said of all is not forgotten for what somebody tells of an earlier write.
+TEST_P(SplitServiceWritesTest, EarlierWritesThatAreToldLateChangeNothing) {
+  log_in_with_reader();
+  client(query("INSERT INTO t VALUES (1) RETURNING a"));
+  home(result("1"));
+  client(query("SELECT a FROM t"));
+  other.publish("0-1-8");
+  home(result("0-1-9"));
+  EXPECT_THAT(said(Side::reader), ElementsAre(HasSubstr("'0-1-9'")));
+  reader(result("0"));
+  EXPECT_THAT(said(Side::reader), ElementsAre(kRead));
+}
+
 TEST_P(SplitServiceWritesTest, WithoutAPrimaryWhatIsNotKnownCannotBeRead) {
   log_in_with_reader();
   lost(Side::server);
