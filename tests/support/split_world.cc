@@ -104,13 +104,6 @@ std::string service_for(std::size_t sessions) {
   return fmt::format("shop{}", sessions);
 }
 
-std::set<int> sessions_of(const SplitSequence& sequence) {
-  std::set<int> out;
-  for (const auto& step : sequence.steps)
-    if (step.session != SplitStep::kWorld) out.insert(step.session);
-  return out;
-}
-
 /// What a session is told that asks about what only a connection knew that it had before
 /// (sluice.toml(5), "pool"), or a replica's; empty: it is told nothing of that.
 std::string refused(const std::string& got) {
@@ -137,6 +130,13 @@ void roll_prepared_back(MariadbServer& server) {
 }
 
 }  // namespace
+
+std::set<int> sessions_of(const SplitSequence& sequence) {
+  std::set<int> out;
+  for (const auto& step : sequence.steps)
+    if (step.session != SplitStep::kWorld) out.insert(step.session);
+  return out;
+}
 
 SplitWorld::SplitWorld(Connections connections)
     : single_(named("db0"), kLaunched),

@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "tests/support/mariadb_server.h"
@@ -19,6 +20,9 @@ struct SplitDifference {
   std::size_t at = 0;  ///< number of the step
   std::string direct, through;
 };
+
+/// Who takes part in it.
+std::set<int> sessions_of(const SplitSequence& sequence);
 
 /// A single server, and sluice with the router read-write-split over a primary and two replicas
 /// with the same contents. Half of the sessions speak the compressed protocol with sluice.

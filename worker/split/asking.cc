@@ -106,6 +106,7 @@ Asked at_reader(const Last& last, const Asked& asked) {
 bool is_of_last_read(const Last& last, const Asked& asked, const Asked& there) {
   auto wanted = asked;
   wanted.insert_id = false;
+  if (there.found_rows && last.written_since) return false;  // there can be others by now
   return !last.read.empty() && there == wanted && (!there.found_rows || last.read_selected) &&
          (!there.diagnostics || last.read_diagnosed);
 }

@@ -195,7 +195,7 @@ void take_up(Split& split, const sql::Statement& statement, std::string_view tex
                           (effects.any(kProgram) || uses_tables(statement, text));
   split.now.several = statement.statements != 1;
   split.now.selects = !split.now.several && finds_rows(statement, text);
-  split.now.may_select = split.now.several || effects.any(kProgram);
+  split.now.may_select = (split.now.several && contains(text, "select")) || effects.any(kProgram);
   split.now.uses_up = uses_up_transaction(statement);
   take_programs(split, statement, text);
   constexpr Effects kOfBegin = Effect::BeginsTransaction | Effect::ImplicitCommit;
