@@ -97,9 +97,10 @@ TEST_P(ProgramsTest, AStatementMayHaveAsManyParametersAsItLikes) {
   client(command(Command::stmt_prepare, "SELECT a FROM t WHERE b IN (?, ?)"));
   home(prepared(5));
   client(execute(5));
-  Bytes answer = packet(1, std::string("\0", 1) + number(77, 4) + number(0, 2) + number(200, 2) +
+  const uint16_t count = GetParam().piece == 1 ? 2 : 200;  // bytewise it takes long
+  Bytes answer = packet(1, std::string("\0", 1) + number(77, 4) + number(0, 2) + number(count, 2) +
                                std::string(3, '\0'));
-  for (int i = 0; i < 200; ++i)
+  for (int i = 0; i < count; ++i)
     answer = joined({answer, packet(static_cast<uint8_t>(2 + i), std::string(1000, 'd'))});
   forget_said();
   reader(answer);
