@@ -143,10 +143,6 @@ void wrote_untold(Split& split, const Surroundings& w) {
     split.writes.uncertain = true;
 }
 
-}  // namespace
-
-namespace {
-
 void note_shape(Split& split) {
   if (split.now.prepared.empty()) return;
   const auto shape = shape_of(split.now.prepared);

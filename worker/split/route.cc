@@ -71,6 +71,12 @@ bool uses_tables(const sql::Statement& statement, std::string_view text) {
   }
 }
 
+/// Long texts of values are not searched for what the classifier has not met.
+bool may_have_select(const sql::Statement& statement, std::string_view text) {
+  const auto select = sql::identifier_bits("SELECT");
+  return (statement.mentioned & select) == select && contains(text, "select");
+}
+
 /// Whether FOUND_ROWS() is of this statement, once it was run.
 bool finds_rows(const sql::Statement& statement, std::string_view text) {
   switch (statement.verb) {
@@ -82,7 +88,7 @@ bool finds_rows(const sql::Statement& statement, std::string_view text) {
     case sql::Verb::Insert:
     case sql::Verb::Replace:
     case sql::Verb::Create:
-      return contains(text, "select");
+      return may_have_select(statement, text);
     default:
       return false;
   }
@@ -195,7 +201,8 @@ void take_up(Split& split, const sql::Statement& statement, std::string_view tex
                           (effects.any(kProgram) || uses_tables(statement, text));
   split.now.several = statement.statements != 1;
   split.now.selects = !split.now.several && finds_rows(statement, text);
-  split.now.may_select = (split.now.several && contains(text, "select")) || effects.any(kProgram);
+  split.now.may_select =
+      (split.now.several && may_have_select(statement, text)) || effects.any(kProgram);
   split.now.uses_up = uses_up_transaction(statement);
   take_programs(split, statement, text);
   constexpr Effects kOfBegin = Effect::BeginsTransaction | Effect::ImplicitCommit;
