@@ -11,6 +11,7 @@
 #include "worker/split/programs.h"
 #include "worker/split/route.h"
 #include "worker/split/steps.h"
+#include "worker/split/warnings.h"
 
 namespace sluice::worker::split {
 namespace {
@@ -77,30 +78,6 @@ ByteSpan prepared_answer(Split& split, ByteSpan bytes, Actions& out) {
   return out.keep(std::move(patched));
 }
 
-/// Warnings and errors stay until a statement uses tables when it is run or prepared, or raises
-/// others (MariaDB sql_parse.cc, mysql_execute_command(); sql_prepare.cc,
-/// check_prepared_statement()). Whether they are its own. Where it is not sure that older ones are
-/// replaced, home can tell; if those went with a connection, nobody can.
-bool note_diagnostics(SessionState& s) {
-  auto& split = *s.split;
-  auto& last = split.last;
-  const bool raised = s.conversation.error != 0 || s.conversation.warnings != 0;
-  // Of several statements the last one tells of its own warnings alone.
-  if (!raised && !split.now.several && !split.now.uses_tables) return false;
-  const bool replaced = raised || split.now.clears;
-  if (!replaced && last.diagnostics_gone) {
-    release(last.warnings);
-    return false;
-  }
-  const bool at_home = has_diagnostics(last, Side::server);
-  const bool may_be_older = !replaced && split.now.at == Side::server && at_home;
-  last.home_has_old = split.now.at == Side::reader && (last.home_has_old || at_home);
-  last.diagnostics_at = split.now.at;
-  last.diagnostics = raised || split.now.several || may_be_older;
-  forget_warnings(last);
-  return true;
-}
-
 /// Commands that are no statements, and have a ROW_COUNT() all the same.
 bool answers_with_ok(const SessionState& s) {
   const auto command = static_cast<mysql::Command>(s.conversation.command);
@@ -156,23 +133,17 @@ void note_shape(Split& split) {
 void command_answered(SessionState& s, const Surroundings& w, Actions& out) {
   auto& split = *s.split;
   publish_writes(s, w);
-  if (split.now.statement || answers_with_ok(s)) {
-    split.last.statement_at = split.now.at;
-    split.last.statement_gone = false;
-  }
+  if (split.now.statement || answers_with_ok(s)) split.last.row_count = knows(split.now.at);
   const bool selected = s.conversation.error == 0 &&
                         (split.now.selects || (split.now.may_select && s.conversation.rows));
-  if (selected) {
-    split.last.select_at = split.now.at;
-    split.last.select_gone = false;
-  }
+  if (selected) split.last.found_rows = knows(split.now.at);
   const bool diagnosed = note_diagnostics(s);
   note_shape(split);
   note_variables(s, runs_something(s));
   if (split.now.at == Side::server) {
     note_what_stays(s);
     const bool may_write = !split.now.proved_read && !split.now.leaves_variables;
-    split.last.written_since |= runs_something(s) && may_write;
+    split.last.read.written_since |= runs_something(s) && may_write;
     // An answer with rows does not tell of the write that made them. Neither does an error, and
     // part of what it was about may have stayed: rows of a table without transactions, all that a
     // procedure did before.

@@ -4,6 +4,7 @@
 
 #include "worker/split/prepared.h"
 #include "worker/split/steps.h"
+#include "worker/split/warnings.h"
 #include "worker/sql/classify.h"
 
 namespace sluice::worker::split {
@@ -34,8 +35,9 @@ std::string_view take_sequences(Split& split, const sql::Statement& statement,
   const bool value = has("VALUE");
   const bool asks = has("LASTVAL") || has("CURRVAL") || (value && has("PREVIOUS"));
   split.kept.asks_rows |= asks;
-  last.drew |= has("NEXTVAL") || (value && has("NEXT"));
-  if (!asks || last.drew || !std::exchange(last.drawn_is_gone, false)) return {};
+  if (has("NEXTVAL") || (value && has("NEXT"))) last.drawn = Drawn::known;
+  if (!asks || last.drawn != Drawn::gone) return {};
+  last.drawn = Drawn::nothing;
   return "the last value of the sequence";
 }
 
@@ -74,17 +76,9 @@ Asked take_asked(Split& split, const sql::Statement& statement, std::string_view
           .diagnostics = !found && !count && !raises};
 }
 
-/// Whether it is sure to use tables, and so to leave no warnings but its own.
-bool writes_tables(const sql::Statement& statement) {
-  using sql::Verb;
-  constexpr Verb kOfTables[] = {Verb::Insert, Verb::Replace, Verb::Update,
-                                Verb::Delete, Verb::Load,    Verb::Truncate};
-  return std::ranges::find(kOfTables, statement.verb) != std::end(kOfTables);
-}
-
 /// Several statements ask about the first of them, if that one writes.
 Asked before_all(const sql::Statement& statement, const Asked& asked) {
-  const bool within = statement.statements > 1 && writes_tables(statement);
+  const bool within = statement.statements > 1 && sql::writes_tables(statement.verb);
   return within ? Asked{.found_rows = asked.found_rows} : asked;
 }
 
@@ -97,32 +91,18 @@ bool only_asks(const sql::Statement& statement, std::string_view text) {
 
 /// What of it the reader has, or an earlier one had.
 Asked at_reader(const Last& last, const Asked& asked) {
-  return {.found_rows = asked.found_rows && last.select_at == Side::reader,
-          .row_count = asked.row_count && last.statement_at == Side::reader,
-          .diagnostics = asked.diagnostics && last.diagnostics_at == Side::reader};
+  return {.found_rows = asked.found_rows && last.found_rows == Knows::reader,
+          .row_count = asked.row_count && last.row_count == Knows::reader,
+          .diagnostics = asked.diagnostics && last.diagnostics == Knows::reader};
 }
 
 /// Whether the read that is kept leaves all that once more.
 bool is_of_last_read(const Last& last, const Asked& asked, const Asked& there) {
   auto wanted = asked;
   wanted.insert_id = false;
-  if (there.found_rows && last.written_since) return false;  // there can be others by now
-  return !last.read.empty() && there == wanted && (!there.found_rows || last.read_selected) &&
-         (!there.diagnostics || last.read_diagnosed);
-}
-
-/// SHOW WARNINGS, and nothing else.
-bool shows_warnings(std::string_view text) {
-  constexpr std::string_view kSpace = " \t\n\v\f\r", kShow = "show", kWarnings = "warnings";
-  const auto trim = [&](std::string_view part) {
-    part.remove_prefix(std::min(part.find_first_not_of(kSpace), part.size()));
-    return part.substr(0, part.find_last_not_of(kSpace) + 1);
-  };
-  text = trim(text);
-  if (text.ends_with(';')) text = trim(text.substr(0, text.size() - 1));
-  const auto middle = trim(text.substr(std::min(kShow.size(), text.size())));
-  return contains(text.substr(0, kShow.size()), kShow) && middle.size() == kWarnings.size() &&
-         contains(middle, kWarnings) && text.size() > kShow.size() + kWarnings.size();
+  if (there.found_rows && last.read.written_since) return false;  // there can be others by now
+  return !last.read.command.empty() && there == wanted &&
+         (!there.found_rows || last.read.selected) && (!there.diagnostics || last.read.diagnosed);
 }
 
 }  // namespace
@@ -139,7 +119,7 @@ bool asks_for_id(const Split& split, std::string_view text) {
 Questions take_questions(Split& split, const sql::Statement& statement, std::string_view text) {
   Questions out;
   const bool selects = statement.verb == sql::Verb::Select || statement.verb == sql::Verb::With;
-  split.now.clears = writes_tables(statement) || (selects && statement.statements == 1);
+  split.now.clears = sql::writes_tables(statement.verb) || (selects && statement.statements == 1);
   if (statement.read()) return out;
   out.id = mentions(split, statement, text, "CONNECTION_ID") || has_pseudo_thread_id(text);
   split.kept.knows_id |= out.id;
@@ -154,56 +134,56 @@ Questions take_questions(Split& split, const sql::Statement& statement, std::str
 std::string_view what_is_gone(const Split& split, const Asked& asked) {
   const auto& last = split.last;
   if (asked.insert_id && last.insert_id_gone) return "the last insert id";
-  if ((asked.found_rows && last.select_gone) || (asked.row_count && last.statement_gone))
+  if ((asked.found_rows && last.found_rows == Knows::nobody) ||
+      (asked.row_count && last.row_count == Knows::nobody))
     return kRows;
-  return asked.diagnostics && last.diagnostics_gone ? "what the statement before warned of" : "";
+  return asked.diagnostics && last.diagnostics == Knows::nobody
+             ? "what the statement before warned of"
+             : "";
 }
 
 bool would_mix_up(const Split& split) {
   const auto& last = split.last;
-  return last.diagnostics_at == Side::reader && (last.diagnostics || last.home_has_old) &&
-         last.read_diagnosed && !last.read.empty();
+  return last.diagnostics == Knows::reader && (last.diagnosed || last.home_has_old) &&
+         last.read.diagnosed && !last.read.command.empty();
 }
 
 bool can_reader_tell(const Split& split, const Asked& asked) {
   const auto there = at_reader(split.last, asked);
-  return split.last.read_there && split.reader_link.step == Step::ready && there.any() &&
+  return split.last.read.there && split.reader_link.step == Step::ready && there.any() &&
          there == asked;
 }
 
 void note_errand(Split& split, Side side, Errand errand) {
   auto& last = split.last;
-  if (errand == Errand::catch_up || errand == Errand::account) last.read_there = false;
+  if (errand == Errand::catch_up || errand == Errand::account) last.read.there = false;
   if (errand == Errand::written || errand == Errand::insert_id || errand == Errand::variables ||
-      errand == Errand::traces || errand == Errand::warnings) {
-    last.select_gone |= last.select_at == side;
-    last.statement_gone |= last.statement_at == side;
-  }
-  if (errand == Errand::news) last.statement_gone |= last.statement_at == side;
-  if (errand == Errand::traces)  // itself it uses one
-    last.diagnostics_gone |= has_diagnostics(last, side);
+      errand == Errand::traces || errand == Errand::warnings)
+    forget_rows(last, side);
+  if (errand == Errand::news && last.row_count == knows(side)) last.row_count = Knows::nobody;
+  if (errand == Errand::traces) forget_diagnostics(last, side);  // itself it uses one
 }
 
 void note_read(Split& split, bool selected, bool diagnosed) {
   auto& last = split.last;
-  if (!selected && last.read_selected &&
-      last.select_at == Side::reader) {  // any read has the same ROW_COUNT()
-    last.read_diagnosed &= !diagnosed;
+  if (!selected && last.read.selected &&
+      last.found_rows == Knows::reader) {  // any read has the same ROW_COUNT()
+    last.read.diagnosed &= !diagnosed;
     return;
   }
-  const bool leaves_all = (selected || last.select_at != Side::reader) &&
+  const bool leaves_all = (selected || last.found_rows != Knows::reader) &&
                           (diagnosed || !has_diagnostics(last, Side::reader));
-  last.reader_left &= !leaves_all;
-  last.read_there = !last.reader_left;
-  last.written_since = false;
-  last.read_selected = selected;
-  last.read_diagnosed = diagnosed;
-  std::swap(last.read, split.now.bytes);
-  if (last.read.size() > kMaxKept) release(last.read);
+  last.read.others_gone &= !leaves_all;
+  last.read.there = !last.read.others_gone;
+  last.read.written_since = false;
+  last.read.selected = selected;
+  last.read.diagnosed = diagnosed;
+  std::swap(last.read.command, split.now.bytes);
+  if (last.read.command.size() > kMaxKept) release(last.read.command);
 }
 
 void forget_read_of(Split& split, const Statement& statement) {
-  auto& read = split.last.read;
+  auto& read = split.last.read.command;
   if (read.empty() || !names_statement(static_cast<Command>(read[mysql::kHeaderSize]))) return;
   if (statement_of(split, read) == &statement) read.clear();
 }
@@ -213,7 +193,7 @@ Again read_again(SessionState& s, Actions& out) {
   const auto there = at_reader(split.last, split.now.asked);
   if (!there.any()) return Again::not_needed;
   if (!is_of_last_read(split.last, split.now.asked, there)) return Again::impossible;
-  const auto command = command_for_home(s, split.last.read, out);
+  const auto command = command_for_home(s, split.last.read.command, out);
   if (!command) return Again::begun;
   split.home_link.errands.push_back(Errand::read_again);
   split.waiting = true;
@@ -223,67 +203,27 @@ Again read_again(SessionState& s, Actions& out) {
 
 void note_read_again(Split& split) {
   auto& last = split.last;
-  last.statement_at = Side::server;
-  if (last.read_selected) last.select_at = Side::server;
-  if (last.read_diagnosed) last.diagnostics_at = Side::server;
+  last.row_count = Knows::home;
+  if (last.read.selected) last.found_rows = Knows::home;
+  if (last.read.diagnosed) last.diagnostics = Knows::home;
   if (!split.transaction.commands.empty())
     split.transaction.broken = "it asks about a read on a replica";
 }
 
-bool has_diagnostics(const Last& last, Side side) {
-  return last.diagnostics && !last.diagnostics_gone && last.diagnostics_at == side;
-}
-
 bool can_do_without(const Split& split, Side side) {
   const auto& last = split.last;
-  if (side == Side::server) return !has_diagnostics(last, side) || !last.warnings_too_long;
-  if (last.reader_left) return true;
+  if (side == Side::server) return !has_diagnostics(last, side) || !last.warnings.too_long;
+  if (last.read.others_gone) return true;
   const bool rows = split.kept.asks_rows;
   const auto there =
-      at_reader(last, {.found_rows = rows, .row_count = rows, .diagnostics = last.diagnostics});
-  if (there.found_rows && last.written_since) return false;
+      at_reader(last, {.found_rows = rows, .row_count = rows, .diagnostics = last.diagnosed});
+  if (there.found_rows && last.read.written_since) return false;
   return !there.any() || is_of_last_read(last, there, there);
 }
 
-bool has_untold_warnings(const Split& split) {
-  const auto& last = split.last;
-  return has_diagnostics(last, Side::server) && !last.warnings_too_long &&
-         (last.warnings.empty() || last.warnings_version != split.settings.version);
-}
-
-void ask_warnings(SessionState& s, Actions& out) {
-  run_errand(s, Side::server, Errand::warnings, Command::query, "SHOW WARNINGS", out);
-}
-
-void keep_warnings(Bytes& answer, ByteSpan more) {
-  more = more.first(std::min(more.size(), kMaxKept + 1 - answer.size()));
-  answer.insert(answer.end(), more.begin(), more.end());
-}
-
-void note_warnings(Split& split, Bytes answer, uint16_t error) {
-  auto& last = split.last;
-  last.warnings_too_long = error != 0 || answer.size() > kMaxKept;
-  last.warnings_version = split.settings.version;
-  last.warnings = last.warnings_too_long ? Bytes() : std::move(answer);
-}
-
-void forget_warnings(Last& last) {
-  last.diagnostics_gone = last.warnings_too_long = false;
-  release(last.warnings);
-}
-
-bool are_kept_warnings(const Split& split, std::string_view text) {
-  const auto& last = split.last;
-  // What the packets say of the session is that it is in no transaction.
-  constexpr uint16_t kOfTransaction = mysql::kAutocommit | mysql::kInTransaction;
-  return last.diagnostics_gone && !last.warnings.empty() &&
-         last.warnings_version == split.settings.version &&
-         (split.status & kOfTransaction) == mysql::kAutocommit && shows_warnings(text);
-}
-
-void note_told_warnings(Last& last) {
-  last.select_at = last.statement_at = Side::server;
-  last.select_gone = last.statement_gone = true;
+void forget_rows(Last& last, Side side) {
+  if (last.found_rows == knows(side)) last.found_rows = Knows::nobody;
+  if (last.row_count == knows(side)) last.row_count = Knows::nobody;
 }
 
 bool are_questions_prepared(SessionState& s, Actions& out) {

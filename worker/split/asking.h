@@ -1,8 +1,7 @@
 // Statements that ask what only one connection knows: its id, what it has drawn from sequences, and
 // above all about the statements before, how many rows those had and what they warned of. The
 // server that ran them answers. Where that was the replica, and the statement that asks has to run
-// at home, home reads once more what the replica has read; nobody sees that answer. What home
-// warned of is asked for before its connection goes to another session.
+// at home, home reads once more what the replica has read; nobody sees that answer.
 #pragma once
 
 #include <string_view>
@@ -47,24 +46,11 @@ Again read_again(SessionState& s, Actions& out);
 /// Home has.
 void note_read_again(Split& split);
 
-/// Whether the connection of that side has warnings or errors that may be asked for.
-bool has_diagnostics(const Last& last, Side side);
+/// What a side knew of the rows of the statements before is lost.
+void forget_rows(Last& last, Side side);
 /// Whether what may be asked about the statements before can be told without that connection: home
 /// reads again what the reader has read, and is asked for its warnings before.
 bool can_do_without(const Split& split, Side side);
-/// Whether home has warnings that it was not asked for.
-bool has_untold_warnings(const Split& split);
-void ask_warnings(SessionState& s, Actions& out);
-/// More of the answer.
-void keep_warnings(Bytes& answer, ByteSpan more);
-/// All of it, and the error or 0.
-void note_warnings(Split& split, Bytes answer, uint16_t error);
-/// The statement before has others, or none.
-void forget_warnings(Last& last);
-/// Whether that answer is the one to a command's text, after home's connection went.
-bool are_kept_warnings(const Split& split, std::string_view text);
-/// The client has got it: as many rows no connection has had.
-void note_told_warnings(Last& last);
 
 /// Statements that do nothing but ask are prepared by the reader before what they ask about: that
 /// could change the answer. False if one is due.

@@ -9,6 +9,7 @@
 #include "worker/split/prepared.h"
 #include "worker/split/route.h"
 #include "worker/split/steps.h"
+#include "worker/split/warnings.h"
 
 namespace sluice::worker::split {
 namespace {
@@ -110,15 +111,6 @@ void refuse_question(SessionState& s, std::string_view what, std::string_view wh
 bool refuse_gone(SessionState& s, std::string_view what, Actions& out) {
   refuse_question(s, what, "its connection is not this session's any more", out);
   return true;
-}
-
-/// The statement before ran on a connection that was lent since, and was asked before.
-void answer_with_warnings(SessionState& s, Actions& out) {
-  const auto& warnings = s.split->last.warnings;
-  ++s.conversation.commands;
-  s.bytes_out += warnings.size();
-  out.send_made(Side::client, Bytes(warnings));
-  note_told_warnings(s.split->last);
 }
 
 /// False if it has to wait, for a primary or until a statement is prepared there.

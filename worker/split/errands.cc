@@ -7,6 +7,7 @@
 #include "worker/split/prepared.h"
 #include "worker/split/programs.h"
 #include "worker/split/steps.h"
+#include "worker/split/warnings.h"
 
 namespace sluice::worker::split {
 
@@ -22,7 +23,7 @@ mysql::Command command_in(ByteSpan packet) {
 mysql::Command command_of(const Split& split, Errand errand) {
   switch (errand) {
     case Errand::read_again:
-      return command_in(split.last.read);
+      return command_in(split.last.read.command);
     case Errand::replay: {
       const auto& t = split.transaction;
       return command_in(t.commands[t.replayed].command);

@@ -10,6 +10,7 @@
 #include "worker/split/asking.h"
 #include "worker/split/lending.h"
 #include "worker/split/steps.h"
+#include "worker/split/warnings.h"
 
 namespace sluice::worker::split {
 namespace {
@@ -280,15 +281,14 @@ void forget_leg(SessionState& s, Side side) {
   auto& last = split.last;
   if (side == Side::server) {
     split.greeting_gone = true;
-    last.statement_gone |= last.statement_at == side;
-    last.select_gone |= last.select_at == side;
-    last.drawn_is_gone |= std::exchange(last.drew, false);
+    forget_rows(last, side);
+    if (last.drawn == Drawn::known) last.drawn = Drawn::gone;
     last.home_has_old = false;
     // A transaction that is run again brings back its own.
-    last.diagnostics_gone |= has_diagnostics(last, side) && split.transaction.commands.empty();
+    if (split.transaction.commands.empty()) forget_diagnostics(last, side);
   } else {
-    last.reader_left = true;
-    last.read_there = false;
+    last.read.others_gone = true;
+    last.read.there = false;
   }
   for (auto& statement : split.statements) {
     if (side == Side::server) {

@@ -10,6 +10,7 @@
 #include "worker/split/pins.h"
 #include "worker/split/programs.h"
 #include "worker/split/steps.h"
+#include "worker/split/warnings.h"
 
 namespace sluice::worker::split {
 namespace {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "common/base/checksum.h"
 #include "worker/session/steps.h"
 
 namespace sluice::worker::split {
@@ -107,14 +108,13 @@ std::optional<Prepared> parse_prepared(ByteSpan bytes) {
 }
 
 uint64_t shape_of(ByteSpan answer) {
-  constexpr uint64_t kBasis = 0xcbf29ce484222325, kPrime = 0x100000001b3;  // FNV-1a
   if (answer.size() >= kMaxPrepared) return 0;
-  uint64_t sum = kBasis;
+  uint64_t sum = kNoBytes;
   bool first = true;
   for (auto packet = first_packet(answer); packet; packet = first_packet(answer)) {
     answer = answer.subspan(packet->size);
     if (std::exchange(first, false) || is_eof(packet->payload)) continue;
-    for (const auto byte : packet->payload) sum = (sum ^ static_cast<uint8_t>(byte)) * kPrime;
+    sum = checksum(packet->payload, sum);
   }
   return sum;
 }

@@ -13,13 +13,6 @@ using sql::Effect;
 
 namespace {
 
-/// Statements that may have triggers.
-bool writes_rows(sql::Verb verb) {
-  using sql::Verb;
-  return verb == Verb::Insert || verb == Verb::Replace || verb == Verb::Update ||
-         verb == Verb::Delete || verb == Verb::Load;
-}
-
 /// Whether the answer had no place for news of the session's variables: servers tell them with an
 /// OK packet, and keep them until they have one to tell of.
 bool could_not_tell(const SessionState& s, bool program) {
@@ -33,7 +26,8 @@ bool could_not_tell(const SessionState& s, bool program) {
 void take_programs(Split& split, const sql::Statement& statement, std::string_view text) {
   const auto& effects = statement.effects;
   split.now.program = effects.any(kProgram);
-  split.now.may_change = split.now.program || writes_rows(statement.verb);
+  split.now.may_change = split.now.program || sql::writes_tables(statement.verb) ||
+                         (statement.verb == sql::Verb::With && !statement.read());
   constexpr auto kText = sql::Effects(Effect::Prepares) | Effect::ExecutesImmediate;
   const bool has_text = effects.any(kText) || statement.verb == sql::Verb::Compound;
   if (has_text && contains(text, "temporary")) split.kept.pinned = why::kTemporaryTable;

@@ -7,6 +7,7 @@
 #include "worker/split/programs.h"
 #include "worker/split/route.h"
 #include "worker/split/steps.h"
+#include "worker/split/warnings.h"
 
 namespace sluice::worker::split {
 
@@ -19,7 +20,7 @@ Ready move_reader(SessionState& s, const Surroundings& w, std::string_view name,
   auto& split = *s.split;
   const auto& reader = split.reader_link;
   const bool failed = reader.step == Step::none && split.reader_after_ns > w.now_ns;
-  const bool keeps = split.last.diagnostics && split.last.diagnostics_at == Side::reader;
+  const bool keeps = has_diagnostics(split.last, Side::reader);
   if (failed || !reader.errands.empty() || (keeps && !split.now.uses_tables)) return Ready::no;
   split.reader_after_ns = w.now_ns + kAgainNs;
   return call_replica(s, w, std::string(name), out) ? Ready::soon : Ready::no;

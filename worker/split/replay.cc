@@ -8,14 +8,13 @@
 
 #include <algorithm>
 
+#include "common/base/checksum.h"
 #include "worker/split/steps.h"
 
 namespace sluice::worker::split {
 namespace {
 
 using mysql::Command;
-
-constexpr uint64_t kNothing = 0xcbf29ce484222325;  // FNV-1a
 
 /// Errors after which a server may have rolled the transaction back, or parts of it.
 /// errmsg-utf8.txt: ER_LOCK_WAIT_TIMEOUT, ER_LOCK_DEADLOCK, ER_XA_RBROLLBACK, ER_XA_RBTIMEOUT,
@@ -62,17 +61,14 @@ std::string_view why_broken(const SessionState& s, const Surroundings& w) {
 
 bool is_kept(SessionState& s, const Surroundings& w) {
   const auto& split = *s.split;
-  s.split->transaction.answer = kNothing;
+  s.split->transaction.answer = kNoBytes;
   const bool within =
       is_in_transaction(split.status) || !(split.status & mysql::kAutocommit) || split.now.begins;
   return w.service.transaction_replay && within && split.transaction.broken.empty();
 }
 
 void note_answer(Split& split, ByteSpan bytes) {
-  constexpr uint64_t kPrime = 0x100000001b3;
-  auto sum = split.transaction.answer;
-  for (const auto byte : bytes) sum = (sum ^ static_cast<uint8_t>(byte)) * kPrime;
-  split.transaction.answer = sum;
+  split.transaction.answer = checksum(bytes, split.transaction.answer);
 }
 
 void note_transaction(SessionState& s, const Surroundings& w) {
@@ -135,7 +131,7 @@ bool replay(SessionState& s, const Surroundings& w, Actions& out) {
   s.deadline_ns = t.by_ns;
   const auto command = command_for_home(s, t.commands[t.replayed].command, out);
   if (!command) return false;
-  t.answer = kNothing;
+  t.answer = kNoBytes;
   split.home_link.errands.push_back(Errand::replay);
   split.waiting = true;
   out.send(Side::server, out.keep({command->begin(), command->end()}));

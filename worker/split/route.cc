@@ -197,7 +197,7 @@ void take_settings(Split& split, const sql::Statement& statement, std::string_vi
 void take_up(Split& split, const sql::Statement& statement, std::string_view text) {
   const auto& effects = statement.effects;
   split.now.statement = true;
-  split.now.uses_tables = (split.last.diagnostics || split.last.home_has_old) &&
+  split.now.uses_tables = (split.last.diagnosed || split.last.home_has_old) &&
                           (effects.any(kProgram) || uses_tables(statement, text));
   split.now.several = statement.statements != 1;
   split.now.selects = !split.now.several && finds_rows(statement, text);
@@ -259,7 +259,7 @@ Plan plan_query(Split& split, std::string_view text) {
     return {.side = can_reader_tell(split, questions.before) ? Side::reader : Side::server,
             .at_once = true};
   // Without tables it leaves the diagnostics of the statement before.
-  const bool keeps = split.last.diagnostics && split.last.diagnostics_at == Side::server;
+  const bool keeps = split.last.diagnosed && split.last.diagnostics != Knows::reader;
   const bool has_variables = statement.user_variables_read > 0;
   split.now.proved_read = statement.read();
   const bool may = may_read(split, statement) && (!has_variables || are_carried(split, text));

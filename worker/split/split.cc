@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "common/mysql/packets.h"
-#include "worker/split/asking.h"
 #include "worker/split/lending.h"
 #include "worker/split/steps.h"
 #include "worker/sql/charset.h"
@@ -66,8 +65,6 @@ void begin(SessionState& s, const Surroundings& w, Actions& out) {
   auto& split = *s.split;
   forget_settings(split);
   drop_leg(s, Side::reader, out);
-  split.last.diagnostics = false;
-  forget_warnings(split.last);
   split.home_link.step = Step::ready;
   split.status = s.conversation.status = mysql::kAutocommit;
   split.transaction = {};

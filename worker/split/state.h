@@ -212,40 +212,57 @@ struct Present {
   }
 };
 
-/// Where the statements ran that later ones may ask about.
-struct Last {
-  Side statement_at = Side::server;    ///< ROW_COUNT() is there
-  Side select_at = Side::server;       ///< FOUND_ROWS()
-  Side diagnostics_at = Side::server;  ///< the session's warnings and errors
-  bool diagnostics = false;            ///< there are some
-  bool home_has_old = false;           ///< home has some that are not the session's any more
-  bool statement_gone = false, select_gone = false;  ///< with a connection home
-  /// A command that a replica answered, as the client sent it: the last one, or the last one that
-  /// found rows. Empty: it was too long.
-  Bytes read;
-  bool read_there = false;      ///< the reader still has what that left
-  bool written_since = false;   ///< the session may have: by now it could have other rows
-  bool reader_left = false;     ///< what reads left before went with an earlier reader
-  bool read_selected = false;   ///< FOUND_ROWS() is its
-  bool read_diagnosed = false;  ///< the session's warnings are
-  uint64_t insert_id = 0;       ///< LAST_INSERT_ID(), as far as it was asked
-  bool insert_id_gone = false;  ///< with a connection home
-  bool insert_id_due = false;   ///< it may be another one by now
-  bool drew = false;            ///< values of sequences, that its connection knows as the last ones
-  bool drawn_is_gone = false;   ///< with a connection home
-  bool diagnostics_gone = false;  ///< home had them, in a connection that went
-  Bytes warnings;  ///< what home had answered to SHOW WARNINGS before; empty: it was not asked
-  uint32_t warnings_version = 0;   ///< of the settings that the answer was made under
-  bool warnings_too_long = false;  ///< to be kept, or home did not tell them
+/// Who can tell of a statement before. What a connection knew is lost with it.
+enum class Knows : uint8_t { nobody, home, reader };
+constexpr Knows knows(Side side) {
+  return side == Side::reader ? Knows::reader : Knows::home;
+}
+
+/// A command that a replica has answered: the last one, or the last one that found rows.
+struct LastRead {
+  Bytes command;               ///< as the client sent it; empty: it was too long
+  bool there = false;          ///< the reader still has what that left
+  bool written_since = false;  ///< the session may have: by now it could have other rows
+  bool others_gone = false;    ///< what reads left before went with an earlier reader
+  bool selected = false;       ///< FOUND_ROWS() is its
+  bool diagnosed = false;      ///< the session's warnings are
   static auto fields(auto& m) {
-    return std::tuple(tag<1>(m.statement_at), tag<2>(m.select_at), tag<3>(m.diagnostics_at),
-                      tag<4>(m.diagnostics), tag<5>(m.statement_gone), tag<6>(m.select_gone),
-                      tag<7>(m.insert_id), tag<8>(m.insert_id_due), tag<9>(m.drew),
-                      tag<10>(m.drawn_is_gone), tag<11>(m.read), tag<12>(m.read_there),
-                      tag<13>(m.read_selected), tag<14>(m.read_diagnosed),
-                      tag<15>(m.insert_id_gone), tag<16>(m.home_has_old), tag<17>(m.reader_left),
-                      tag<18>(m.diagnostics_gone), tag<19>(m.warnings), tag<20>(m.warnings_version),
-                      tag<21>(m.warnings_too_long), tag<22>(m.written_since));
+    return std::tuple(tag<1>(m.command), tag<2>(m.there), tag<3>(m.written_since),
+                      tag<4>(m.others_gone), tag<5>(m.selected), tag<6>(m.diagnosed));
+  }
+};
+
+/// What home answered to SHOW WARNINGS before its connection was lent.
+struct KeptWarnings {
+  Bytes answer;           ///< empty: it was not asked
+  uint32_t version = 0;   ///< of the settings that the answer was made under
+  bool too_long = false;  ///< to be kept, or home did not tell them
+  static auto fields(auto& m) {
+    return std::tuple(tag<1>(m.answer), tag<2>(m.version), tag<3>(m.too_long));
+  }
+};
+
+/// Values that a session drew from sequences: its connection knows the last ones.
+enum class Drawn : uint8_t { nothing, known, gone };
+
+/// What later statements may ask about those before.
+struct Last {
+  Knows row_count = Knows::home;    ///< ROW_COUNT()
+  Knows found_rows = Knows::home;   ///< FOUND_ROWS()
+  Knows diagnostics = Knows::home;  ///< the session's warnings and errors
+  bool diagnosed = false;           ///< there are some
+  bool home_has_old = false;        ///< home has some that are not the session's any more
+  LastRead read;
+  KeptWarnings warnings;
+  Drawn drawn = Drawn::nothing;
+  uint64_t insert_id = 0;       ///< LAST_INSERT_ID(), as far as it was asked
+  bool insert_id_due = false;   ///< it may be another one by now
+  bool insert_id_gone = false;  ///< with a connection home
+  static auto fields(auto& m) {
+    return std::tuple(tag<1>(m.row_count), tag<2>(m.found_rows), tag<3>(m.diagnostics),
+                      tag<4>(m.diagnosed), tag<7>(m.insert_id), tag<8>(m.insert_id_due),
+                      tag<15>(m.insert_id_gone), tag<16>(m.home_has_old), tag<23>(m.read),
+                      tag<24>(m.warnings), tag<25>(m.drawn));
   }
 };
 
@@ -445,6 +462,10 @@ namespace sluice {
 template <>
 inline constexpr auto kEnumNames<worker::split::Step> = names("none", "connecting", "securing",
                                                               "proving", "ready", "queued");
+template <>
+inline constexpr auto kEnumNames<worker::split::Knows> = names("nobody", "home", "reader");
+template <>
+inline constexpr auto kEnumNames<worker::split::Drawn> = names("nothing", "known", "gone");
 template <>
 inline constexpr auto kEnumNames<worker::split::KillStep> = names("none", "judging", "seeking",
                                                                   "pausing", "calling", "stopping",

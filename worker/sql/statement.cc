@@ -1,5 +1,7 @@
 #include "worker/sql/statement.h"
 
+#include <algorithm>
+
 namespace sluice::sql {
 namespace {
 
@@ -16,6 +18,12 @@ std::string_view sentence(Reason reason) {
 
 std::string_view sentence(Effect effect) {
   return kEffects[static_cast<std::size_t>(effect)];
+}
+
+bool writes_tables(Verb verb) {
+  constexpr Verb kThose[] = {Verb::Insert, Verb::Replace, Verb::Update,
+                             Verb::Delete, Verb::Load,    Verb::Truncate};
+  return std::ranges::find(kThose, verb) != std::end(kThose);
 }
 
 std::string Name::value() const {

@@ -201,6 +201,8 @@ enum class Verb : uint8_t {
   Compound,
   Administration,
 };
+/// INSERT and the like: they are sure to use tables, which may have triggers.
+bool writes_tables(Verb verb);
 
 /// An identifier as it is written, without its quotes.
 struct Name {

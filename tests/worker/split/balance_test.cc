@@ -73,8 +73,8 @@ TEST_P(SplitBalanceTest, WhatIsPreparedThereKeepsIt) {
 
 TEST_P(SplitBalanceTest, WarningsThatMayBeAskedForKeepIt) {
   log_in_beside_db3(8, 0);
-  s.split->last.diagnostics = true;
-  s.split->last.diagnostics_at = Side::reader;
+  s.split->last.diagnosed = true;
+  s.split->last.diagnostics = split::Knows::reader;
   forget_said();
   client(query("SELECT 1"));
   EXPECT_THAT(connects, IsEmpty());
