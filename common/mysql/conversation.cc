@@ -224,7 +224,7 @@ void Conversation::begin(uint8_t command_byte) {
   server_sequence = 0;
   error = 0;
   warnings = 0;
-  rows = false;
+  rows = columns = false;
   switch (static_cast<Command>(command)) {
     case Command::quit:
     case Command::stmt_close:
@@ -330,6 +330,7 @@ void Conversation::column_count(ByteSpan body) {
     definitions = in.fixed<uint8_t>("metadata_follows").value_or(1) != 0;
   columns_left = static_cast<uint32_t>(*count);
   rows = true;
+  columns |= definitions;
   if (definitions)
     expect = Expect::columns;
   else

@@ -71,6 +71,7 @@ struct Conversation {
   uint16_t status = 0;    ///< flags of the last OK or EOF packet
   uint16_t warnings = 0;  ///< that it counted
   bool rows = false;      ///< the last answer had a result set
+  bool columns = false;   ///< and told the columns of one
   uint16_t error = 0;     ///< that ended the last answer; 0: none
   bool cursor = false;    ///< the command asked for one: its rows may come later
   static auto fields(auto& m) {
@@ -78,7 +79,7 @@ struct Conversation {
                       tag<5>(m.command), tag<6>(m.client_sequence), tag<7>(m.server_sequence),
                       tag<8>(m.columns_left), tag<9>(m.columns_next), tag<10>(m.pending_count),
                       tag<11>(m.pending), tag<12>(m.commands), tag<13>(m.status), tag<14>(m.error),
-                      tag<15>(m.cursor), tag<16>(m.warnings), tag<17>(m.rows));
+                      tag<15>(m.cursor), tag<16>(m.warnings), tag<17>(m.rows), tag<18>(m.columns));
   }
 
   /// The client sent these bytes. Returns how many were taken: all, unless a COM_CHANGE_USER is

@@ -92,6 +92,21 @@ bool runs_something(const SessionState& s) {
          command == Command::stmt_bulk_execute;
 }
 
+/// A server leaves out the columns of an execution if it has told the same before, to a client
+/// that keeps them (MariaDB, CACHE_METADATA). So that the client has what home has told, home alone
+/// tells it of others than it was prepared with.
+bool may_tell_columns(const SessionState& s) {
+  return s.conversation.command == static_cast<uint8_t>(mysql::Command::stmt_execute) &&
+         keeps_shapes(s.conversation.capabilities);
+}
+
+/// Home has told other columns.
+void stay_home(Statement& statement) {
+  statement.reshaped = true;
+  statement.reads = statement.only_asks = statement.wish.can_be = false;
+  statement.why_home = stats::Route::kept;
+}
+
 /// What the answered command leaves in its connection to the primary.
 void note_what_stays(SessionState& s) {
   using mysql::Command;
@@ -104,6 +119,7 @@ void note_what_stays(SessionState& s) {
   const auto statement = std::ranges::find(split.statements, split.now.prepared_id, &Statement::id);
   if (statement == split.statements.end()) return;
   const bool failed = s.conversation.error != 0;
+  if (may_tell_columns(s) && s.conversation.columns) stay_home(*statement);
   if (command == Command::stmt_execute)
     statement->cursor = !failed && (s.conversation.status & mysql::kCursorExists) != 0;
   else if (command == Command::stmt_fetch)
@@ -172,6 +188,8 @@ void command_answered(SessionState& s, const Surroundings& w, Actions& out) {
   if (split.now.bytes.capacity() > kKept) release(split.now.bytes);
   if (s.phase == Phase::ending) return end_now(s, w, out);
   ask_untold(s, out);
+  if (split.now.sets_passing && split.now.told && split.home_link.step == Step::ready)
+    ask_news(s, out);
   if (!split.left.empty() && !leave_home(s, w, std::string(split.left), out))
     return on_leg_failed(s, w, Side::server, std::string(split.left), out);
   if (!s.held.empty()) go_on(s, w, out);
@@ -204,11 +222,19 @@ void keep_prepared(Split& split, ByteSpan bytes) {
   kept.insert(kept.end(), part.begin(), part.end());
 }
 
+/// The command that a reader has begun to answer runs at home instead.
+void leave_reader(SessionState& s, const Surroundings& w, bool answered, Actions& out) {
+  if (!answered) drop_leg(s, Side::reader, out);
+  again_at_home(s, w, out);
+}
+
 /// Bytes of the answer that the client waits for.
 Taken answer_bytes(SessionState& s, const Surroundings& w, Side side, ByteSpan bytes,
                    Actions& out) {
   auto& split = *s.split;
   const bool first = !split.now.delivered;
+  const bool keeps_columns = side == Side::reader && first && may_tell_columns(s);
+  if (keeps_columns && !first_packet(bytes)) return {0, false};
   if (first && s.conversation.command == static_cast<uint8_t>(mysql::Command::stmt_prepare))
     bytes = prepared_answer(split, bytes, out);
   const auto walk = s.conversation.walk(bytes);
@@ -216,6 +242,10 @@ Taken answer_bytes(SessionState& s, const Surroundings& w, Side side, ByteSpan b
   if (answered && side == Side::reader && first && s.conversation.error != 0 &&
       !stands(s.conversation.error)) {
     again_at_home(s, w, out);
+    return {walk.taken, true};
+  }
+  if (keeps_columns && s.conversation.columns) {
+    leave_reader(s, w, answered, out);
     return {walk.taken, true};
   }
   if (s.conversation.command == static_cast<uint8_t>(mysql::Command::stmt_prepare) &&

@@ -213,15 +213,30 @@ bool run_query(SessionState& s, const Surroundings& w, ByteSpan command, Actions
   return true;
 }
 
+/// A prepared statement is executed, or one that was not looked into: then it may do anything.
+void take_execution(Split& split, const Statement* statement) {
+  auto& now = split.now;
+  now.statement = true;
+  now.selects = statement != nullptr && statement->selects;
+  now.may_select = statement == nullptr || statement->program;
+  now.uses_tables = statement == nullptr || statement->uses_tables;
+  now.clears = statement != nullptr && !statement->program;
+}
+
+/// At home.
+void take_execution_at_home(Split& split, const Statement* statement) {
+  auto& now = split.now;
+  now.program = now.may_set_reading = now.uses_up = statement == nullptr || statement->program;
+  now.may_change = statement == nullptr || !statement->proved_read;
+  now.proved_read = statement != nullptr && statement->proved_read;
+  now.changed = false;
+}
+
 bool run_execute(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out) {
   constexpr std::size_t kFlagsAt = kHeaderSize + 1 + 4;
   auto& split = *s.split;
-  split.now.statement = true;
   auto* statement = statement_of(split, command);
-  split.now.selects = statement != nullptr && statement->selects;
-  split.now.may_select = statement == nullptr || statement->program;
-  split.now.uses_tables = statement == nullptr || statement->uses_tables;
-  split.now.clears = statement != nullptr && !statement->program;
+  take_execution(split, statement);
   if (statement != nullptr)
     if (const auto gone = what_is_gone(split, statement->asked); !gone.empty())
       return refuse_gone(s, gone, out);
@@ -242,16 +257,12 @@ bool run_execute(SessionState& s, const Surroundings& w, ByteSpan command, Actio
   const auto at_home = [&] {
     if (statement != nullptr && !split.now.only_home && !statement->reads)
       split.now.why_home = statement->why_home;
-    split.now.program = split.now.may_set_reading = statement == nullptr || statement->program;
-    split.now.may_change = statement == nullptr || !statement->proved_read;
+    take_execution_at_home(split, statement);
     if (statement != nullptr) {
       split.kill.victim = statement->kills;
       split.now.asked = statement->asked;
     }
     if (statement != nullptr && statement->sets_untold) take_untold(split, statement->text);
-    split.now.changed = false;
-    split.now.uses_up = split.now.program;
-    split.now.proved_read = statement != nullptr && statement->proved_read;
     split.now.repeats =
         statement != nullptr && statement->repeats && !statement->long_data && !cursor;
     return run_at_home(s, w, command, out);
@@ -311,7 +322,8 @@ bool run(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out)
   auto& split = *s.split;
   split.now.statement = split.now.selects = split.now.may_select = split.now.several = false;
   split.now.uses_up = split.now.uses_tables = split.now.program = split.now.may_change = false;
-  split.now.sets_results = split.now.clears = false;
+  split.now.sets_results = split.now.clears = split.now.sets_passing = false;
+  split.now.passing.clear();
   if (!split.now.only_home) split.now.why_home = stats::Route::command;
   split.now.begins = split.now.repeats = split.now.unheeded = false;
   split.now.sets_variables = split.now.leaves_variables = false;
@@ -339,13 +351,6 @@ bool run(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out)
         break;
       case Command::stmt_execute:
         return run_execute(s, w, command, out);
-      case Command::stmt_bulk_execute: {
-        const auto* statement = statement_of(split, command);
-        split.now.program = statement == nullptr || statement->program;
-        split.now.may_change = true;
-        split.now.proved_read = split.now.changed = false;
-        break;
-      }
       case Command::stmt_close:
         return close_statement(s, w, command, out);
       case Command::quit:
@@ -370,9 +375,11 @@ bool run(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out)
         break;
     }
   }
-  if (kind == Command::query && !whole) {  // it was not looked into
-    split.now.program = split.now.may_change = true;
-    split.now.proved_read = split.now.changed = false;
+  if (kind == Command::query || kind == Command::stmt_execute ||
+      kind == Command::stmt_bulk_execute) {
+    const auto* statement = kind == Command::query ? nullptr : statement_of(split, command);
+    take_execution(split, statement);
+    take_execution_at_home(split, statement);
   }
   if (kind == Command::stmt_send_long_data)
     if (auto* statement = statement_of(split, command)) statement->long_data = true;

@@ -65,7 +65,9 @@ bool note_prepared_there(Split& split, Side side, uint32_t which, ByteSpan answe
   const auto prepared = parse_prepared(answer);
   const auto statement = std::ranges::find(split.statements, which, &Statement::id);
   if (!prepared || prepared->id == 0 || statement == split.statements.end()) return false;
-  const bool same = statement->shape == 0 || statement->shape == shape_of(answer);
+  // What a transaction that is run again is answered is compared.
+  const bool same = (statement->shape == 0 || statement->shape == shape_of(answer)) &&
+                    (!statement->reshaped || split.transaction.due);
   if (!same) return note_other_shape(split, side, *statement);
   if (side == Side::server) {
     statement->home_id = prepared->id;
@@ -77,34 +79,42 @@ bool note_prepared_there(Split& split, Side side, uint32_t which, ByteSpan answe
   return true;
 }
 
-/// Home can't prepare what an earlier home could: the command that needs it gets the error. Where
-/// it was only to be there before the next command, it is prepared nowhere from here on.
-void prepare_failed(SessionState& s, const Surroundings& w, ByteSpan answer, Actions& out) {
+/// Home can't prepare what an earlier home could, or not in the same way: the command that needs it
+/// gets the error. Where it was only to be there before the next command, it is prepared nowhere
+/// from here on.
+void not_prepared(SessionState& s, const Surroundings& w, const End& error, Actions& out) {
   const auto statement =
       std::ranges::find(s.split->statements, s.split->home_link.preparing, &Statement::id);
   if (statement != s.split->statements.end() && !next_names(s, *statement))
     return statement->text.clear();
+  s.split->waiting = false;
+  refuse_next(s, w, error, out);
+}
+
+void prepare_failed(SessionState& s, const Surroundings& w, ByteSpan answer, Actions& out) {
   const auto packet = first_packet(answer);
   const auto error = packet ? mysql::parse_error(packet->payload) : tl::unexpected(ParseError{});
   if (!error) return;
-  s.split->waiting = false;
-  refuse_next(s, w,
-              {error->number, std::string(error->state.empty() ? "HY000" : error->state),
-               std::string(error->message)},
-              out);
+  not_prepared(s, w,
+               {error->number, std::string(error->state.empty() ? "HY000" : error->state),
+                std::string(error->message)},
+               out);
 }
 
-/// MariaDB errmsg-utf8.txt, ER_NEED_REPREPARE.
-bool refuse_reshaped(SessionState& s, const Surroundings& w, ByteSpan answer, Actions& out) {
+bool reshaped_at_home(SessionState& s, const Surroundings& w, ByteSpan answer, Actions& out) {
+  if (s.split->transaction.due) {
+    s.split->transaction.broken = "the columns of a statement of it have changed";
+    return false;
+  }
   Bytes close;
   mysql::append_packet(close, 0, answer.subspan(mysql::kHeaderSize, 5));
   close[mysql::kHeaderSize] = static_cast<std::byte>(mysql::Command::stmt_close);
   out.send_made(Side::server, std::move(close));
-  s.split->waiting = false;
-  refuse_next(s, w,
-              {1615, "HY000",
-               "Prepared statement needs to be re-prepared (sluice: its columns have changed)"},
-              out);
+  // MariaDB errmsg-utf8.txt, ER_NEED_REPREPARE.
+  not_prepared(s, w,
+               {1615, "HY000",
+                "Prepared statement needs to be re-prepared (sluice: its columns have changed)"},
+               out);
   return true;
 }
 
@@ -164,7 +174,7 @@ bool prepare_answered(SessionState& s, const Surroundings& w, Side side, ByteSpa
   if (from.own.error == 0) {
     if (!note_prepared_there(split, side, from.preparing, answer)) return false;
     if (!std::exchange(split.now.reshaped, false)) return true;
-    return !split.transaction.due && refuse_reshaped(s, w, answer, out);
+    return reshaped_at_home(s, w, answer, out);
   }
   if (side == Side::reader) {  // home will say why
     for (auto& statement : split.statements)

@@ -43,6 +43,7 @@ std::optional<stats::Pin> kept_at_home(const SessionState& s) {
   if (!(split.status & mysql::kAutocommit)) return stats::Pin::autocommit;
   if (const auto tie = why_tied(split); !tie.why.empty()) return tie.by;
   if (std::ranges::any_of(split.statements, &Statement::cursor)) return stats::Pin::cursor;
+  if (std::ranges::any_of(split.statements, &Statement::reshaped)) return stats::Pin::statement;
   if (split.now.counts_rows || split.kept.asks_rows) return stats::Pin::diagnostics;
   const bool lost_database = split.settings.database.empty() && !s.database.empty();
   // The id that "IS NULL" asks for is not the one that can be set.

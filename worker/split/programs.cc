@@ -47,12 +47,15 @@ bool has_untold(const Split& split) {
   return split.kept.pinned.empty() && (split.kept.may_have_traces || split.kept.news_due);
 }
 
+void ask_news(SessionState& s, Actions& out) {
+  // What is told of this SET is told with all that has waited for it.
+  run_errand(s, Side::server, Errand::news, mysql::Command::query,
+             "SET @@session.time_zone=@@session.time_zone", out);
+}
+
 void ask_untold_by_programs(SessionState& s, Actions& out) {
   auto& kept = s.split->kept;
-  // What is told of this SET is told with all that has waited for it.
-  if (std::exchange(kept.news_due, false))
-    run_errand(s, Side::server, Errand::news, mysql::Command::query,
-               "SET @@session.time_zone=@@session.time_zone", out);
+  if (std::exchange(kept.news_due, false)) ask_news(s, out);
   if (kept.may_have_traces)
     run_errand(s, Side::server, Errand::traces, mysql::Command::query,
                "SELECT CONCAT(VARIABLE_VALUE, ' ', "

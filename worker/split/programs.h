@@ -22,7 +22,9 @@ void note_programs(SessionState& s);
 
 /// Whether there is something that home has had no place to tell, or does not tell by itself.
 bool has_untold(const Split& split);
-/// Asks home for it.
+/// Asks home for what has changed in the session.
+void ask_news(SessionState& s, Actions& out);
+/// Asks home for all that.
 void ask_untold_by_programs(SessionState& s, Actions& out);
 /// How many temporary tables home says that were made, and how many user variables there are;
 /// empty: it does not.

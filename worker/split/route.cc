@@ -9,6 +9,7 @@
 #include "worker/split/pins.h"
 #include "worker/split/programs.h"
 #include "worker/split/steps.h"
+#include "worker/sql/assignments.h"
 #include "worker/sql/classify.h"
 
 namespace sluice::worker::split {
@@ -181,6 +182,19 @@ bool leaves_variables(const sql::Statement& statement) {
   }
 }
 
+/// MariaDB tells what SET STATEMENT sets with the answer to its statement, and that it is set back
+/// with a later one that has something to tell. Programs tell it as it is in the end.
+void take_passing(Split& split, const sql::Statement& statement, std::string_view text) {
+  auto& passing = split.now.passing;
+  split.now.sets_passing = statement.statements != 1 && contains(text, "statement");
+  if (statement.verb != sql::Verb::SetStatement) return;
+  passing = sql::variables_for_statement(text, split.settings.mode);
+  const auto sets = [&](std::string_view name) {
+    return std::ranges::find(passing, name) != passing.end();
+  };
+  if (sets("sql_log_bin") || sets("skip_replication")) split.kept.pinned = why::kNotReplicated;
+}
+
 /// What its server tells nothing of. In what is put together at run time it is not looked for.
 void take_settings(Split& split, const sql::Statement& statement, std::string_view text) {
   constexpr Effects kWithin = Effect::Prepares | Effect::ExecutesImmediate;
@@ -189,9 +203,7 @@ void take_settings(Split& split, const sql::Statement& statement, std::string_vi
     split.kept.pinned = "it may have set a variable of which its server does not tell";
   else if (statement.effects.has(Effect::SetsSession))
     take_untold(split, text);
-  if (statement.verb == sql::Verb::SetStatement &&
-      (contains(text, "sql_log_bin") || contains(text, "skip_replication")))
-    split.kept.pinned = why::kNotReplicated;
+  take_passing(split, statement, text);
 }
 
 void take_up(Split& split, const sql::Statement& statement, std::string_view text) {

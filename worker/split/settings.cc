@@ -10,6 +10,7 @@
 #include "worker/split/pins.h"
 #include "worker/split/steps.h"
 #include "worker/sql/assignments.h"
+#include "worker/sql/characters.h"
 #include "worker/sql/charset.h"
 
 namespace sluice::worker::split {
@@ -87,6 +88,7 @@ void heed(Split& split, std::string_view name, std::string_view value) {
 void note_variable(Split& split, std::string_view name, std::string_view value) {
   if (name == "statement_id") return;  // MySQL counts its statements there, and nobody sets it
   split.now.told = true;
+  if (std::ranges::find(split.now.passing, name) != split.now.passing.end()) return;
   constexpr std::size_t kMaxSettings = 64, kMaxValue = 4096;
   if (name.starts_with(kTracking)) {
     split.settings.tracked_by_client |= split.home_link.errands.empty();
@@ -271,10 +273,7 @@ void take_untold(Split& split, std::string_view text) {
   sql::Assignments items(text, split.settings.mode);
   while (const auto item = items.next()) {
     if (!item->untold) continue;
-    auto name = item->name.value();
-    for (char& c : name)
-      if (c >= 'A' && c <= 'Z') c = static_cast<char>(c | 0x20);
-    note_untold(split, name);
+    note_untold(split, sql::in_small_letters(item->name.value()));
   }
 }
 

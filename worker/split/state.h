@@ -129,7 +129,8 @@ struct Statement {
   /// Checksum of the columns and parameters that the client was told of, if it keeps that: servers
   /// don't tell them again then. 0: it does not, or they are too many.
   uint64_t shape = 0;
-  Bytes types;  ///< of the parameters, as the client sent them last
+  bool reshaped = false;  ///< home has told such a client of other columns since
+  Bytes types;            ///< of the parameters, as the client sent them last
   bool home_has_types = false, reader_has_types = false;
   bool sets_untold = false;                       ///< a variable of the session (sql/assignments.h)
   stats::Route why_home = stats::Route::command;  ///< why it runs there, if it does not read
@@ -145,7 +146,7 @@ struct Statement {
                       tag<12>(m.settings_version), tag<13>(m.database_version), tag<16>(m.repeats),
                       tag<17>(m.cursor), tag<20>(m.kills), tag<21>(m.wish), tag<22>(m.sets_untold),
                       tag<23>(m.asked), tag<24>(m.only_asks), tag<25>(m.proved_read),
-                      tag<26>(m.selects), tag<27>(m.shape));
+                      tag<26>(m.selects), tag<27>(m.shape), tag<28>(m.reshaped));
   }
 };
 
@@ -176,16 +177,19 @@ struct Present {
   bool only_home = false;  ///< the next one is a command that the reader did not answer
   stats::Route why_home = stats::Route::command;                 ///< why it runs there, if so
   bool statement = false, selects = false, uses_tables = false;  ///< what it is
-  bool proved_read = false;       ///< it can't have written, though it answers with rows
-  bool may_select = false;        ///< if it answers with rows
-  bool several = false;           ///< statements
-  bool sets_results = false;      ///< it sets the character set of results
-  bool reshaped = false;          ///< its columns are others at this home
-  bool uses_up = false;           ///< it uses up what SET TRANSACTION said of the next transaction
-  bool may_change = false;        ///< it may change the session behind its text: by triggers, say
-  bool program = false;           ///< it runs what was not looked into
-  bool sets_session = false;      ///< it sets a system variable
-  bool told = false;              ///< and the server has told one
+  bool proved_read = false;   ///< it can't have written, though it answers with rows
+  bool may_select = false;    ///< if it answers with rows
+  bool several = false;       ///< statements
+  bool sets_results = false;  ///< it sets the character set of results
+  bool reshaped = false;      ///< its columns are others at this home
+  bool uses_up = false;       ///< it uses up what SET TRANSACTION said of the next transaction
+  bool may_change = false;    ///< it may change the session behind its text: by triggers, say
+  bool program = false;       ///< it runs what was not looked into
+  bool sets_session = false;  ///< it sets a system variable
+  bool told = false;          ///< and the server has told one
+  /// Variables that it sets for itself alone: they are told, and set back afterwards.
+  std::vector<std::string> passing;
+  bool sets_passing = false;      ///< it is several statements, and one of them may do that
   bool changed = false;           ///< and the server says that it changed something in the session
   bool begins = false;            ///< it begins a transaction; what was open is committed
   bool repeats = false;           ///< within a transaction it may be run again with it
@@ -208,7 +212,7 @@ struct Present {
         tag<21>(m.leaves_variables), tag<22>(m.may_move), tag<23>(m.may_set_reading),
         tag<24>(m.asked), tag<25>(m.may_select), tag<26>(m.several), tag<27>(m.may_change),
         tag<28>(m.prepared), tag<29>(m.reshaped), tag<30>(m.collation), tag<31>(m.sets_results),
-        tag<32>(m.clears));
+        tag<32>(m.clears), tag<33>(m.passing), tag<34>(m.sets_passing));
   }
 };
 

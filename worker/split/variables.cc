@@ -8,16 +8,15 @@
 #include "worker/split/pins.h"
 #include "worker/split/steps.h"
 #include "worker/sql/assignments.h"
+#include "worker/sql/characters.h"
 
 namespace sluice::worker::split {
 namespace {
 
+using sql::lower;
+
 constexpr std::size_t kMaxVariables = 64, kMaxBytes = 4096;
 constexpr std::size_t kMaxNumber = 40;  ///< servers cut longer ones, with a warning
-
-char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
-}
 
 /// In small letters; empty if servers may take it for the same as another one that is not.
 std::string name_of(const sql::Name& name) {
@@ -64,8 +63,7 @@ std::string value_of(const Split& split, std::string_view literal) {
   const bool quoted = literal.size() >= 2 && literal.back() == first;
   if (quoted && (first == '\'' || (first == '"' && !split.settings.mode.ansi_quotes)))
     return string_of(split, literal);
-  std::string word;
-  for (const char c : literal) word += lower(c);
+  const auto word = sql::in_small_letters(std::string(literal));
   if (word == "null" || word == "true" || word == "false") return word;
   const bool number =
       (first >= '0' && first <= '9') || first == '-' || first == '+' || first == '.';

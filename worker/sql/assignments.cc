@@ -248,6 +248,21 @@ void Assignments::value(Assignment& item, bool to_end) {
   item.constant = constant.holds();
 }
 
+std::vector<std::string> variables_for_statement(std::string_view text, const Mode& mode) {
+  Lexer lexer(text, mode);
+  std::vector<std::string> names;
+  if (!lexer.next().is("SET") || !lexer.next().is("STATEMENT")) return names;
+  bool name_next = true;
+  int depth = 0;
+  for (Token token = lexer.next(); !token.ends(); token = lexer.next()) {
+    if (depth == 0 && !name_next && token.is("FOR")) break;
+    depth += token.symbol('(') ? 1 : token.symbol(')') ? -1 : 0;
+    if (name_next) names.push_back(in_small_letters(token.name().value()));
+    name_next = depth == 0 && token.symbol(',');
+  }
+  return names;
+}
+
 std::optional<Name> UserVariables::next() {
   for (Token token = lexer_.next(); token.kind != Kind::End; token = lexer_.next())
     if (token.kind == Kind::UserVariable) return token.name();

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "worker/sql/lexer.h"
 #include "worker/sql/mode.h"
@@ -72,6 +74,10 @@ class Assignments {
   Token token_;          ///< comes next
   bool within_ = false;  ///< of a SET, at the beginning of an item
 };
+
+/// What the SET STATEMENT sets that a text begins with: for the statement behind its FOR, no
+/// longer.
+std::vector<std::string> variables_for_statement(std::string_view text, const Mode& mode);
 
 /// The user variables that a text mentions.
 class UserVariables {

@@ -5,6 +5,7 @@
 #include <bit>
 #include <cstdint>
 #include <cstring>
+#include <string>
 #include <string_view>
 
 namespace sluice::sql {
@@ -54,6 +55,13 @@ constexpr Byte byte_class(char c) {
 }
 constexpr bool is_high(char c) {
   return static_cast<uint8_t>(c) >= 0x80;
+}
+constexpr char lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
+}
+inline std::string in_small_letters(std::string text) {
+  for (char& c : text) c = lower(c);
+  return text;
 }
 constexpr bool is_digit(char c) {
   return c >= '0' && c <= '9';

@@ -43,6 +43,27 @@ TEST_P(AskingTest, HomeReadsAgainWhatItIsAskedAbout) {
   EXPECT_THAT(said(Side::server), ElementsAre(text("SELECT FOUND_ROWS()")));
 }
 
+TEST_P(AskingTest, WhatWasNotLookedIntoHasRowsToo) {
+  for (const bool bulk : {true, false}) {
+    s = SessionState{.id = 1, .service = "shop", .client_ip = "127.0.0.1"};
+    open = {true, false, false};
+    log_in_with_reader();
+    client(command(Command::stmt_prepare, "INSERT INTO t VALUES (?)"));
+    home(prepared(5, 1));
+    read("SELECT a FROM t");
+    if (bulk)
+      client(command(Command::stmt_bulk_execute, number(5, 4) + number(0, 2) + "1"));
+    else if (GetParam().piece != 1)
+      client(query("INSERT INTO t VALUES ('" + std::string(200 * 1024, 'a') + "')"));
+    else
+      continue;
+    home(ok());
+    forget_said();
+    client(query("SELECT ROW_COUNT()"));
+    EXPECT_THAT(said(Side::server), ElementsAre(text("SELECT ROW_COUNT()"))) << bulk;
+  }
+}
+
 TEST_P(AskingTest, WithinATransactionHomeReadsAgain) {
   log_in_with_reader();
   read("SELECT a FROM t");

@@ -140,5 +140,68 @@ TEST_P(ProgramsTest, AnotherHomeSaysThatColumnsHaveChanged) {
   EXPECT_THAT(raw(Side::server), command(Command::stmt_close, number(1, 4)));
 }
 
+class CachedColumnsTest : public ProgramsTest {
+ protected:
+  void SetUp() override {
+    log_in_with_reader();
+    s.conversation.capabilities |= mysql::kMariadbCacheMetadata;
+    client(command(Command::stmt_prepare, "SELECT ?"));
+    home(prepared(5, 1));
+    client(execute(5, with_type(1)));
+    reader(prepared(77, 1));
+    forget_said();
+  }
+  static Bytes rows(bool columns) {
+    const auto end = "\xFE" + std::string(2, '\0') + number(kPlain, 2) + number(0, 2);
+    const auto told = columns ? packet(2, "\3def and more") : Bytes();
+    const auto next = static_cast<uint8_t>(columns ? 3 : 2);
+    return joined({packet(1, columns ? "\1\1" : std::string("\1\0", 2)), told,
+                   packet(next, sized("1")), packet(next + 1, end)});
+  }
+  void expect_home() {
+    EXPECT_EQ(raw(Side::server), execute(5, with_type(1)));
+    EXPECT_THAT(raw(Side::client), IsEmpty());
+    home(rows(true));
+    EXPECT_EQ(raw(Side::client), rows(true));
+    client(execute(5, with_type(1)));
+    EXPECT_EQ(raw(Side::server), execute(5, with_type(1)));
+    home(rows(false));
+    EXPECT_EQ(raw(Side::client), rows(false));
+  }
+};
+INSTANTIATE_TEST_SUITE_P(All, CachedColumnsTest, kManners, name_of);
+
+TEST_P(CachedColumnsTest, AReaderThatTellsNoneIsReadFrom) {
+  reader(rows(false));
+  EXPECT_EQ(raw(Side::client), rows(false));
+  client(execute(5, with_type(1)));
+  EXPECT_EQ(raw(Side::reader), execute(77, with_type(1)));
+}
+
+/// Home would not tell them again, and the client would have those of the reader.
+TEST_P(CachedColumnsTest, OnlyHomeTellsOthers) {
+  reader(rows(true));
+  expect_home();
+}
+
+TEST_P(CachedColumnsTest, AReaderThatTellsMoreOfThemIsLeft) {
+  if (GetParam().piece == 1) return;
+  const auto all = rows(true);
+  reader({all.begin(), all.begin() + 12});
+  EXPECT_FALSE(open[static_cast<std::size_t>(Side::reader)]);
+  expect_home();
+}
+
+TEST_P(CachedColumnsTest, AnotherHomeDoesNotKnowThem) {
+  reader(rows(true));
+  expect_home();
+  primary_moves();
+  lost(Side::server);
+  client(execute(5, with_type(1)));
+  new_home_logs_in();
+  home(prepared(1, 1));
+  EXPECT_THAT(last_error(), StartsWith("1615 "));
+}
+
 }  // namespace
 }  // namespace sluice::worker

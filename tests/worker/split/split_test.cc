@@ -372,6 +372,35 @@ TEST_P(SplitTest, AReplicaThatDoesNotTakeThemIsNotRead) {
   EXPECT_THAT(said(Side::server), ElementsAre(kRead));
 }
 
+/// MariaDB tells it, and that it is over only when it has something else to tell.
+TEST_P(SplitTest, WhatIsSetForOneStatementIsNotTheSessions) {
+  log_in_with_reader();
+  client(query("SET STATEMENT time_zone='x', sql_mode='ansi_quotes' FOR SET sort_buffer_size=1"));
+  home(ok(kPlain, variable("time_zone", "Mars") + variable("sql_mode", "ANSI_QUOTES") +
+                      variable("sort_buffer_size", "8192")));
+  EXPECT_FALSE(s.split->settings.mode.ansi_quotes);
+  forget_said();
+  client(query("SELECT a FROM t"));
+  EXPECT_THAT(said(Side::reader), ElementsAre("\3SET @@session.sort_buffer_size=8192", kRead));
+  reader(joined({ok(), result("1")}));
+  client(query("SET time_zone='x'"));
+  home(ok(kPlain, variable("time_zone", "Mars")));
+  forget_said();
+  client(query("SELECT a FROM t"));
+  EXPECT_THAT(said(Side::reader), ElementsAre("\3SET @@session.time_zone='Mars'", kRead));
+}
+
+TEST_P(SplitTest, WhatIsSetForOneOfSeveralStatementsIsAskedFor) {
+  log_in_with_reader(mysql::kMultiStatements);
+  forget_said();
+  client(query("DO 2; SET STATEMENT time_zone='x' FOR INSERT INTO t VALUES (1)"));
+  home(joined({ok(kPlain | mysql::kMoreResults), ok(kPlain, variable("time_zone", "Mars"))}));
+  EXPECT_THAT(said(Side::server),
+              ElementsAre(testing::_, StartsWith("\3SET @@session.time_zone=")));
+  home(ok(kPlain, variable("time_zone", "SYSTEM")));
+  EXPECT_EQ(s.split->settings.list.back().value, "SYSTEM");
+}
+
 TEST_P(SplitTest, ClientsGetTheNewsThatTheyAskedFor) {
   const auto news = variable("sort_buffer_size", "1") + variable("time_zone", "UTC");
   log_in(mysql::kSessionTrack);

@@ -50,6 +50,18 @@ TEST(Assignments, OfVariables) {
                           "session sys names=1", "session sys role=2"));
 }
 
+TEST(Assignments, OfOneStatement) {
+  const auto names = [](std::string_view text) { return variables_for_statement(text, kMulti); };
+  EXPECT_THAT(
+      names("SET STATEMENT a=1, `B`=(SELECT max(x, y) FOR), c = 'for, d=5' FOR SELECT e=1, f"),
+      ElementsAre("a", "b", "c"));
+  EXPECT_THAT(
+      names("/* 1 */ set /*!statement*/ Max_Statement_Time=2 for SET STATEMENT x=1 FOR DO 1"),
+      ElementsAre("max_statement_time"));
+  for (const auto* text : {"SET a=1", "SELECT 1", "", "SET", "SET STATEMENT", "SET STATEMENT; a=1"})
+    EXPECT_THAT(names(text), IsEmpty()) << text;
+}
+
 /// MariaDB tells that they were set where their scope is said, or they stand without @@.
 TEST(Assignments, WhatNoServerTells) {
   const auto untold = [](std::string_view text) {
