@@ -190,6 +190,7 @@ void command_answered(SessionState& s, const Surroundings& w, Actions& out) {
   ask_untold(s, out);
   if (split.now.sets_passing && split.now.told && split.home_link.step == Step::ready)
     ask_news(s, out);
+  if (s.held.empty()) ask_in_time(s, w, out);
   if (!split.left.empty() && !leave_home(s, w, std::string(split.left), out))
     return on_leg_failed(s, w, Side::server, std::string(split.left), out);
   if (!s.held.empty()) go_on(s, w, out);

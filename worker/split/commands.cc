@@ -7,6 +7,7 @@
 #include "worker/split/asking.h"
 #include "worker/split/lending.h"
 #include "worker/split/prepared.h"
+#include "worker/split/programs.h"
 #include "worker/split/route.h"
 #include "worker/split/steps.h"
 #include "worker/split/warnings.h"
@@ -71,6 +72,7 @@ void keep_for_replay(SessionState& s, const Surroundings& w, ByteSpan command, A
   const auto kind = kind_of(command);
   const bool whole = command.size() == kHeaderSize + payload_length(command);
   if (!is_kept(s, w) || !whole) return;
+  s.split->now.untold = has_unsure_variables(*s.split) || has_untold(*s.split);
   if (kind == Command::stmt_execute) {
     auto* statement = statement_of(*s.split, command);
     command = statement ? execution_with_types(*statement, command, out) : ByteSpan();

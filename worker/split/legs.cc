@@ -9,6 +9,7 @@
 #include "worker/auth/identity.h"
 #include "worker/split/asking.h"
 #include "worker/split/lending.h"
+#include "worker/split/programs.h"
 #include "worker/split/steps.h"
 #include "worker/split/warnings.h"
 
@@ -343,7 +344,7 @@ void late(SessionState& s, const Surroundings& w, Actions& out) {
     if (link(s, side).restoring || (step != Step::none && step != Step::ready))
       return on_leg_failed(s, w, side, "its login took too long", out);
   }
-  home_late(s, w, out);
+  if (!ask_when_idle(s, out)) home_late(s, w, out);
 }
 
 std::string why_not_known(const Credentials& credentials) {

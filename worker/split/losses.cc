@@ -5,6 +5,7 @@
 
 #include "common/mysql/packets.h"
 #include "worker/split/pins.h"
+#include "worker/split/programs.h"
 #include "worker/split/steps.h"
 
 namespace sluice::worker::split {
@@ -52,11 +53,19 @@ namespace {
 /// Why it can't go on with another primary, where this one can't be asked any more.
 std::string why_not_elsewhere(const Split& split) {
   auto why = why_tied(split).why;
-  if (why.empty() && has_unsure_variables(split)) why = why::kUserVariables;
-  return why;
+  if (!why.empty()) return why;
+  if (split.transaction.due || !split.transaction.commands.empty())
+    return split.transaction.untold ? "what it was in before its transaction is not known" : "";
+  if (has_unsure_variables(split)) return std::string(why::kUserVariables);
+  return has_untold(split) ? "a program may have changed the session" : "";
 }
 
 }  // namespace
+
+bool is_idle(const SessionState& s) {
+  return s.phase == Phase::relaying && s.conversation.at_boundary() && s.held.empty() &&
+         !s.split->waiting && !s.split->transaction.due;
+}
 
 void end(SessionState& s, const Surroundings& w, End why, Actions& out) {
   s.end = std::make_unique<End>(std::move(why));
@@ -108,11 +117,6 @@ void answer_lost(SessionState& s, const std::string& server, Actions& out) {
   out.send_made(Side::client, std::move(packet));
   s.conversation.take_back();
   ++s.conversation.commands;
-}
-
-bool is_idle(const SessionState& s) {
-  return s.phase == Phase::relaying && s.conversation.at_boundary() && s.held.empty() &&
-         !s.split->waiting && !s.split->transaction.due;
 }
 
 /// A session that can't go on elsewhere, and has nothing under way: servers close connections that
@@ -193,6 +197,14 @@ void on_leg_failed(SessionState& s, const Surroundings& w, Side side, std::strin
 void on_errand_refused(SessionState& s, const Surroundings& w, Side side, Actions& out) {
   constexpr std::string_view kWhy = "it can't be brought to the session's settings";
   const auto& to = link(s, side);
+  const auto& t = s.split->transaction;
+  if (side == Side::server && t.due && !t.broken.empty())
+    return end(s, w,
+               {mysql::kServerShutdown, "08S01",
+                fmt::format("sluice: the transaction of this session was lost with its primary, "
+                            "and can't be run again on {}: {}; please connect again",
+                            s.home.server, t.broken)},
+               out);
   if (side != Side::server || !to.restoring || to.borrowed)
     return on_leg_failed(s, w, side, std::string(kWhy), out);
   end(s, w,

@@ -6,12 +6,15 @@
 #include "worker/split/asking.h"
 #include "worker/split/pins.h"
 #include "worker/split/steps.h"
+#include "worker/split/warnings.h"
 
 namespace sluice::worker::split {
 
 using sql::Effect;
 
 namespace {
+
+constexpr int64_t kIdleNs = 500 * kMillisecondNs;
 
 /// Whether the answer had no place for news of the session's variables: servers tell them with an
 /// OK packet, and keep them until they have one to tell of.
@@ -63,6 +66,38 @@ void ask_untold_by_programs(SessionState& s, Actions& out) {
                "FROM information_schema.SESSION_STATUS "
                "WHERE VARIABLE_NAME='COM_CREATE_TEMPORARY_TABLE'",
                out);
+}
+
+namespace {
+
+/// Questions change what FOUND_ROWS() and ROW_COUNT() say, and one of them the warnings.
+bool may_ask(const Split& split) {
+  return split.home_link.step == Step::ready && split.home_link.errands.empty() &&
+         !split.kept.asks_rows && !split.kept.next_at_home &&
+         (has_unsure_variables(split) ||
+          (has_untold(split) && !has_diagnostics(split.last, Side::server)));
+}
+
+void ask_all(SessionState& s, Actions& out) {
+  if (has_unsure_variables(*s.split)) ask_variables(s, out);
+  if (has_untold(*s.split) && !has_diagnostics(s.split->last, Side::server))
+    ask_untold_by_programs(s, out);
+}
+
+}  // namespace
+
+void ask_in_time(SessionState& s, const Surroundings& w, Actions& out) {
+  const auto& split = *s.split;
+  if (s.phase != Phase::relaying || !may_ask(split)) return;
+  if (w.service.transaction_replay && (split.status & mysql::kInTransaction) == 0)
+    return ask_all(s, out);
+  if (s.deadline_ns == 0) s.deadline_ns = w.now_ns + kIdleNs;
+}
+
+bool ask_when_idle(SessionState& s, Actions& out) {
+  if (!is_idle(s) || !may_ask(*s.split)) return false;
+  ask_all(s, out);
+  return true;
 }
 
 void note_traces(Split& split, std::string_view said) {

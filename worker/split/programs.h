@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "worker/session/actions.h"
+#include "worker/session/engine.h"
 #include "worker/split/state.h"
 
 namespace sluice::worker::split {
@@ -26,6 +27,11 @@ bool has_untold(const Split& split);
 void ask_news(SessionState& s, Actions& out);
 /// Asks home for all that.
 void ask_untold_by_programs(SessionState& s, Actions& out);
+/// What home alone can tell, of variables too, is asked for before it can be lost: at the end of a
+/// transaction that could be run again, or when the session has been idle for a while.
+void ask_in_time(SessionState& s, const Surroundings& w, Actions& out);
+/// It has been idle for that long. False if nothing has to be asked for.
+bool ask_when_idle(SessionState& s, Actions& out);
 /// How many temporary tables home says that were made, and how many user variables there are;
 /// empty: it does not.
 void note_traces(Split& split, std::string_view said);

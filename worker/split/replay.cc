@@ -78,12 +78,14 @@ void note_transaction(SessionState& s, const Surroundings& w) {
     t = {};
     return;
   }
-  if (t.commands.empty() || split.now.begins) {  // what was open before is committed
+  if ((t.commands.empty() && t.broken.empty()) ||
+      split.now.begins) {  // what was open before is committed
     const auto answer = t.answer;
     t = {.answer = answer,
          .settings_version = split.settings.version,
          .database_version = split.settings.database_version,
-         .variables_version = split.variables.version};
+         .variables_version = split.variables.version,
+         .untold = split.now.untold};
     if (split.kept.next_at_home) t.broken = "SET TRANSACTION was said of it";
   }
   if (!t.broken.empty()) return;

@@ -199,6 +199,7 @@ struct Present {
   bool may_move = false;          ///< the session may go to another replica with it
   bool unheeded = false;          ///< its hint names a server that can't be used
   bool may_set_reading = false;   ///< it may change what statements are read under
+  bool untold = false;            ///< home could tell more of the session, as it began
   bool clears = false;            ///< if it uses tables, it leaves no warnings but its own
   Asked asked;                    ///< of the statements before it
   uint32_t prepared_id = 0;  ///< of the prepared statement that it is about, as the client has it
@@ -212,7 +213,7 @@ struct Present {
         tag<21>(m.leaves_variables), tag<22>(m.may_move), tag<23>(m.may_set_reading),
         tag<24>(m.asked), tag<25>(m.may_select), tag<26>(m.several), tag<27>(m.may_change),
         tag<28>(m.prepared), tag<29>(m.reshaped), tag<30>(m.collation), tag<31>(m.sets_results),
-        tag<32>(m.clears), tag<33>(m.passing), tag<34>(m.sets_passing));
+        tag<32>(m.clears), tag<33>(m.passing), tag<34>(m.sets_passing), tag<35>(m.untold));
   }
 };
 
@@ -364,6 +365,7 @@ struct Transaction {
   uint64_t answer = 0;  ///< checksum of what has come of the answer under way
   /// Of the session, when it began.
   uint32_t settings_version = 0, database_version = 0, variables_version = 0;
+  bool untold = false;    ///< home could have told more of the session, when it began
   bool due = false;       ///< it has to be run again before the next command
   uint32_t replayed = 0;  ///< how many of its commands were, then
   int64_t by_ns = 0;      ///< and when that has to be done
@@ -371,7 +373,7 @@ struct Transaction {
     return std::tuple(tag<1>(m.commands), tag<2>(m.bytes), tag<3>(m.broken), tag<4>(m.answer),
                       tag<5>(m.due), tag<6>(m.replayed), tag<7>(m.by_ns),
                       tag<8>(m.settings_version), tag<9>(m.database_version),
-                      tag<10>(m.variables_version));
+                      tag<10>(m.variables_version), tag<11>(m.untold));
   }
 };
 

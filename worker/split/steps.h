@@ -222,6 +222,8 @@ void pool_late(SessionState& s, const Surroundings& w, Actions& out);
 /// The command that comes next needs the primary, and there is none yet.
 void await_home(SessionState& s, const Surroundings& w, Actions& out);
 /// The wait for a primary: tried again, or given up.
+/// Nothing is under way, and nothing waits.
+bool is_idle(const SessionState& s);
 void home_late(SessionState& s, const Surroundings& w, Actions& out);
 /// What a server was asked to become, it has refused to.
 void on_errand_refused(SessionState& s, const Surroundings& w, Side side, Actions& out);

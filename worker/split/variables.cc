@@ -76,12 +76,18 @@ std::size_t size_of(const std::vector<UserVariable>& list) {
   return out;
 }
 
-/// False if not all that the SET sets can be set again.
+/// What a SET may do beside: that is seen to elsewhere, and changes nothing of what is said in it.
+constexpr auto kOfSet = sql::Effects(sql::Effect::SetsUserVariable) | sql::Effect::SetsSession |
+                        sql::Effect::SetsCharset | sql::Effect::SetsSqlMode |
+                        sql::Effect::SetsAutocommit;
+
+/// False if not all user variables that the SET sets can be set again.
 bool take_constants(Split& split, std::string_view text) {
   sql::Assignments items(text, split.settings.mode);
   std::vector<UserVariable> found;
   while (const auto item = items.next()) {
-    if (item->kind != sql::Assignment::Kind::UserVariable || !item->constant) return false;
+    if (item->kind != sql::Assignment::Kind::UserVariable) continue;
+    if (!item->constant) return false;
     found.push_back({name_of(item->name), value_of(split, item->value)});
     if (found.back().name.empty() || found.back().value.empty()) return false;
   }
@@ -111,8 +117,7 @@ void take_variables(Split& split, const sql::Statement& statement, std::string_v
   // It is run anew when home is there, which has to get the values of before.
   if (split.home_link.step != Step::ready || split.home_link.restoring) return;
   if (!effects.any(Effect::SetsUserVariable | Effect::WritesUserVariable)) return;
-  split.now.sets_variables = statement.statements == 1 &&
-                             effects == sql::Effects(Effect::SetsUserVariable) &&
+  split.now.sets_variables = statement.statements == 1 && effects.without(kOfSet).empty() &&
                              statement.user_variables_read == 0 && take_constants(split, text);
   if (!split.now.sets_variables) tie_to_variables(split);
 }

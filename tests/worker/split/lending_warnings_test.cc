@@ -5,9 +5,9 @@ namespace sluice::worker {
 namespace {
 
 using namespace split_tests;
+using mysql::Command;
 using split::may_lend;
 using split::why_kept_by;
-using mysql::Command;
 using stats::Pin;
 using testing::Optional;
 

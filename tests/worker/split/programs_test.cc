@@ -48,6 +48,35 @@ TEST_P(ProgramsTest, ATemporaryTableKeepsTheSessionHome) {
   EXPECT_THAT(s.split->kept.pinned, HasSubstr("temporary"));
 }
 
+TEST_P(ProgramsTest, AnIdleSessionIsAskedInTime) {
+  log_in_with_reader();
+  client(query("CALL p()"));
+  home(ok());
+  forget_said();
+  late();
+  EXPECT_THAT(said(Side::server), ElementsAre(HasSubstr(kTables)));
+  home(result("0 0"));
+  primary_moves();
+  lost(Side::server);
+  EXPECT_EQ(s.phase, Phase::relaying) << last_error();
+}
+
+TEST_P(ProgramsTest, WarningsThatMayBeAskedForAreLeft) {
+  log_in_with_reader();
+  client(query("CALL p()"));
+  home(packet(1, std::string("\0\0\0", 3) + number(kPlain, 2) + number(1, 2)));
+  EXPECT_EQ(s.deadline_ns, 0);
+}
+
+TEST_P(ProgramsTest, WhatAProgramHasLeftIsLostWithThePrimary) {
+  log_in_with_reader();
+  client(query("CALL p()"));
+  home(ok());
+  primary_moves();
+  home_is_dead();
+  EXPECT_THAT(last_error(), HasSubstr("a program may have changed the session"));
+}
+
 TEST_P(ProgramsTest, AVariableThatAProgramHasSetTiesTheSession) {
   log_in_with_reader();
   client(query("CALL p()"));

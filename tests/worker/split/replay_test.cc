@@ -107,6 +107,16 @@ TEST_P(ReplayTest, WarningsAreThereAgain) {
   EXPECT_THAT(said(Side::server), ElementsAre("\3SHOW WARNINGS"));
 }
 
+TEST_P(ReplayTest, WhatIsTooLongStaysSo) {
+  world.service.transaction_replay_max_size = 50;
+  log_in();
+  answered(query("BEGIN"), ok(kOpen));
+  for (int i = 0; i < 4; ++i) answered(query("UPDATE t SET a = 1"), ok(kOpen));
+  primary_moves();
+  home_is_dead();
+  EXPECT_THAT(how_it_ended(), HasSubstr("longer than transaction_replay_max_size"));
+}
+
 TEST_P(ReplayTest, AnotherResultEndsTheSession) {
   log_in();
   answered(query("BEGIN"), ok(kOpen));
@@ -118,7 +128,9 @@ TEST_P(ReplayTest, AnotherResultEndsTheSession) {
   forget_said();
   home(result("2", kOpen));
   EXPECT_THAT(said(Side::server), IsEmpty());
-  EXPECT_THAT(how_it_ended(), HasSubstr("the next primary gave another answer"));
+  EXPECT_THAT(how_it_ended(),
+              HasSubstr("was lost with its primary, and can't be run again on db2: the next "
+                        "primary gave another answer"));
 }
 
 TEST_P(ReplayTest, ACommitUnderWayIsNeverSentAgain) {

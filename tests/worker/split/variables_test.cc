@@ -50,7 +50,7 @@ TEST_P(SplitVariablesTest, StringsKeepTheirCollation) {
 TEST_P(SplitVariablesTest, WhatIsNoConstantTies) {
   for (const std::string text :
        {"SET @a = @b", "SET @a = 1 + 1", "SET @a = NOW()", "SET @a = CURRENT_USER",
-        "SET @a = 'it\\'s'", "SET @a = 1, sql_mode = ''", "SET @a = 1; SELECT 1", "SELECT @a := 1",
+        "SET @a = 'it\\'s'", "SET @a = 1, sql_mode = @b", "SET @a = 1; SELECT 1", "SELECT @a := 1",
         "SELECT a FROM t INTO @a", "SET @`a b` = 1", "SET @a = 'x'"}) {
     s = SessionState{.id = 1, .service = "shop", .client_ip = "127.0.0.1"};
     open = {true, false, false};
@@ -97,6 +97,59 @@ TEST_P(SplitVariablesTest, AfterAWriteHomeIsAskedWhetherTheyAreTheSame) {
   home(result("0"));  // a trigger has set it
   EXPECT_THAT(said(Side::server), ElementsAre("\3SELECT @a FROM t"));
   EXPECT_TRUE(is_tied());
+}
+
+TEST_P(SplitVariablesTest, ASettingMayBeSetWithThem) {
+  log_in_with_reader();
+  at_home("SET @a = 1, time_zone = 'x', @b = 2", variable("time_zone", "Mars"));
+  EXPECT_FALSE(is_tied());
+  client(query("SELECT @a, @b FROM t"));
+  EXPECT_THAT(said(Side::reader), ElementsAre("\3SET @@session.time_zone='Mars'", "\3SET @a=1,@b=2",
+                                              "\3SELECT @a, @b FROM t"));
+}
+
+TEST_P(SplitVariablesTest, AnIdleSessionIsSureOfThem) {
+  log_in_with_reader();
+  at_home("SET @a = 1");
+  at_home("INSERT INTO t VALUES (1)");
+  late();
+  EXPECT_THAT(said(Side::server), ElementsAre(HasSubstr("CAST(@a")));
+  home(result("1"));
+  EXPECT_THAT(raw(Side::client), IsEmpty());
+  EXPECT_EQ(s.deadline_ns, 0);
+  primary_moves();
+  lost(Side::server);
+  EXPECT_EQ(s.phase, Phase::relaying) << last_error();
+}
+
+TEST_P(SplitVariablesTest, WhoAsksForRowsIsNotAskedAnything) {
+  log_in_with_reader();
+  at_home("SET @a = 1");
+  client(query("SELECT ROW_COUNT()"));
+  home(result("0"));
+  at_home("INSERT INTO t VALUES (1)");
+  EXPECT_EQ(s.deadline_ns, 0);
+}
+
+TEST_P(SplitVariablesTest, ATransactionIsRunAgainWithThoseOfItsBeginning) {
+  world.service.transaction_replay = true;
+  log_in_with_reader();
+  at_home("SET @a = 1");
+  client(query("INSERT INTO t VALUES (1)"));
+  home(ok());
+  EXPECT_EQ(said(Side::server).back(), "\3SELECT CAST(@a AS BINARY) <=> CAST(1 AS BINARY)");
+  home(result("1"));
+  for (const auto* text : {"BEGIN", "INSERT INTO t VALUES (2)"}) {
+    client(query(text));
+    home(ok(kOpen));
+  }
+  EXPECT_TRUE(s.split->variables.list[0].unsure);
+  primary_moves();
+  lost(Side::server);
+  forget_said();
+  client(query("COMMIT"));
+  new_home_logs_in();
+  EXPECT_THAT(said(Side::server), testing::Contains("\3SET @a=1"));
 }
 
 TEST_P(SplitVariablesTest, TheNextPrimaryGetsThem) {
