@@ -106,6 +106,12 @@ bool Conversation::is_command(ByteSpan header) const {
          client_sequence != kLastSequence;
 }
 
+bool Conversation::streams() const {
+  const auto its = static_cast<Command>(command);
+  return its == Command::binlog_dump || its == Command::binlog_dump_gtid ||
+         its == Command::table_dump;
+}
+
 std::size_t Conversation::from_client(ByteSpan bytes) {
   const auto stop = [this](ByteSpan rest) {
     if (rest.size() < kHeaderSize) return !client.continuation && expect != Expect::file;
@@ -233,7 +239,7 @@ void Conversation::begin(uint8_t command_byte) {
     case Command::binlog_dump:
     case Command::binlog_dump_gtid:
     case Command::table_dump:
-      expect = Expect::endless;
+      expect = Expect::endless;  // unless it is an error
       return;
     case Command::stmt_fetch:
     case Command::field_list:
@@ -257,7 +263,7 @@ void Conversation::answered() {
 
 void Conversation::server_packet(ByteSpan body, uint32_t length) {
   const uint8_t first = body.empty() ? kOk : at(body, 0);
-  if (first == kErr && expect != Expect::nothing && expect != Expect::endless) {
+  if (first == kErr && expect != Expect::nothing && (expect != Expect::endless || streams())) {
     if (is_progress(body)) return;
     error = kUnknownError;
     if (body.size() >= 3) error = static_cast<uint16_t>(at(body, 1) | at(body, 2) << 8);

@@ -40,7 +40,7 @@ enum class Expect : uint8_t {
   parameters,  ///< of a prepared statement
   parameters_end,
   file,     ///< the client sends a file (LOCAL INFILE), then comes an OK
-  endless,  ///< a replication stream, or something unknown: never a boundary again
+  endless,  ///< a replication stream up to its error, or something unknown: never a boundary again
 };
 
 /// Where Conversation::walk() stopped, and why.
@@ -115,6 +115,8 @@ struct Conversation {
 
  private:
   bool is_command(ByteSpan header) const;
+  /// Whether the command is for a replication stream, which an error ends.
+  bool streams() const;
   bool must_be_whole(ByteSpan packet, uint32_t length) const;
   void client_packet(ByteSpan head, uint32_t length);
   void client_command(uint8_t command_byte);

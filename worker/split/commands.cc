@@ -38,6 +38,11 @@ std::size_t payload_length(ByteSpan header) {
   return byte_at(header, 0) | byte_at(header, 1) << 8 | byte_at(header, 2) << 16;
 }
 
+/// Whether it is all there, and short enough to be looked at.
+bool is_whole(ByteSpan command) {
+  return command.size() == kHeaderSize + payload_length(command) && command.size() <= kMaxLookedAt;
+}
+
 void pass(SessionState& s, Side side, ByteSpan bytes, Actions& out) {
   s.bytes_in += bytes.size();
   out.send(side, bytes);
@@ -70,8 +75,7 @@ bool is_answered(Command kind) {
 /// which can be others by then.
 void keep_for_replay(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out) {
   const auto kind = kind_of(command);
-  const bool whole = command.size() == kHeaderSize + payload_length(command);
-  if (!is_kept(s, w) || !whole) return;
+  if (!is_kept(s, w) || !is_whole(command)) return;
   s.split->now.untold = has_unsure_variables(*s.split) || has_untold(*s.split);
   if (kind == Command::stmt_execute) {
     auto* statement = statement_of(*s.split, command);
@@ -335,14 +339,13 @@ bool run(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out)
   split.now.proved_read = true;  // no statement, or one that says otherwise
   split.now.bytes.clear();
   const auto kind = kind_of(command);
-  const bool whole = command.size() == kHeaderSize + payload_length(command);
   if (kind == Command::quit) return quit(s, w, command, out);
   // How statements are to be read is not known before the first errands are answered.
   const bool statement =
       kind == Command::query || kind == Command::stmt_prepare || kind == Command::stmt_execute;
   if (statement && split.home_link.step == Step::ready && !split.home_link.errands.empty())
     return false;
-  if (whole) {
+  if (is_whole(command)) {
     switch (kind) {
       case Command::query:
         return run_query(s, w, command, out);
@@ -410,9 +413,15 @@ Bytes asking_for_proof(const SessionState& s, ByteSpan command) {
 std::size_t run_commands(SessionState& s, const Surroundings& w, ByteSpan bytes, Actions& out) {
   auto& split = *s.split;
   std::size_t taken = 0;
-  while (s.conversation.at_boundary() && !split.waiting && !is_killing(split) &&
-         s.phase == Phase::relaying) {
+  while (s.phase == Phase::relaying) {
     const auto rest = bytes.subspan(taken);
+    if (!rest.empty() && s.conversation.client_owes()) {  // more of what was run just now
+      const auto n = s.conversation.one_command(rest);
+      pass(s, split.now.at, rest.first(n), out);
+      taken += n;
+      if (n > 0) continue;
+    }
+    if (!s.conversation.at_boundary() || split.waiting || is_killing(split)) break;
     if (rest.size() < kHeaderSize) break;
     const auto whole = kHeaderSize + payload_length(rest);
     const bool begun = rest.size() > kHeaderSize && whole > kMaxLookedAt;

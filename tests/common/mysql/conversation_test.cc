@@ -288,12 +288,14 @@ TEST_F(ConversationTest, MoreInFlightThanFollowedIsNeverABoundary) {
   EXPECT_FALSE(talk.at_boundary());
 }
 
-TEST_F(ConversationTest, ReplicationStreamsNeverEnd) {
+TEST_F(ConversationTest, OnlyErrorsEndReplicationStreams) {
   for (const auto which : {Command::binlog_dump, Command::binlog_dump_gtid, Command::table_dump}) {
     talk = {.capabilities = kProtocol41};
     command(which);
-    for (const auto& payload : {kOk, kEof, kErr}) server(payload);
+    for (const auto& payload : {kOk, kEof, kOk}) server(payload);
     EXPECT_FALSE(talk.at_boundary());
+    server(kErr);
+    EXPECT_TRUE(talk.at_boundary());
   }
 }
 

@@ -71,17 +71,19 @@ TEST_P(SplitTest, AnEmptyPacketIsForHomeToRefuse) {
   EXPECT_THAT(said(Side::reader), ElementsAre(kRead));
 }
 
+/// A SELECT of one packet of 16 MiB and a short one.
+Bytes long_query() {
+  Bytes all;
+  mysql::append_packet(all, 0, as_bytes("\3SELECT '" + std::string(mysql::kMaxPayload - 9, 'x')));
+  return joined({all, packet(1, "xx'")});
+}
+
 TEST_P(SplitTest, WhatIsTooLongToBeLookedAtIsStreamedHome) {
   if (GetParam().piece == 1 || GetParam().moves) return;  // 16 MiB
   log_in_with_reader();
-  const std::string text = "\3SELECT '" + std::string(mysql::kMaxPayload - 9, 'x');
-  Bytes all;
-  mysql::append_packet(all, 0, {});
-  all[0] = all[1] = all[2] = std::byte{0xFF};
-  all.insert(all.end(), as_bytes(text).begin(), as_bytes(text).end());
-  const auto first = all.size();
-  all = joined({all, packet(1, "xx'"), query("SELECT a FROM t")});
-  const auto end = first + mysql::kHeaderSize + 3;
+  auto all = long_query();
+  const auto end = all.size();
+  all = joined({all, query("SELECT a FROM t")});
   constexpr std::size_t kChunk = 60'000;
   std::size_t held = 0;
   for (std::size_t at = 0; at < all.size(); at += kChunk) {
@@ -99,6 +101,23 @@ TEST_P(SplitTest, WhatIsTooLongToBeLookedAtIsStreamedHome) {
   EXPECT_THAT(said(Side::server), ElementsAre("\3SELECT @@session.last_gtid"));  // did it write?
   home(result(""));
   EXPECT_THAT(said(Side::reader), ElementsAre(kRead));
+}
+
+/// Compression brings 16 MiB at once.
+TEST_P(SplitTest, WhatIsTooLongMayComeInFewPieces) {
+  if (GetParam().piece == 1 || GetParam().moves) return;
+  const auto all = long_query();
+  const auto both = joined({all, query("SELECT a FROM t")});
+  const auto first = mysql::kHeaderSize + mysql::kMaxPayload;
+  for (const auto at : {both.size(), all.size(), all.size() - 2, first, first + 2, first - 200}) {
+    s = SessionState{.id = 1, .service = "shop", .client_ip = "127.0.0.1"};
+    open = {true, false, false};
+    log_in();
+    client({both.begin(), both.begin() + static_cast<std::ptrdiff_t>(at)});
+    client({both.begin() + static_cast<std::ptrdiff_t>(at), both.end()});
+    EXPECT_TRUE(raw(Side::server) == all) << at;
+    EXPECT_EQ(s.held.size(), both.size() - all.size()) << at;
+  }
 }
 
 TEST_P(SplitTest, FilesGoHome) {
