@@ -115,6 +115,8 @@ void on_view(SessionState& s, const Surroundings& w, Actions& out) {
   const auto server = std::ranges::find_if(
       w.servers, [&](const ServerView& view) { return view.state->name == s.home.server; });
   if (server == w.servers.end()) return;  // no longer configured: the old generation's business
+  // One that has just come back into the configuration was not asked yet.
+  if (server->state->health == cluster::Health::unknown) return;
   auto why = w.router.must_leave(w.service, *server->state);
   if (why.empty()) return;
   if (s.split && split::leave_home(s, w, why, out)) return;

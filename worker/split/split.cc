@@ -106,7 +106,9 @@ void on_view(SessionState& s, const Surroundings& w, Actions& out) {
     return;
   }
   const auto* state = w.state(split.reader.server);
-  if (state != nullptr && state->role == cluster::Role::replica) return;
+  if (state != nullptr &&
+      (state->role == cluster::Role::replica || state->health == cluster::Health::unknown))
+    return;
   // One that has gone without a word never answers; what the client has nothing of is read again.
   const bool down = state != nullptr && state->health == cluster::Health::down;
   if (runs_on(s, Side::reader) && !(down && !split.now.delivered)) return;

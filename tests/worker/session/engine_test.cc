@@ -432,6 +432,17 @@ TEST_F(EngineTest, ASessionLeavesAServerThatIsNoPrimaryAnyMore) {
   EXPECT_THAT(error(1), HasSubstr("the primary is now db2"));
 }
 
+TEST_F(EngineTest, OneThatWasNotAskedYetIsNotLeft) {
+  reach(Phase::relaying);
+  world.server(0).role = cluster::Role::none;
+  world.server(0).health = cluster::Health::unknown;
+  view();
+  EXPECT_EQ(s.phase, Phase::relaying);
+  world.server(0).health = cluster::Health::down;
+  view();
+  EXPECT_EQ(s.phase, Phase::closing);
+}
+
 TEST_F(EngineTest, AnOrderDuringTheLoginRefuses) {
   for (const auto& [phase, number] : {std::pair{Phase::waiting, 0},
                                       {Phase::connecting, 0},

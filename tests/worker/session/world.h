@@ -27,10 +27,12 @@ struct World {
     cluster.servers = {{.name = "db1",
                         .addresses = {{"10.0.0.1", 3306, ""}},
                         .role = Role::primary,
+                        .health = cluster::Health::up,
                         .reason = "x"},
                        {.name = "db2",
                         .addresses = {{"10.0.0.2", 3306, ""}},
                         .role = Role::replica,
+                        .health = cluster::Health::up,
                         .reason = "x"}};
     for (const auto& server : cluster.servers) views_.push_back({.state = &server});
   }
@@ -39,6 +41,7 @@ struct World {
     cluster.servers.push_back({.name = name,
                                .addresses = {{"10.0.0.3", 3306, ""}},
                                .role = cluster::Role::replica,
+                               .health = cluster::Health::up,
                                .reason = "x"});
     configured.push_back({.name = name});
     views_.clear();

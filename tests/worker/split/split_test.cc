@@ -330,6 +330,17 @@ TEST_P(SplitTest, APrimaryLostWhileItIsAskedWhatWasWritten) {
   EXPECT_THAT(said(Side::reader), ElementsAre(kRead));
 }
 
+TEST_P(SplitTest, AReplicaThatWasNotAskedYetIsNotLeft) {
+  log_in_with_reader();
+  world.server(1).role = cluster::Role::none;
+  world.server(1).health = cluster::Health::unknown;
+  view();
+  EXPECT_TRUE(open[2]);
+  world.server(1).health = cluster::Health::up;
+  view();
+  EXPECT_FALSE(open[2]);
+}
+
 TEST_P(SplitTest, AClientThatQuitsWaitsForTheEnd) {
   log_in_with_reader();
   client(command(Command::quit));
