@@ -48,8 +48,14 @@ bool add(std::vector<Numbered>& all, std::string_view list) {
   return true;
 }
 
-/// False if it was being written.
-bool copy(const WritesSlot& slot, std::string& out) {
+constexpr unsigned kGenerationAt = 32;
+
+uint32_t generation_of(const WritesSlot& slot) {
+  return static_cast<uint32_t>(slot.size.load(std::memory_order_relaxed) >> kGenerationAt);
+}
+
+/// False if it was being written. Empty if it is of an earlier generation.
+bool copy(const WritesSlot& slot, uint32_t generation, std::string& out) {
   constexpr int kTries = 4;
   for (int i = 0; i < kTries; ++i) {
     const auto sequence = slot.sequence.load(std::memory_order_acquire);
@@ -57,11 +63,13 @@ bool copy(const WritesSlot& slot, std::string& out) {
     std::array<uint64_t, WritesSlot::kWords> words;
     for (std::size_t at = 0; at < words.size(); ++at)
       words[at] = slot.words[at].load(std::memory_order_relaxed);
-    const auto size = std::min(slot.size.load(std::memory_order_relaxed), WritesSlot::kBytes);
+    const auto size = slot.size.load(std::memory_order_relaxed);
     std::atomic_thread_fence(std::memory_order_acquire);
     if (slot.sequence.load(std::memory_order_relaxed) != sequence) continue;
-    out.resize(size);
-    std::memcpy(out.data(), words.data(), size);
+    out.clear();
+    if (size >> kGenerationAt < generation) return true;
+    out.resize(std::min<std::size_t>(static_cast<uint32_t>(size), WritesSlot::kBytes));
+    std::memcpy(out.data(), words.data(), out.size());
     return true;
   }
   return false;
@@ -83,6 +91,10 @@ std::string last_of(std::string_view a, std::string_view b) {
   return out;
 }
 
+bool has_all(std::string_view list, std::string_view of) {
+  return last_of(list, of) == last_of(list, {});
+}
+
 uint64_t LastWrites::used() const {
   return std::max<uint64_t>(used_.load(std::memory_order_relaxed), own_ + 1);
 }
@@ -91,17 +103,35 @@ void LastWrites::publish(std::string_view gtids) const {
   auto& own = slot(own_);
   const auto sequence = own.sequence.load(std::memory_order_relaxed);
   std::string before;
-  if (sequence % 2 == 0) copy(own, before);  // else its last owner died while it wrote
+  const auto now = generation();
+  if (sequence % 2 == 0) copy(own, now, before);  // else its last owner died while it wrote
   const auto text = last_of(before, gtids);
   if (text.empty() || text.size() > WritesSlot::kBytes || sequence % 2 != 0) doubt();
   if (text.size() > WritesSlot::kBytes || text.empty() || text == before) return;
+  put(text, now);
+}
+
+void LastWrites::begin_anew(std::string_view gtids) const {
+  put(gtids.size() <= WritesSlot::kBytes ? gtids : std::string_view(), generation() + 1);
+  doubt();
+}
+
+uint32_t LastWrites::generation() const {
+  uint32_t out = 0;
+  for (uint64_t i = 0, n = used(); i < n; ++i) out = std::max(out, generation_of(slot(i)));
+  return out;
+}
+
+void LastWrites::put(std::string_view text, uint32_t generation) const {
+  auto& own = slot(own_);
+  const auto sequence = own.sequence.load(std::memory_order_relaxed);
   std::array<uint64_t, WritesSlot::kWords> words{};
   std::memcpy(words.data(), text.data(), text.size());
   own.sequence.store(sequence | 1, std::memory_order_relaxed);
   std::atomic_thread_fence(std::memory_order_release);
   for (std::size_t at = 0; at < words.size(); ++at)
     own.words[at].store(words[at], std::memory_order_relaxed);
-  own.size.store(text.size(), std::memory_order_relaxed);
+  own.size.store(text.size() | uint64_t{generation} << kGenerationAt, std::memory_order_relaxed);
   own.sequence.store((sequence | 1) + 1, std::memory_order_release);
 }
 
@@ -126,9 +156,10 @@ uint64_t LastWrites::doubts() const {
 
 LastWrites::Known LastWrites::read() const {
   Known out;
+  const auto now = generation();
   for (uint64_t i = 0, n = used(); i < n; ++i) {
     std::string one;
-    if (!copy(slot(i), one)) return {{}, true};
+    if (!copy(slot(i), now, one)) return {{}, true};
     if (one.empty()) continue;
     out.gtids = last_of(out.gtids, one);
     if (out.gtids.empty()) return {{}, true};

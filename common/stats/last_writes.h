@@ -18,7 +18,7 @@ struct WritesSlot {
   static constexpr std::size_t kBytes = kWords * sizeof(uint64_t);
   std::atomic<uint64_t> sequence;  ///< odd: it is being written
   std::atomic<uint64_t> doubts;    ///< writes whose GTID was not told, or has no room
-  std::atomic<uint64_t> size;      ///< of the text
+  std::atomic<uint64_t> size;      ///< of the text; in the upper half the generation
   std::array<std::atomic<uint64_t>, kWords> words;  ///< GTIDs, one of a domain (MySQL: source)
 };
 
@@ -26,6 +26,8 @@ struct WritesSlot {
 /// "0-2-6,1-1-1". Of MySQL "UUID:1-N": what its source has numbered before is written before.
 /// Empty if one can't be read.
 std::string last_of(std::string_view a, std::string_view b);
+/// Whether the first has all that is in the second.
+bool has_all(std::string_view list, std::string_view of);
 
 class LastWrites {
  public:
@@ -34,6 +36,10 @@ class LastWrites {
       : slots_(slots), stride_(stride), used_(used), own_(own) {}
 
   void publish(std::string_view gtids) const;
+  /// Some of what is known is not true any more: the primary, which was asked later, has got no
+  /// further than to `gtids`. It was restored, or has lost what was not replicated. What all have
+  /// told before is forgotten, and a doubt more, for whoever writes at the same time.
+  void begin_anew(std::string_view gtids) const;
   /// Something may have been written, and it is not known as what.
   void doubt() const;
 
@@ -51,6 +57,8 @@ class LastWrites {
  private:
   WritesSlot& slot(uint64_t worker) const { return slots_[worker * stride_]; }
   uint64_t used() const;
+  uint32_t generation() const;
+  void put(std::string_view text, uint32_t generation) const;
 
   WritesSlot* slots_;
   std::size_t stride_;

@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "common/mysql/packets.h"
+#include "common/stats/last_writes.h"
 #include "worker/split/asking.h"
 #include "worker/split/prepared.h"
 #include "worker/split/programs.h"
@@ -136,10 +137,20 @@ void note_insert_id(Split& split, std::string_view said) {
 }
 
 /// What home says of the session's last write, or of everybody's.
-void note_answered_write(Split& split, uint16_t error, std::string_view said) {
+void note_answered_write(SessionState& s, const Surroundings& w, uint16_t error,
+                         std::string_view said) {
+  auto& split = *s.split;
   auto& writes = split.writes;
-  if (error == 0) note_write(split, said);
-  if (!std::exchange(writes.everything, false)) return;
+  if (!std::exchange(writes.everything, false)) {
+    if (error == 0) note_write(split, said);
+    return;
+  }
+  const auto known = std::exchange(writes.asked_known, {});
+  if (error == 0) {
+    note_all_writes(split, said);
+    // GTIDs began anew, or the primary has lost some: what nobody has can't be waited for.
+    if (w.writes != nullptr && !stats::has_all(said, known)) w.writes->begin_anew(said);
+  }
   writes.published = writes.version;
   if (error != 0) {
     split.now.only_home = true;
@@ -163,6 +174,10 @@ void note_caught_up(SessionState& s, const Surroundings& w, bool there) {
   from.patient_after_ns = there ? 0 : std::max(from.patient_after_ns, w.now_ns + pause_ns(w));
   if (there) return;
   --from.written_version;
+  if (w.writes != nullptr) {  // has home got that at all? It is asked before the next read
+    split.writes.seen_version = 0;
+    split.writes.seen_doubts = ~uint64_t{0};
+  }
   split.now.only_home = true;
   split.now.why_home = stats::Route::behind;
 }
@@ -213,7 +228,7 @@ bool errand_done(SessionState& s, const Surroundings& w, Side side, Actions& out
     case Errand::prepare:
       return prepare_answered(s, w, side, answer, out);
     case Errand::written:
-      note_answered_write(split, from.own.error, value_in(answer));
+      note_answered_write(s, w, from.own.error, value_in(answer));
       return true;
     case Errand::catch_up:
       note_caught_up(s, w, ok && value_in(answer) == "0");

@@ -89,6 +89,7 @@ bool knows_of_others(SessionState& s, const Surroundings& w, Actions& out) {
     if (split.home_link.step != Step::ready) return true;  // since this read has begun
     writes.asked_version = version;
     writes.asked_doubts = doubts;
+    writes.asked_known = std::move(known.gtids);
     writes.everything = split.waiting = true;
     const bool mysql = split.settings.mode.flavour == sql::Flavour::Mysql;
     run_errand(s, Side::server, Errand::written, Command::query,
@@ -126,6 +127,7 @@ bool caught_up(SessionState& s, const Surroundings& w, Actions& out) {
     split.waiting = true;
     return false;
   }
+  if (split.writes.gtid.empty()) reader.written_version = split.writes.version;
   if (reader.written_version == split.writes.version) return true;
   reader.written_version = split.writes.version;
   const auto wait_ms = wait_for_replica_ms(s, w);

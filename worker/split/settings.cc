@@ -203,6 +203,12 @@ void note_write(Split& split, std::string_view gtid) {
   ++writes.version;
 }
 
+void note_all_writes(Split& split, std::string_view gtids) {
+  if (gtids.find_first_of("'\\") != std::string_view::npos || split.writes.gtid == gtids) return;
+  split.writes.gtid = gtids;
+  ++split.writes.version;
+}
+
 void note_changes(Split& split, ByteSpan packet) {
   const auto told = parse_told(packet);
   if (told) {

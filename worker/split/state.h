@@ -320,10 +320,11 @@ struct Writes {
   uint64_t seen_doubts = 0;                      ///< that home was asked for
   bool everything = false;                       ///< home is being asked what anybody has written
   uint64_t asked_version = 0, asked_doubts = 0;  ///< when that began
+  std::string asked_known;                       ///< what all had told by then
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.gtid), tag<2>(m.version), tag<3>(m.uncertain), tag<4>(m.published),
                       tag<5>(m.seen_version), tag<6>(m.seen_doubts), tag<7>(m.everything),
-                      tag<8>(m.asked_version), tag<9>(m.asked_doubts));
+                      tag<8>(m.asked_version), tag<9>(m.asked_doubts), tag<10>(m.asked_known));
   }
 };
 

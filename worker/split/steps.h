@@ -143,6 +143,8 @@ bool replayed_alike(Split& split);
 
 /// What the session has written last, as servers name it.
 void note_write(Split& split, std::string_view gtid);
+/// What anybody has written, as home says after it was asked for all.
+void note_all_writes(Split& split, std::string_view gtids);
 /// Takes up what an OK packet with news of the session says.
 void note_changes(Split& split, ByteSpan packet);
 /// The same packet as the client would have got it from its server, into `out`, which is empty.

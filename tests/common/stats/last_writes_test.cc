@@ -83,5 +83,35 @@ TEST_F(LastWritesTest, NobodyReadsHalfAText) {
   writer.join();
 }
 
+TEST(LastWrites, WhatWasToldBeforeCanBeForgotten) {
+  std::vector<WritesSlot> slots(3);
+  std::atomic<uint64_t> used{3};
+  const LastWrites a(slots.data(), 1, used, 0), b(slots.data(), 1, used, 1);
+  a.publish("0-1-9,1-1-4");
+  b.publish("0-1-8");
+  const auto version = b.version();
+  b.begin_anew("0-1-3");
+  EXPECT_EQ(a.read().gtids, "0-1-3");
+  EXPECT_EQ(a.doubts(), 1u);
+  EXPECT_GT(a.version(), version);
+  a.publish("0-1-4");
+  EXPECT_EQ(b.read().gtids, "0-1-4");
+  b.publish("0-1-5");
+  EXPECT_EQ(a.read().gtids, "0-1-5");
+  a.begin_anew("");
+  EXPECT_EQ(b.read().gtids, "");
+  EXPECT_FALSE(b.read().torn);
+}
+
+TEST(LastWrites, OneListHasAllOfAnother) {
+  EXPECT_TRUE(has_all("0-1-5,1-1-1", "0-2-4"));
+  EXPECT_TRUE(has_all("0-1-5", ""));
+  EXPECT_FALSE(has_all("0-1-5", "0-1-6"));
+  EXPECT_FALSE(has_all("0-1-5", "1-1-1"));
+  EXPECT_FALSE(has_all("", "1-1-1"));
+  EXPECT_TRUE(has_all("3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5:7",
+                      "3e11fa47-71ca-11e1-9e33-c80aa9429562:7"));
+}
+
 }  // namespace
 }  // namespace sluice::stats

@@ -86,6 +86,42 @@ TEST_P(SplitServiceWritesTest, EarlierWritesThatAreToldLateChangeNothing) {
   EXPECT_THAT(said(Side::reader), ElementsAre(kRead));
 }
 
+/// A primary that was restored, or is another one that lacks some: replicas never get that.
+TEST_P(SplitServiceWritesTest, WhatThePrimaryHasNotGotIsForgotten) {
+  log_in_with_reader();
+  other.publish("0-1-900");
+  client(query("SELECT a FROM t"));
+  reader(result("-1"));
+  EXPECT_THAT(said(Side::server), ElementsAre(kRead)) << "it was waited for in vain";
+  home(result("1"));
+  forget_said();
+  client(query("SELECT a FROM t"));
+  EXPECT_THAT(said(Side::server), ElementsAre("\3SELECT @@global.gtid_current_pos"));
+  home(result("0-1-5"));
+  EXPECT_EQ(other.read().gtids, "0-1-5");
+  EXPECT_EQ(other.doubts(), 1u);
+  EXPECT_THAT(said(Side::server), testing::SizeIs(1)) << "somebody may have told more meanwhile";
+  home(result("0-1-6"));
+  EXPECT_THAT(said(Side::reader), ElementsAre(HasSubstr("'0-1-6'")));
+  reader(result("0"));
+  reader(result("1"));
+  client(query("SELECT a FROM t"));
+  EXPECT_THAT(said(Side::reader), ElementsAre(kRead, kRead));
+}
+
+TEST_P(SplitServiceWritesTest, AReplicaThatIsBehindIsNoReasonToForget) {
+  log_in_with_reader();
+  other.publish("0-1-900");
+  client(query("SELECT a FROM t"));
+  reader(result("-1"));
+  home(result("1"));
+  client(query("SELECT a FROM t"));
+  other.publish("0-1-902");
+  home(result("0-1-901"));
+  EXPECT_EQ(other.read().gtids, "0-1-902");
+  EXPECT_EQ(other.doubts(), 0u);
+}
+
 TEST_P(SplitServiceWritesTest, WithoutAPrimaryWhatIsNotKnownCannotBeRead) {
   log_in_with_reader();
   lost(Side::server);
