@@ -90,7 +90,8 @@ void Worker::look_around() {
                      .own_key = rsa_key_ ? &*rsa_key_ : nullptr,
                      .guard = guard_ ? &*guard_ : nullptr,
                      .passwords = &service->cluster->passwords,
-                     .writes = service->writes ? &*service->writes : nullptr});
+                     .writes = service->writes ? &*service->writes : nullptr,
+                     .lends = cluster.lends});
   }
 }
 

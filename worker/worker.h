@@ -30,6 +30,7 @@ struct ClusterEntry {
   std::optional<accounts::Table> accounts;
   int64_t accounts_began_ns = 0;  ///< when the last load that was asked for began
   Passwords passwords;
+  bool lends = false;                                    ///< one of its services has a pool
   std::map<std::string, tls::Context, std::less<>> tls;  ///< by server, where TLS is not off
 
   /// Row of a server in the statistics page; 0 if it has none.

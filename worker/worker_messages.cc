@@ -83,6 +83,7 @@ Result<> Worker::on_worker_config(ipc::WorkerConfig message, std::vector<UniqueF
       entry->writes.emplace(&stats_->writes[0][entry->row], stats::kServices, stats_->lanes_used,
                             config_.lane);
     if (entry->config.pool > 0 && entry->router->splits()) {
+      entry->cluster->lends = true;
       entry->pool.emplace(entry->config.pool, std::max(config_.slots, 1U));
       if (!pins_.active()) pins_.every<&Worker::count_pins>(loop_, kPinsInterval, this);
     }

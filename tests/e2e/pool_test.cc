@@ -250,6 +250,28 @@ TEST_F(Pool, AReloadChangesIt) {
   old.exec("INSERT INTO test.t (a) VALUES (2)");
 }
 
+TEST_F(Pool, TlsTowardsServersMayBeTurnedOn) {
+  start(1);
+  std::vector<Client> all;
+  for (int i = 0; i < 3; ++i) {
+    all.push_back(connect());
+    all.back().exec("INSERT INTO test.t (a) VALUES (1)");
+  }
+  sluice_->config.clusters.at("shop").extra = "tls = { mode = \"preferred\" }";
+  const auto reloaded = sluice_->reload();
+  ASSERT_EQ(reloaded.exit_code, 0) << reloaded.err;
+  for (auto& client : all) client.exec("INSERT INTO test.t (a) VALUES (2)");
+  EXPECT_EQ(shown("pool_refused"), 0);
+}
+
+TEST_F(Pool, ADrainingPrimaryKeepsItsSessions) {
+  start(1);
+  std::vector<Client> all;
+  for (int i = 0; i < 3; ++i) all.push_back(connect());
+  ASSERT_EQ(sluice_->ctl({"set", "server", "shop/db1", "draining"}).exit_code, 0);
+  for (auto& client : all) client.exec("INSERT INTO test.t (a) VALUES (1)");
+}
+
 TEST_F(Pool, IdsAreNotShared) {
   start(1);
   auto one = connect(), two = connect();

@@ -43,6 +43,7 @@ struct Surroundings {
   Passwords* passwords = nullptr;      ///< of the cluster's accounts; null: none are kept
   /// What the service's sessions have written; null: only a session's own writes matter.
   const stats::LastWrites* writes = nullptr;
+  bool lends = false;  ///< sessions of some service of the cluster share server connections
   int64_t now_ns = 0;
   std::string_view pool_use;  ///< who has the connections that a session has waited for in vain
 

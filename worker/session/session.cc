@@ -286,7 +286,8 @@ void Session::read(Side side) {
   }
   if (std::exchange(leg(side).fresh, false) && service_.needs_outgoing_address(state_)) {
     auto ip = local_ip(leg(side).fd.get());
-    if (state_.phase < Phase::relaying)
+    // It was of no use before, under another configuration: then it is empty.
+    if (state_.phase < Phase::relaying || state_.outgoing_ip.empty())
       on_connected(state_, std::move(ip));
     else if (ip != state_.outgoing_ip)  // the account was judged for that one
       return on_connect_failed(state_, surroundings(), side, "it sees sluice at another address",

@@ -27,7 +27,7 @@ bool stands(uint16_t error) {
 }  // namespace
 
 void deliver(SessionState& s, ByteSpan bytes, Actions& out) {
-  if (bytes.empty()) return;
+  if (bytes.empty() || s.split->now.refused) return;
   if (s.split->kill.step == KillStep::judging) {
     auto& kept = s.split->kill.answer;
     kept.insert(kept.end(), bytes.begin(), bytes.end());
@@ -103,6 +103,7 @@ bool may_tell_columns(const SessionState& s) {
 /// Home has told other columns.
 void stay_home(Statement& statement) {
   statement.reshaped = true;
+  statement.unsure = false;
   statement.reads = statement.only_asks = statement.wish.can_be = false;
   statement.why_home = stats::Route::kept;
 }
@@ -148,6 +149,11 @@ void note_shape(Split& split) {
 
 void command_answered(SessionState& s, const Surroundings& w, Actions& out) {
   auto& split = *s.split;
+  if (std::exchange(split.now.refused, false)) {
+    Bytes packet;
+    mysql::append_packet(packet, 1, mysql::encode_error(kNeedsPrepare, "HY000", kColumnsChanged));
+    deliver(s, out.keep(std::move(packet)), out);
+  }
   publish_writes(s, w);
   if (split.now.statement || answers_with_ok(s)) split.last.row_count = knows(split.now.at);
   const bool selected = s.conversation.error == 0 &&
@@ -223,6 +229,15 @@ void keep_prepared(Split& split, ByteSpan bytes) {
   kept.insert(kept.end(), part.begin(), part.end());
 }
 
+/// This connection home has never told the columns that the client knows. If it tells none now,
+/// they are those of the preparation, and the client has others by now. It has read only.
+bool takes_for_others(const SessionState& s) {
+  const auto& all = s.split->statements;
+  const auto statement = std::ranges::find(all, s.split->now.prepared_id, &Statement::id);
+  return statement != all.end() && statement->unsure && s.conversation.rows &&
+         !s.conversation.columns;
+}
+
 /// The command that a reader has begun to answer runs at home instead.
 void leave_reader(SessionState& s, const Surroundings& w, bool answered, Actions& out) {
   if (!answered) drop_leg(s, Side::reader, out);
@@ -234,7 +249,7 @@ Taken answer_bytes(SessionState& s, const Surroundings& w, Side side, ByteSpan b
                    Actions& out) {
   auto& split = *s.split;
   const bool first = !split.now.delivered;
-  const bool keeps_columns = side == Side::reader && first && may_tell_columns(s);
+  const bool keeps_columns = first && !split.now.refused && may_tell_columns(s);
   if (keeps_columns && !first_packet(bytes)) return {0, false};
   if (first && s.conversation.command == static_cast<uint8_t>(mysql::Command::stmt_prepare))
     bytes = prepared_answer(split, bytes, out);
@@ -245,7 +260,8 @@ Taken answer_bytes(SessionState& s, const Surroundings& w, Side side, ByteSpan b
     again_at_home(s, w, out);
     return {walk.taken, true};
   }
-  if (keeps_columns && s.conversation.columns) {
+  if (keeps_columns && side == Side::server) split.now.refused = takes_for_others(s);
+  if (keeps_columns && side == Side::reader && s.conversation.columns) {
     leave_reader(s, w, answered, out);
     return {walk.taken, true};
   }

@@ -66,13 +66,14 @@ bool note_prepared_there(Split& split, Side side, uint32_t which, ByteSpan answe
   const auto prepared = parse_prepared(answer);
   const auto statement = std::ranges::find(split.statements, which, &Statement::id);
   if (!prepared || prepared->id == 0 || statement == split.statements.end()) return false;
-  // What a transaction that is run again is answered is compared.
+  const bool may_be_unsure = statement->proved_read || split.transaction.due;
   const bool same = (statement->shape == 0 || statement->shape == shape_of(answer)) &&
-                    (!statement->reshaped || split.transaction.due);
+                    (!statement->reshaped || may_be_unsure);
   if (!same) return note_other_shape(split, side, *statement);
   if (side == Side::server) {
     statement->home_id = prepared->id;
     statement->home_has_types = false;
+    statement->unsure = statement->reshaped;
   } else {
     statement->reader_id = prepared->id;
     statement->reader_has_types = false;
@@ -111,11 +112,7 @@ bool reshaped_at_home(SessionState& s, const Surroundings& w, ByteSpan answer, A
   mysql::append_packet(close, 0, answer.subspan(mysql::kHeaderSize, 5));
   close[mysql::kHeaderSize] = static_cast<std::byte>(mysql::Command::stmt_close);
   out.send_made(Side::server, std::move(close));
-  // MariaDB errmsg-utf8.txt, ER_NEED_REPREPARE.
-  not_prepared(s, w,
-               {1615, "HY000",
-                "Prepared statement needs to be re-prepared (sluice: its columns have changed)"},
-               out);
+  not_prepared(s, w, {kNeedsPrepare, "HY000", std::string(kColumnsChanged)}, out);
   return true;
 }
 

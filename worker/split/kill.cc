@@ -33,7 +33,7 @@ Bytes answer_of(Killing& kill) {
   auto answer = std::exchange(kill.answer, {});
   const auto packet = first_packet(answer);
   const auto error = packet ? mysql::parse_error(packet->payload) : tl::unexpected(ParseError{});
-  if (kill.home_id == kill.victim.id || !error) return answer;
+  if (kill.home_id == 0 || kill.home_id == kill.victim.id || !error) return answer;
   std::string message(error->message);
   const auto id = fmt::to_string(kill.home_id);
   if (const auto at = message.find(id); at != std::string::npos)
@@ -114,7 +114,7 @@ Victim victim_of(const sql::Statement& statement) {
 
 bool knows_victim(SessionState& s, const Surroundings& w, Actions& out) {
   auto& kill = s.split->kill;
-  if (kill.victim.id == 0 || w.service.pool == 0 || kill.home_id != 0) return true;
+  if (kill.victim.id == 0 || !w.lends || kill.home_id != 0) return true;
   kill.by_ns = w.now_ns + kPatienceNs;
   kill.server = s.told_server;
   seek(s, out);
@@ -162,7 +162,7 @@ uint32_t hold_home(SessionState& s, const Surroundings& w, Actions& out) {
 void killed_at_home(SessionState& s, const Surroundings& w, Actions& out) {
   if (s.conversation.error != 0 || s.phase != Phase::relaying) return finish(s, w, out);
   s.split->kill.by_ns = w.now_ns + kPatienceNs;
-  s.split->kill.server = w.service.pool > 0 ? s.told_server : s.home.server;
+  s.split->kill.server = w.lends ? s.told_server : s.home.server;
   seek(s, out);
 }
 
@@ -223,7 +223,10 @@ bool kill_late(SessionState& s, const Surroundings& w, Actions& out) {
       return true;
     case KillStep::pausing:
       if (w.now_ns >= kill.by_ns && kill.answer.empty())
-        refuse(s, w, "its session has no connection to the primary, and got none", out);
+        refuse(s, w,
+               "its session has no connection to the primary, and got none; sluicectl kill session "
+               "ends it",
+               out);
       else if (w.now_ns >= kill.by_ns)
         give_up_kill(s, w, "it has waited for one for too long", out);
       else

@@ -252,10 +252,23 @@ bool call_replica(SessionState& s, const Surroundings& w, const std::string& nam
   return true;
 }
 
+namespace {
+
+/// The primary. Who has only lent its connection to one that is draining goes on there.
+std::string home_of(const SessionState& s, const Surroundings& w) {
+  if (auto route = w.router.route(w.service, w.servers, {})) return std::move(route->server);
+  const auto* state = w.state(s.split->lending.from);
+  const bool drains = state != nullptr && state->admin == cluster::Admin::draining &&
+                      state->health == cluster::Health::up;
+  return drains ? state->name : std::string();
+}
+
+}  // namespace
+
 bool call_home(SessionState& s, const Surroundings& w, Actions& out) {
-  const auto route = w.router.route(w.service, w.servers, {});
-  if (!route || !is_told_alike(s, w, route->server) || !can_log_in(s, w, out)) return false;
-  call(s, w, Side::server, route->server, out);
+  const auto server = home_of(s, w);
+  if (server.empty() || !is_told_alike(s, w, server) || !can_log_in(s, w, out)) return false;
+  call(s, w, Side::server, server, out);
   return true;
 }
 
@@ -344,7 +357,8 @@ void late(SessionState& s, const Surroundings& w, Actions& out) {
     if (link(s, side).restoring || (step != Step::none && step != Step::ready))
       return on_leg_failed(s, w, side, "its login took too long", out);
   }
-  if (!ask_when_idle(s, out)) home_late(s, w, out);
+  if (reader_stalled(s, w, out) || ask_when_idle(s, out)) return;
+  home_late(s, w, out);
 }
 
 std::string why_not_known(const Credentials& credentials) {

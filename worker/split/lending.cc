@@ -43,7 +43,6 @@ std::optional<stats::Pin> kept_at_home(const SessionState& s) {
   if (!(split.status & mysql::kAutocommit)) return stats::Pin::autocommit;
   if (const auto tie = why_tied(split); !tie.why.empty()) return tie.by;
   if (std::ranges::any_of(split.statements, &Statement::cursor)) return stats::Pin::cursor;
-  if (std::ranges::any_of(split.statements, &Statement::reshaped)) return stats::Pin::statement;
   if (split.now.counts_rows || split.kept.asks_rows) return stats::Pin::diagnostics;
   const bool lost_database = split.settings.database.empty() && !s.database.empty();
   // The id that "IS NULL" asks for is not the one that can be set.
@@ -151,6 +150,7 @@ bool fits(const SessionState& lender, const SessionState& borrower, Side side,
 
 ServerLeg lend(SessionState& s, Side side) {
   if (side == Side::reader) s.split->reader_after_ns = 0;
+  if (side == Side::server) s.split->lending.from = s.home.server;
   auto lent = std::move(leg_of(s, side));
   forget_leg(s, side);
   return lent;

@@ -194,6 +194,33 @@ void on_leg_failed(SessionState& s, const Surroundings& w, Side side, std::strin
   s.deadline_ns = w.now_ns + kLookNs;
 }
 
+void watch_stalled(SessionState& s, const Surroundings& w) {
+  constexpr int64_t kStalledNs = 3 * kSecondNs;
+  s.split->stalled_bytes = s.bytes_out;
+  s.deadline_ns = s.split->stalled_by_ns = w.now_ns + kStalledNs;
+}
+
+bool reader_stalled(SessionState& s, const Surroundings& w, Actions& out) {
+  auto& split = *s.split;
+  if (split.stalled_by_ns == 0) return false;
+  const auto* state = w.state(split.reader.server);
+  const bool down =
+      runs_on(s, Side::reader) && state != nullptr && state->health == cluster::Health::down;
+  if (!down) {
+    split.stalled_by_ns = 0;
+    return false;
+  }
+  if (w.now_ns < split.stalled_by_ns) {
+    s.deadline_ns = split.stalled_by_ns;
+  } else if (s.bytes_out != split.stalled_bytes || !s.unsent_to_client.empty()) {
+    watch_stalled(s, w);
+  } else {
+    split.stalled_by_ns = 0;
+    on_leg_failed(s, w, Side::reader, state->reason, out);
+  }
+  return true;
+}
+
 void on_errand_refused(SessionState& s, const Surroundings& w, Side side, Actions& out) {
   constexpr std::string_view kWhy = "it can't be brought to the session's settings";
   const auto& to = link(s, side);

@@ -33,6 +33,10 @@ inline constexpr std::size_t kMaxPrepared = 64 * 1024;
 uint64_t shape_of(ByteSpan answer);
 /// Whether the client keeps what it was told of them (MARIADB_CLIENT_CACHE_METADATA).
 bool keeps_shapes(uint64_t capabilities);
+/// For one that would take its columns for others (MariaDB errmsg-utf8.txt, ER_NEED_REPREPARE).
+inline constexpr uint16_t kNeedsPrepare = 1615;
+inline constexpr std::string_view kColumnsChanged =
+    "Prepared statement needs to be re-prepared (sluice: its columns have changed)";
 /// Whether a server would read its text as home did when it was prepared.
 bool is_as_prepared(const Split& split, const Statement& statement);
 

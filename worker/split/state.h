@@ -130,6 +130,7 @@ struct Statement {
   /// don't tell them again then. 0: it does not, or they are too many.
   uint64_t shape = 0;
   bool reshaped = false;  ///< home has told such a client of other columns since
+  bool unsure = false;    ///< and that was an earlier connection home
   Bytes types;            ///< of the parameters, as the client sent them last
   bool home_has_types = false, reader_has_types = false;
   bool sets_untold = false;                       ///< a variable of the session (sql/assignments.h)
@@ -146,7 +147,7 @@ struct Statement {
                       tag<12>(m.settings_version), tag<13>(m.database_version), tag<16>(m.repeats),
                       tag<17>(m.cursor), tag<20>(m.kills), tag<21>(m.wish), tag<22>(m.sets_untold),
                       tag<23>(m.asked), tag<24>(m.only_asks), tag<25>(m.proved_read),
-                      tag<26>(m.selects), tag<27>(m.shape), tag<28>(m.reshaped));
+                      tag<26>(m.selects), tag<27>(m.shape), tag<28>(m.reshaped), tag<29>(m.unsure));
   }
 };
 
@@ -174,6 +175,7 @@ struct Present {
   std::string collation;   ///< that its SET NAMES says
   Bytes prepared;          ///< the answer to a COM_STMT_PREPARE, for Statement::shape
   bool delivered = false;  ///< the client has something of its answer
+  bool refused = false;    ///< it gets an error in place of that
   bool only_home = false;  ///< the next one is a command that the reader did not answer
   stats::Route why_home = stats::Route::command;                 ///< why it runs there, if so
   bool statement = false, selects = false, uses_tables = false;  ///< what it is
@@ -213,7 +215,8 @@ struct Present {
         tag<21>(m.leaves_variables), tag<22>(m.may_move), tag<23>(m.may_set_reading),
         tag<24>(m.asked), tag<25>(m.may_select), tag<26>(m.several), tag<27>(m.may_change),
         tag<28>(m.prepared), tag<29>(m.reshaped), tag<30>(m.collation), tag<31>(m.sets_results),
-        tag<32>(m.clears), tag<33>(m.passing), tag<34>(m.sets_passing), tag<35>(m.untold));
+        tag<32>(m.clears), tag<33>(m.passing), tag<34>(m.sets_passing), tag<35>(m.untold),
+        tag<36>(m.refused));
   }
 };
 
@@ -384,10 +387,11 @@ struct Lending {
   bool own = false;      ///< the next connection home must be one that nobody has had
   std::string at_login;  ///< `account` at the login: a reset leaves a role that was chosen since
   int64_t held_ns = 0;   ///< its connection home is not lent before: somebody is about to kill it
+  std::string from;      ///< the server that the connection home was to which it has lent
   bool granted = false;  ///< home was connected to for the command that waits; the time runs
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.account), tag<2>(m.own), tag<3>(m.at_login), tag<4>(m.held_ns),
-                      tag<5>(m.granted));
+                      tag<5>(m.granted), tag<6>(m.from));
   }
 };
 
@@ -446,20 +450,23 @@ struct Split {
   uint64_t reads = 0;           ///< commands that a replica answered
   int64_t compare_ns = 0;       ///< when to look next whether another replica has less to do
   int64_t idle_home_ns = 0;     ///< when home has been without a command for too long
-  std::string reader_failure;   ///< of the last replica that was tried; empty: it serves
-  bool hint_logged = false;     ///< that one of its hints was of no use
-  bool greeting_gone = false;   ///< home is not the connection whose greeting the client saw
-  Bytes told_scramble;          ///< of that greeting
+  int64_t stalled_by_ns = 0;   ///< the reader is down in the middle of an answer: so long it may be
+  uint64_t stalled_bytes = 0;  ///< sent to the client when that began
+  std::string reader_failure;  ///< of the last replica that was tried; empty: it serves
+  bool hint_logged = false;    ///< that one of its hints was of no use
+  bool greeting_gone = false;  ///< home is not the connection whose greeting the client saw
+  Bytes told_scramble;         ///< of that greeting
   static auto fields(auto& m) {
-    return std::tuple(
-        tag<1>(m.reader), tag<2>(m.home_link), tag<3>(m.reader_link), tag<4>(m.now), tag<5>(m.last),
-        tag<6>(m.settings), tag<7>(m.writes), tag<8>(m.kept), tag<9>(m.credentials),
-        tag<10>(m.statements), tag<11>(m.status), tag<12>(m.waiting), tag<13>(m.lost),
-        tag<14>(m.left), tag<15>(m.home_by_ns), tag<16>(m.reader_after_ns), tag<17>(m.reads),
-        tag<18>(m.transaction), tag<19>(m.quits), tag<20>(m.reader_failure), tag<21>(m.lending),
-        tag<22>(m.kill), tag<23>(m.said_killed), tag<24>(m.hint_logged), tag<25>(m.variables),
-        tag<26>(m.compare_ns), tag<27>(m.idle_home_ns), tag<28>(m.greeting_gone),
-        tag<29>(m.told_scramble), tag<30>(m.last_prepared), tag<31>(m.last_words));
+    return std::tuple(tag<1>(m.reader), tag<2>(m.home_link), tag<3>(m.reader_link), tag<4>(m.now),
+                      tag<5>(m.last), tag<6>(m.settings), tag<7>(m.writes), tag<8>(m.kept),
+                      tag<9>(m.credentials), tag<10>(m.statements), tag<11>(m.status),
+                      tag<12>(m.waiting), tag<13>(m.lost), tag<14>(m.left), tag<15>(m.home_by_ns),
+                      tag<16>(m.reader_after_ns), tag<17>(m.reads), tag<18>(m.transaction),
+                      tag<19>(m.quits), tag<20>(m.reader_failure), tag<21>(m.lending),
+                      tag<22>(m.kill), tag<23>(m.said_killed), tag<24>(m.hint_logged),
+                      tag<25>(m.variables), tag<26>(m.compare_ns), tag<27>(m.idle_home_ns),
+                      tag<28>(m.greeting_gone), tag<29>(m.told_scramble), tag<30>(m.last_prepared),
+                      tag<31>(m.last_words), tag<32>(m.stalled_by_ns), tag<33>(m.stalled_bytes));
   }
 };
 

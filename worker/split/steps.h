@@ -224,6 +224,11 @@ void pool_late(SessionState& s, const Surroundings& w, Actions& out);
 /// The command that comes next needs the primary, and there is none yet.
 void await_home(SessionState& s, const Surroundings& w, Actions& out);
 /// The wait for a primary: tried again, or given up.
+/// The reader is down in the middle of an answer. It may be the monitor alone that can't reach it,
+/// so it is left only when nothing has come from it for a while.
+void watch_stalled(SessionState& s, const Surroundings& w);
+/// The time for that may be over. False if no reader is watched.
+bool reader_stalled(SessionState& s, const Surroundings& w, Actions& out);
 /// Nothing is under way, and nothing waits.
 bool is_idle(const SessionState& s);
 void home_late(SessionState& s, const Surroundings& w, Actions& out);

@@ -19,6 +19,7 @@ struct World {
   Networks announced_from;
   const tls::RsaKey* own_key = nullptr;
   const stats::LastWrites* writes = nullptr;
+  bool lends = false;  ///< so does another service of the cluster
   int64_t now_ns = 1'000'000'000;
   std::unique_ptr<stats::LoginGuardPage> failures;  ///< null: nobody is slowed
 
@@ -81,6 +82,7 @@ struct World {
             .own_key = own_key,
             .guard = failures ? &*guard_ : nullptr,
             .writes = writes,
+            .lends = lends || service.pool > 0,
             .now_ns = now_ns};
   }
 

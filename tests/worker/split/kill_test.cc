@@ -59,6 +59,14 @@ TEST_P(KillTest, StopsWhatTheVictimRunsOnTheReplica) {
   EXPECT_THAT(connects, IsEmpty());
 }
 
+TEST_P(KillTest, AnErrorOfHomesIsToldAsItIs) {
+  log_in();
+  client(query("KILL 900001"));
+  const auto answer = packet(1, "\xFF" + number(1094, 2) + "#HY000Unknown thread id: 900001");
+  home(answer);
+  EXPECT_EQ(raw(Side::client), answer);
+}
+
 TEST_P(KillTest, CallsTheVictimsReplica) {
   log_in();
   kill(query("/* x */ KILL HARD 5"));

@@ -52,6 +52,17 @@ TEST_P(KillInPoolTest, ByItsOldCommandToo) {
   EXPECT_THAT(said(Side::server), ElementsAre("\x0C\4\3\2\1"));
 }
 
+TEST_P(KillInPoolTest, AlsoThroughAServiceWithoutAPool) {
+  world.service.pool = 0;
+  world.lends = true;
+  log_in();
+  client(query("KILL QUERY 5"));
+  EXPECT_THAT(raw(Side::server), IsEmpty());
+  EXPECT_EQ(seeks, 1);
+  found({.known = true, .home_id = 4242});
+  EXPECT_THAT(said(Side::server), ElementsAre("\3KILL QUERY 4242"));
+}
+
 TEST_P(KillInPoolTest, WhatNobodyKnowsHomeMay) {
   kill(query("KILL 5"));
   found({});

@@ -502,6 +502,17 @@ TEST_P(LendingTest, APrimaryThatIsNoneIsNotWaitedFor) {
   EXPECT_EQ(s.phase, Phase::relaying);
 }
 
+TEST_P(LendingTest, OnAPrimaryThatDrainsItGoesOn) {
+  log_in_pooled();
+  lend(Side::server);
+  auto& primary = world.server(0);
+  primary.role = cluster::Role::none;
+  primary.admin = cluster::Admin::draining;
+  client(query("INSERT INTO t VALUES (1)"));
+  EXPECT_THAT(acquires, ElementsAre(Side::server));
+  EXPECT_EQ(s.home.server, "db1");
+}
+
 TEST_P(LendingTest, WhoIsNotLetInAnyMoreIsToldSo) {
   log_in_pooled();
   lend(Side::server);

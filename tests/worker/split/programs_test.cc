@@ -221,15 +221,34 @@ TEST_P(CachedColumnsTest, AReaderThatTellsMoreOfThemIsLeft) {
   expect_home();
 }
 
-TEST_P(CachedColumnsTest, AnotherHomeDoesNotKnowThem) {
-  reader(rows(true));
-  expect_home();
-  primary_moves();
-  lost(Side::server);
-  client(execute(5, with_type(1)));
-  new_home_logs_in();
-  home(prepared(1, 1));
-  EXPECT_THAT(last_error(), StartsWith("1615 "));
+/// It has told none but those of the preparation.
+TEST_P(CachedColumnsTest, AnotherHomeTellsThemAnew) {
+  for (const bool tells : {true, false}) {
+    s = SessionState{.id = 1, .service = "shop", .client_ip = "127.0.0.1"};
+    open = {true, false, false};
+    world.server(0).role = cluster::Role::primary;
+    world.server(1).role = cluster::Role::replica;
+    SetUp();
+    reader(rows(true));
+    expect_home();
+    primary_moves();
+    lost(Side::server);
+    client(execute(5, with_type(1)));
+    new_home_logs_in();
+    home(prepared(1, 1));
+    forget_said();
+    home(rows(tells));
+    if (tells)
+      EXPECT_EQ(raw(Side::client), rows(true));
+    else
+      EXPECT_THAT(last_error(), StartsWith("1615 "));
+    client(execute(5, with_type(1)));
+    home(rows(true));
+    EXPECT_EQ(raw(Side::client), rows(true));
+    client(execute(5, with_type(1)));
+    home(rows(false));
+    EXPECT_EQ(raw(Side::client), rows(false));
+  }
 }
 
 }  // namespace

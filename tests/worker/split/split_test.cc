@@ -341,6 +341,23 @@ TEST_P(SplitTest, AReplicaThatWasNotAskedYetIsNotLeft) {
   EXPECT_FALSE(open[2]);
 }
 
+/// One that freezes, or loses its network, never says that it is gone.
+TEST_P(SplitTest, AReplicaThatStallsInTheMiddleIsLeft) {
+  log_in_with_reader();
+  client(query("SELECT a FROM t"));
+  const auto all = result("2");
+  reader({all.begin(), all.begin() + 5});
+  world.server(1).role = cluster::Role::none;
+  world.server(1).health = cluster::Health::down;
+  view();
+  EXPECT_EQ(s.phase, Phase::relaying);
+  reader({all.begin() + 5, all.begin() + 22});
+  late();
+  EXPECT_EQ(s.phase, Phase::relaying) << "something has come";
+  late();
+  EXPECT_THAT(last_error(), HasSubstr("the replica was lost while its answer came"));
+}
+
 TEST_P(SplitTest, AClientThatQuitsWaitsForTheEnd) {
   log_in_with_reader();
   client(command(Command::quit));
