@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "common/base/clock.h"
+#include "worker/split/holdings.h"
 #include "worker/split/split.h"
 #include "worker/sql/explain.h"
 
@@ -38,9 +39,11 @@ std::string holdings(const SessionState& s) {
 
 /// What keeps the reads of a split session at its primary, or the session with it.
 std::string why_kept(const split::Split& split) {
-  if (!split.kept.pinned.empty()) return split.kept.pinned;
+  if (const auto pinned = split::why_pinned(split); !pinned.empty()) return std::string(pinned);
   if (auto why = split::why_not_known(split.credentials); !why.empty()) return why;
-  return split.kept.tied.empty() ? split.reader_failure : split.kept.tied;
+  if (!split.kept.tied.empty()) return split.kept.tied;
+  const auto* holding = split::first_holding(split);
+  return holding != nullptr ? std::string(split::in_words(*holding)) : split.reader_failure;
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "worker/sql/assignments.h"
 #include "worker/sql/classify.h"
 #include "worker/sql/explain.h"
+#include "worker/sql/holdings.h"
 
 namespace {
 
@@ -73,6 +74,11 @@ void check_parts(std::string_view text, const Mode& mode) {
   }
   for (UserVariables list(text, mode); const auto name = list.next();)
     must(within(name->text, text));
+
+  must(variables_for_statement(text, mode).size() <= text.size());
+  must(dropped_tables(text, mode, "d").size() <= text.size());
+  must(within(lock_call(text, mode).name, text));
+  must(handler_name(text, mode).size() <= text.size());
 
   const uint64_t mentioned = classify(text, mode).mentioned;
   const auto expected = NaiveLexer(text, mode).all();

@@ -6,6 +6,7 @@
 
 #include "common/mysql/packets.h"
 #include "worker/split/asking.h"
+#include "worker/split/holdings.h"
 #include "worker/split/pins.h"
 #include "worker/split/prepared.h"
 #include "worker/split/programs.h"
@@ -176,6 +177,7 @@ void command_answered(SessionState& s, const Surroundings& w, Actions& out) {
     split.status = s.conversation.status;
     note_transaction(s, w);
     note_programs(s);
+    note_holdings(s);
     if (split.now.sets_results && s.conversation.error == 0) note_collation(split);
     // A variable was set, and none was told: that of what is told.
     if (split.now.sets_session && split.now.changed && !split.now.told)

@@ -330,6 +330,7 @@ bool run(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out)
   split.now.uses_up = split.now.uses_tables = split.now.program = split.now.may_change = false;
   split.now.sets_results = split.now.clears = split.now.sets_passing = false;
   split.now.passing.clear();
+  split.now.holdings = {};
   if (!split.now.only_home) split.now.why_home = stats::Route::command;
   split.now.begins = split.now.repeats = split.now.unheeded = false;
   split.now.sets_variables = split.now.leaves_variables = false;

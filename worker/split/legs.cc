@@ -8,6 +8,7 @@
 #include "common/mysql/packets.h"
 #include "worker/auth/identity.h"
 #include "worker/split/asking.h"
+#include "worker/split/holdings.h"
 #include "worker/split/lending.h"
 #include "worker/split/programs.h"
 #include "worker/split/steps.h"
@@ -227,13 +228,13 @@ bool runs_on_reader(const SessionState& s) {
 bool may_choose(const SessionState& s, int64_t now_ns) {
   const auto& split = *s.split;
   if (split.home_link.step == Step::none || is_time_to_compare(split, now_ns)) return true;
-  return split.reader_link.step == Step::none && split.kept.pinned.empty() &&
+  return split.reader_link.step == Step::none && why_pinned(split).empty() &&
          split.reader_after_ns <= now_ns;
 }
 
 bool call_reader(SessionState& s, const Surroundings& w, Actions& out) {
   auto& split = *s.split;
-  if (!split.kept.pinned.empty() || split.reader_after_ns > w.now_ns) return false;
+  if (!why_pinned(split).empty() || split.reader_after_ns > w.now_ns) return false;
   split.reader_after_ns = w.now_ns + kAgainNs;
   if (split.credentials.after_ns > w.now_ns || !can_log_in(s, w, out)) return false;
   const auto* chosen = w.router.reader(w.service, w.servers);

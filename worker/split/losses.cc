@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "common/mysql/packets.h"
+#include "worker/split/holdings.h"
 #include "worker/split/pins.h"
 #include "worker/split/programs.h"
 #include "worker/split/steps.h"
@@ -20,9 +21,6 @@ stats::Pin pin_of(std::string_view why) {
       {why::kTemporaryTable, Pin::temporary_table},
       {why::kRole, Pin::role},
       {why::kUserVariables, Pin::user_variable},
-      {why::kNamedLock, Pin::named_lock},
-      {why::kHandler, Pin::handler},
-      {why::kNamedStatement, Pin::named_statement},
       {why::kProgram, Pin::program},
   };
   const auto found = std::ranges::find(kPins, why, &std::pair<std::string_view, Pin>::first);
@@ -39,6 +37,8 @@ Tie why_tied(const Split& split) {
   if (split.kept.next_at_home) return {Pin::other, "it has said what its next transaction is like"};
   if (split.kept.tables_locked) return {Pin::locked_tables, "it has locked tables"};
   if (!split.kept.pinned.empty()) return {pin_of(split.kept.pinned), split.kept.pinned};
+  if (const auto* holding = first_holding(split); holding != nullptr)
+    return {holding->kind, std::string(in_words(*holding))};
   const auto can_be_prepared = [&](const Statement& one) {
     return !one.text.empty() && !one.long_data && one.settings_version == split.settings.version &&
            one.database_version == split.settings.database_version;

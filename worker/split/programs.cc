@@ -4,6 +4,7 @@
 
 #include "common/mysql/protocol.h"
 #include "worker/split/asking.h"
+#include "worker/split/holdings.h"
 #include "worker/split/pins.h"
 #include "worker/split/steps.h"
 #include "worker/split/warnings.h"
@@ -47,7 +48,7 @@ void note_programs(SessionState& s) {
 }
 
 bool has_untold(const Split& split) {
-  return split.kept.pinned.empty() && (split.kept.may_have_traces || split.kept.news_due);
+  return why_pinned(split).empty() && (split.kept.may_have_traces || split.kept.news_due);
 }
 
 void ask_news(SessionState& s, Actions& out) {

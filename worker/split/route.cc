@@ -6,6 +6,7 @@
 
 #include "common/mysql/protocol.h"
 #include "worker/split/asking.h"
+#include "worker/split/holdings.h"
 #include "worker/split/pins.h"
 #include "worker/split/programs.h"
 #include "worker/split/steps.h"
@@ -156,12 +157,6 @@ stats::Route route_of(sql::Reason reason) {
   }
 }
 
-/// What no server tells of, and stays.
-void take_hold(Split& split, const Effects& effects) {
-  if (effects.has(Effect::TakesNamedLock)) split.kept.tied = why::kNamedLock;
-  if (effects.has(Effect::OpensHandler)) split.kept.tied = why::kHandler;
-}
-
 /// Whether it runs nothing that could set a user variable, as triggers and functions do.
 bool leaves_variables(const sql::Statement& statement) {
   constexpr Effects kOfSet = Effect::SetsSession | Effect::SetsCharset | Effect::SetsSqlMode |
@@ -228,14 +223,12 @@ void take_up(Split& split, const sql::Statement& statement, std::string_view tex
                               statement.verb == sql::Verb::Use || split.now.several;
   split.now.counts_rows = effects.has(Effect::CountsFoundRows);
   if (effects.has(Effect::SetsNextTransaction)) split.kept.next_at_home = true;
-  if (effects.has(Effect::CreatesTemporaryTable)) split.kept.pinned = why::kTemporaryTable;
   if (effects.any(Effect::SetsRole | Effect::SetsUser)) split.kept.pinned = why::kRole;
   take_variables(split, statement, text);
   take_settings(split, statement, text);
   take_collation(split, statement, text);
   split.now.leaves_variables = leaves_variables(statement);
-  take_hold(split, effects);
-  if (effects.has(Effect::Prepares)) split.kept.tied = why::kNamedStatement;
+  take_holdings(split, statement, text);
   if (effects.has(Effect::LocksTables)) split.kept.tables_locked = true;
   if (effects.has(Effect::UnlocksTables)) split.kept.tables_locked = false;
 }
@@ -245,12 +238,12 @@ void take_up(Split& split, const sql::Statement& statement, std::string_view tex
 bool reads_anywhere(const Split& split) {
   constexpr auto kPlain = mysql::kAutocommit;
   return (split.status & (mysql::kAutocommit | mysql::kInTransaction)) == kPlain &&
-         split.kept.pinned.empty() && !split.kept.tables_locked && !split.kept.isolated &&
+         why_pinned(split).empty() && !split.kept.tables_locked && !split.kept.isolated &&
          !split.kept.auto_is_null && !split.kept.next_at_home && !split.transaction.due;
 }
 
 bool ties_functions(const Split& split) {
-  return !split.kept.tied.empty() || has_unsure_variables(split);
+  return !split.kept.tied.empty() || !split.kept.holdings.empty() || has_unsure_variables(split);
 }
 
 stats::Route why_kept(const Split& split) {
@@ -310,7 +303,7 @@ Target target_of(SessionState& s, const Surroundings& w, const sql::Hint& hint, 
 
 void plan_prepared(Split& split, std::string_view text, Statement& statement) {
   const auto said = sql::classify(text, split.settings.mode);
-  take_hold(split, said.effects);
+  take_holdings(split, said.effects);
   split.kept.asks_rows |= said.effects.has(Effect::CountsFoundRows);
   const auto questions = take_questions(split, said, text);
   statement.asked = questions.before;

@@ -5,6 +5,7 @@
 
 #include "common/base/secret.h"
 #include "common/mysql/conversation.h"
+#include "common/stats/pins.h"
 #include "common/stats/routes.h"
 #include "worker/auth/own_proof.h"
 #include "worker/session/leg.h"
@@ -77,6 +78,20 @@ struct Setting {
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.name), tag<2>(m.value), tag<3>(m.version));
   }
+};
+
+/// What a session holds at home, and by which name it will let it go.
+struct Holding {
+  stats::Pin kind{};
+  std::string name;  ///< empty: that can't be told
+  bool operator==(const Holding&) const = default;
+  static auto fields(auto& m) { return std::tuple(tag<1>(m.kind), tag<2>(m.name)); }
+};
+
+/// What a statement takes, and what it lets go; of that an empty name is all of the kind.
+struct HoldingsChange {
+  std::vector<Holding> taken, released;
+  static auto fields(auto& m) { return std::tuple(tag<1>(m.taken), tag<2>(m.released)); }
 };
 
 /// What a KILL is about.
@@ -204,6 +219,7 @@ struct Present {
   bool untold = false;            ///< home could tell more of the session, as it began
   bool clears = false;            ///< if it uses tables, it leaves no warnings but its own
   Asked asked;                    ///< of the statements before it
+  HoldingsChange holdings;
   uint32_t prepared_id = 0;  ///< of the prepared statement that it is about, as the client has it
   static auto fields(auto& m) {
     return std::tuple(
@@ -216,7 +232,7 @@ struct Present {
         tag<24>(m.asked), tag<25>(m.may_select), tag<26>(m.several), tag<27>(m.may_change),
         tag<28>(m.prepared), tag<29>(m.reshaped), tag<30>(m.collation), tag<31>(m.sets_results),
         tag<32>(m.clears), tag<33>(m.passing), tag<34>(m.sets_passing), tag<35>(m.untold),
-        tag<36>(m.refused));
+        tag<36>(m.refused), tag<37>(m.holdings));
   }
 };
 
@@ -333,9 +349,11 @@ struct Writes {
 
 /// What keeps its reads at home, or the session with it.
 struct Kept {
-  std::string pinned;         ///< why everything runs at home from here on; empty: it does not
-  std::string tied;           ///< why it can't go on with another primary; empty: it can
-  bool next_at_home = false;  ///< SET TRANSACTION waits there for the next transaction
+  std::string pinned;             ///< why everything runs at home from here on; empty: it does not
+  std::string tied;               ///< why it can't go on with another primary; empty: it can
+  std::vector<Holding> holdings;  ///< what its own statements have taken, and others let go
+  bool may_rename = false;        ///< its temporary tables: it could have others by other names
+  bool next_at_home = false;      ///< SET TRANSACTION waits there for the next transaction
   bool tables_locked = false;
   bool isolated = false;         ///< its reads lock, or see what is not committed
   bool auto_is_null = false;     ///< "IS NULL" asks for the last insert id
@@ -349,7 +367,8 @@ struct Kept {
     return std::tuple(tag<1>(m.pinned), tag<2>(m.tied), tag<3>(m.next_at_home),
                       tag<4>(m.tables_locked), tag<5>(m.isolated), tag<6>(m.auto_is_null),
                       tag<7>(m.knows_id), tag<8>(m.asks_rows), tag<9>(m.asks_prepared),
-                      tag<10>(m.asked_by_name), tag<11>(m.may_have_traces), tag<12>(m.news_due));
+                      tag<10>(m.asked_by_name), tag<11>(m.may_have_traces), tag<12>(m.news_due),
+                      tag<13>(m.holdings), tag<14>(m.may_rename));
   }
 };
 
