@@ -151,7 +151,8 @@ bool Conversation::must_be_whole(ByteSpan packet, uint32_t length) const {
   if (length == 0 || length > kLongest || server.continuation) return false;
   const uint8_t first = at(packet, kHeaderSize);
   if (expect == Expect::rows) return first == kErr || first == kEof;
-  return first == kErr || first == kOk;
+  const bool may_be_eof = command == static_cast<uint8_t>(Command::set_option);
+  return first == kErr || first == kOk || (may_be_eof && first == kEof);
 }
 
 Walk Conversation::walk(ByteSpan bytes) {

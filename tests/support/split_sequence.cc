@@ -152,6 +152,12 @@ const std::map<std::string_view, Patterns> kTopics = {
       "SET max_statement_time = 10, sql_quote_show_create = 0",
       "SET STATEMENT sql_mode = 'ANSI_QUOTES' FOR SELECT \"id\" FROM t ORDER BY id LIMIT 1",
       "SET STATEMENT sql_select_limit = 1 FOR SELECT id FROM t ORDER BY id",
+      "SET STATEMENT sql_mode = 'ANSI_QUOTES', lc_time_names = 'de_DE' FOR INSERT INTO t (a) "
+      "VALUES "
+      "(1)",
+      "SET STATEMENT sql_select_limit = 1 FOR UPDATE t SET a = {n} WHERE id = {k}",
+      "SET STATEMENT lc_time_names = 'de_DE' FOR SET group_concat_max_len = 5",
+      "DO 1; SET STATEMENT lc_time_names = 'de_DE' FOR INSERT INTO t (a) VALUES (2)",
       "SET @@session.div_precision_increment = {k}, @v = 3, time_zone = 'SYSTEM'",
       "CALL d_lib.p_mode()",
       "CALL d_lib.p_set(3)",
@@ -467,7 +473,6 @@ const std::map<std::string_view, Patterns> kTopics = {
       "UPDATE t SET a = a WHERE id < 3",
       "SELECT COUNT (*) FROM t",
       "SELECT f (1), id FROM t",
-      "CREATE FUNCTION count () RETURNS INT RETURN 3",
       "USE d_0",
       "INSERT INTO u (k, v) VALUES (1, 'a') ON DUPLICATE KEY UPDATE v = 'a'",
       "SELECT DATABASE()",

@@ -257,8 +257,9 @@ bool run_execute(SessionState& s, const Surroundings& w, ByteSpan command, Actio
                     can_reader_tell(split, statement->asked);
   const bool reads =
       asks || wanted_there || (statement != nullptr && statement->reads && !wanted_home);
-  const bool may_read = reads && !statement->long_data && !cursor && !split.now.only_home &&
-                        reads_anywhere(split) &&
+  // Another execution closes the cursor of the one before.
+  const bool may_read = reads && !statement->long_data && !cursor && !statement->cursor &&
+                        !split.now.only_home && reads_anywhere(split) &&
                         (statement->reader_id != 0 || is_as_prepared(split, *statement));
   const auto at_home = [&] {
     if (statement != nullptr && !split.now.only_home && !statement->reads)

@@ -201,7 +201,8 @@ bool prepare_answered(SessionState& s, const Surroundings& w, Side side, ByteSpa
 }
 
 void note_tracked(SessionState& s, Side side, Actions& out) {
-  if (link(s, side).own.error == 0 || side != Side::server) return;
+  if (side != Side::server) return;
+  if (link(s, side).own.error == 0) return note_collation_of_login(s, out);
   s.split->kept.pinned = "the server does not tell what changes in a session";
   out.log("no statement goes to a replica: " + s.split->kept.pinned);
 }

@@ -81,7 +81,7 @@ void heed(Split& split, std::string_view name, std::string_view value) {
         name == "sql_log_bin" ? value == "ON" || value == "1" : value == "OFF" || value == "0";
     if (!replicated) split.kept.pinned = why::kNotReplicated;
   } else if (name == "character_set_connection") {  // with another collation, which is not told
-    split.settings.collation_due = true;
+    split.settings.collation_due |= split.home_link.errands.empty();  // what sluice sets is known
   }
 }
 
@@ -362,6 +362,22 @@ void note_collation(Split& split) {
   auto value = std::move(results->value);
   all.erase(results);
   all.push_back({std::string(kResults), std::move(value), ++split.settings.version});
+}
+
+void note_collation_of_login(SessionState& s, Actions& out) {
+  auto& split = *s.split;
+  auto& all = split.settings.list;
+  const auto results = std::ranges::find(all, kResults, &Setting::name);
+  const auto client = std::ranges::find(all, "character_set_client", &Setting::name);
+  const auto collation = std::ranges::find(all, "collation_connection", &Setting::name);
+  if (results != all.end() || client == all.end() || collation == all.end()) return;
+  const bool alike =
+      collation->value == client->value || collation->value.starts_with(client->value + '_');
+  if (!alike || collation->value != plain_name(collation->value))
+    return run_errand(s, Side::server, Errand::track, mysql::Command::query,
+                      fmt::format("SET @@session.{}=@@session.{}", kResults, kResults), out);
+  split.settings.results_collation = collation->value;
+  all.push_back({std::string(kResults), client->value, ++split.settings.version});
 }
 
 void forget_settings(Split& split) {

@@ -28,7 +28,6 @@ void ask_what_is(SessionState& s, Actions& out) {
              "SET @@session.sql_mode=@@session.sql_mode, "
              "@@session.time_zone=@@session.time_zone, "
              "@@session.character_set_client=@@session.character_set_client, "
-             "@@session.character_set_results=@@session.character_set_results, "
              "@@session.collation_connection=@@session.collation_connection",
              out);
 }

@@ -158,6 +158,9 @@ void ask_untold(SessionState& s, Actions& out);
 /// Takes up the collation that a SET NAMES says; once it was run, it is that of results.
 void take_collation(Split& split, const sql::Statement& statement, std::string_view text);
 void note_collation(Split& split);
+/// The same for the login: once home has told the rest, results have the client's character set and
+/// the connection's collation. If that can't be, home is asked, which leaves only the former.
+void note_collation_of_login(SessionState& s, Actions& out);
 /// What brings a connection to the session's settings; empty if it has them.
 std::string settings_statement(const Split& split, uint32_t since);
 void forget_settings(Split& split);

@@ -448,6 +448,34 @@ TEST_P(SplitTest, WhatIsSetForOneOfSeveralStatementsIsAskedFor) {
   EXPECT_EQ(s.split->settings.list.back().value, "SYSTEM");
 }
 
+/// Metadata of columns has its number.
+TEST_P(SplitTest, TheLoginsCollationIsThatOfResults) {
+  event([&](Actions& out) { on_accepted(s, world.surroundings(), out); });
+  home(greeting());
+  client(answer(0));
+  home(packet(2, ok_payload()));
+  EXPECT_THAT(said(Side::server).back(), Not(HasSubstr("character_set_results")));
+  home(joined({ok(), ok(kPlain, variable("character_set_client", "utf8mb4") +
+                                    variable("collation_connection", "utf8mb4_unicode_ci"))}));
+  client(query("SELECT a FROM t"));
+  reader_logs_in();
+  EXPECT_THAT(said(Side::reader),
+              testing::Contains(StartsWith("\3SET NAMES utf8mb4 COLLATE utf8mb4_unicode_ci,")));
+  EXPECT_THAT(said(Side::server), IsEmpty());
+}
+
+TEST_P(SplitTest, WhereCharacterSetsDifferThatOfResultsIsAskedFor) {
+  event([&](Actions& out) { on_accepted(s, world.surroundings(), out); });
+  home(greeting());
+  client(answer(0));
+  home(packet(2, ok_payload()));
+  forget_said();
+  home(joined({ok(), ok(kPlain, variable("character_set_client", "gbk") +
+                                    variable("collation_connection", "utf8mb4_unicode_ci"))}));
+  EXPECT_THAT(said(Side::server), ElementsAre("\3SET @@session.character_set_results="
+                                              "@@session.character_set_results"));
+}
+
 TEST_P(SplitTest, ClientsGetTheNewsThatTheyAskedFor) {
   const auto news = variable("sort_buffer_size", "1") + variable("time_zone", "UTC");
   log_in(mysql::kSessionTrack);
