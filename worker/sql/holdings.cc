@@ -1,5 +1,8 @@
 #include "worker/sql/holdings.h"
 
+#include <algorithm>
+
+#include "worker/sql/characters.h"
 #include "worker/sql/lexer.h"
 
 namespace sluice::sql {
@@ -50,7 +53,10 @@ bool ends_with_alias(Form& form) {
 }  // namespace
 
 std::string full_name(std::string_view database, std::string_view name) {
-  if (database.empty() || name.empty()) return {};
+  const auto plain = [](std::string_view part) {
+    return !part.empty() && std::ranges::none_of(part, is_high);
+  };
+  if (!plain(database) || !plain(name)) return {};
   return std::string(database) + '.' + std::string(name);
 }
 
@@ -59,7 +65,7 @@ std::vector<std::string> dropped_tables(std::string_view text, const Mode& mode,
   Form form(text, mode);
   if (!form.word("DROP")) return {};
   form.word("TEMPORARY");
-  if (!form.word("TABLE") && !form.word("TABLES") && !form.word("SEQUENCE")) return {};
+  if (!form.word("TABLE") && !form.word("TABLES")) return {};  // SEQUENCE spares a table
   if (form.word("IF") && !form.word("EXISTS")) return {};
   std::vector<std::string> names;
   do {
