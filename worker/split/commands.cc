@@ -115,7 +115,7 @@ void refuse_question(SessionState& s, std::string_view what, std::string_view wh
 }
 
 bool refuse_gone(SessionState& s, std::string_view what, Actions& out) {
-  refuse_question(s, what, "its connection is not this session's any more", out);
+  refuse_question(s, what, "its connection was lost, lent, or asked something else since", out);
   return true;
 }
 
@@ -269,6 +269,7 @@ bool run_execute(SessionState& s, const Surroundings& w, ByteSpan command, Actio
       split.kill.victim = statement->kills;
       split.now.asked = statement->asked;
     }
+    if (statement != nullptr) split.now.holdings = statement->holdings;
     if (statement != nullptr && statement->sets_untold) take_untold(split, statement->text);
     split.now.repeats =
         statement != nullptr && statement->repeats && !statement->long_data && !cursor;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "worker/split/asking.h"
 #include "worker/split/pins.h"
 #include "worker/split/programs.h"
 #include "worker/sql/characters.h"
@@ -21,6 +22,7 @@ struct Taken {
   Pin kind;
 };
 constexpr Taken kTaken[] = {{Effect::CreatesTemporaryTable, Pin::temporary_table},
+                            {Effect::LocksTables, Pin::locked_tables},
                             {Effect::TakesNamedLock, Pin::named_lock},
                             {Effect::OpensHandler, Pin::handler},
                             {Effect::Prepares, Pin::named_statement}};
@@ -67,17 +69,22 @@ std::string name_of(const Split& split, Pin kind, const sql::Statement& statemen
   }
 }
 
+/// All that the session says runs at home while it has it.
+bool pins(const Holding& one) {
+  return one.kind == Pin::temporary_table || one.kind == Pin::locked_tables;
+}
+
 void forget_names(Split& split, Pin kind) {
   for (auto& one : split.kept.holdings)
     if (one.kind == kind) one.name.clear();
 }
 
-/// An empty name stands for all of the kind.
 void take_release(Split& split, const sql::Statement& statement, std::string_view text) {
   auto& releases = split.now.holdings.released;
   const auto& effects = statement.effects;
   const auto& mode = split.settings.mode;
   if (split.kept.holdings.empty() || statement.statements != 1) return;
+  if (effects.has(Effect::UnlocksTables)) releases.push_back({Pin::locked_tables, {}});
   if (effects.has(Effect::Deallocates) && !statement.name.empty())
     releases.push_back({Pin::named_statement, sql::in_small_letters(statement.name.value())});
   if (effects.has(Effect::DropsTable))
@@ -92,6 +99,18 @@ void take_release(Split& split, const sql::Statement& statement, std::string_vie
     releases.push_back({Pin::named_lock, std::string(call.name)});
 }
 
+/// A text that is put together at run time is not read; but for these words it would be.
+void take_hidden(Split& split, const Effects& effects, std::string_view text) {
+  auto& taken = split.now.holdings.taken;
+  if (effects.has(Effect::Executes) && split.kept.locks_by_name)
+    taken.push_back({Pin::named_lock, {}});
+  if (!effects.any(Effects(Effect::Prepares) | Effect::ExecutesImmediate)) return;
+  const bool locks = contains(text, "get_lock");
+  if (effects.has(Effect::Prepares)) split.kept.locks_by_name |= locks;
+  if (effects.has(Effect::ExecutesImmediate) && locks) taken.push_back({Pin::named_lock, {}});
+  if (contains(text, "lock table")) taken.push_back({Pin::locked_tables, {}});
+}
+
 }  // namespace
 
 void take_holdings(Split& split, const sql::Statement& statement, std::string_view text) {
@@ -103,14 +122,20 @@ void take_holdings(Split& split, const sql::Statement& statement, std::string_vi
   for (const auto& [effect, kind] : kTaken)
     if (statement.effects.has(effect))
       split.now.holdings.taken.push_back({kind, name_of(split, kind, statement, text)});
+  take_hidden(split, statement.effects, text);
   take_release(split, statement, text);
 }
 
-void take_holdings(Split& split, const Effects& effects) {
+HoldingsChange holdings_of_executions(Split& split, const sql::Statement& statement) {
+  const auto& effects = statement.effects;
+  HoldingsChange change;
   split.kept.may_rename |= effects.any(kRenames);
   if (split.kept.may_rename) forget_names(split, Pin::temporary_table);
   for (const auto& [effect, kind] : kTaken)
-    if (effects.has(effect)) add(split, kind, {});
+    if (effects.has(effect)) change.taken.push_back({kind, {}});
+  if (effects.has(Effect::UnlocksTables) && statement.statements == 1)
+    change.released.push_back({Pin::locked_tables, {}});
+  return change;
 }
 
 void note_holdings(SessionState& s) {
@@ -132,14 +157,16 @@ void note_holdings(SessionState& s) {
 const Holding* first_holding(const Split& split) {
   const auto& all = split.kept.holdings;
   if (all.empty()) return nullptr;
-  const auto table = std::ranges::find(all, Pin::temporary_table, &Holding::kind);
-  return table != all.end() ? &*table : &all.front();
+  const auto pinning = std::ranges::find_if(all, pins);
+  return pinning != all.end() ? &*pinning : &all.front();
 }
 
 std::string_view in_words(const Holding& holding) {
   switch (holding.kind) {
     case Pin::temporary_table:
       return why::kTemporaryTable;
+    case Pin::locked_tables:
+      return "it has locked tables";
     case Pin::named_lock:
       return why::kNamedLock;
     case Pin::handler:
@@ -152,8 +179,7 @@ std::string_view in_words(const Holding& holding) {
 std::string_view why_pinned(const Split& split) {
   if (!split.kept.pinned.empty()) return split.kept.pinned;
   const auto* holding = first_holding(split);
-  return holding != nullptr && holding->kind == Pin::temporary_table ? in_words(*holding)
-                                                                     : std::string_view();
+  return holding != nullptr && pins(*holding) ? in_words(*holding) : std::string_view();
 }
 
 }  // namespace sluice::worker::split

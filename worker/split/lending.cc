@@ -60,11 +60,6 @@ ByteSpan protocol_of(const Split& split) {
   return answer.first(std::min(kHead, answer.size()));
 }
 
-bool is_interactive(const Split& split) {
-  const auto login = mysql::parse_handshake_response(split.credentials.answer);
-  return !login || (login->capabilities & mysql::kInteractive) != 0;
-}
-
 /// Whether servers are told, or see, the same of both clients.
 bool come_from_the_same(const SessionState& a, const SessionState& b, const Surroundings& w) {
   if (a.outgoing_ip != b.outgoing_ip) return false;
@@ -82,6 +77,11 @@ bool is_secured_as_wanted(const ServerLeg& leg, const Surroundings& w) {
 }
 
 }  // namespace
+
+bool is_interactive(const Split& split) {
+  const auto login = mysql::parse_handshake_response(split.credentials.answer);
+  return !login || (login->capabilities & mysql::kInteractive) != 0;
+}
 
 bool has_to_ask(const Split& split) {
   return split.last.insert_id_due || split.writes.uncertain || has_untold(split) ||

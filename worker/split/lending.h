@@ -20,6 +20,8 @@ bool may_lend(const SessionState& s, Side side);
 /// Whether the session would be the same with another connection to its primary, as far as
 /// prepare_to_lend() goes; a command may have come already.
 bool can_be_replaced(const SessionState& s);
+/// Whether the client says that a human is at it (CLIENT_INTERACTIVE).
+bool is_interactive(const Split& split);
 /// Whether prepare_to_lend() would ask anything.
 bool has_to_ask(const Split& split);
 /// Asks the primary what the session will want to know of it afterwards; when that is answered, it

@@ -35,7 +35,6 @@ Tie why_tied(const Split& split) {
     return {Pin::password, std::move(why)};
   if (auto why = why_not_again(split); !why.empty()) return {Pin::transaction, std::move(why)};
   if (split.kept.next_at_home) return {Pin::other, "it has said what its next transaction is like"};
-  if (split.kept.tables_locked) return {Pin::locked_tables, "it has locked tables"};
   if (!split.kept.pinned.empty()) return {pin_of(split.kept.pinned), split.kept.pinned};
   if (const auto* holding = first_holding(split); holding != nullptr)
     return {holding->kind, std::string(in_words(*holding))};

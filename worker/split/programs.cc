@@ -5,6 +5,7 @@
 #include "common/mysql/protocol.h"
 #include "worker/split/asking.h"
 #include "worker/split/holdings.h"
+#include "worker/split/lending.h"
 #include "worker/split/pins.h"
 #include "worker/split/steps.h"
 #include "worker/split/warnings.h"
@@ -15,7 +16,7 @@ using sql::Effect;
 
 namespace {
 
-constexpr int64_t kIdleNs = 500 * kMillisecondNs;
+constexpr int64_t kIdleNs = kSecondNs;
 
 /// Whether the answer had no place for news of the session's variables: servers tell them with an
 /// OK packet, and keep them until they have one to tell of.
@@ -71,10 +72,11 @@ void ask_untold_by_programs(SessionState& s, Actions& out) {
 
 namespace {
 
-/// Questions change what FOUND_ROWS() and ROW_COUNT() say, and one of them the warnings.
+/// Questions change what FOUND_ROWS() and ROW_COUNT() say, and one of them the warnings. People may
+/// ask for that after a while.
 bool may_ask(const Split& split) {
   return split.home_link.step == Step::ready && split.home_link.errands.empty() &&
-         !split.kept.asks_rows && !split.kept.next_at_home &&
+         !split.kept.asks_rows && !split.kept.next_at_home && !is_interactive(split) &&
          (has_unsure_variables(split) ||
           (has_untold(split) && !has_diagnostics(split.last, Side::server)));
 }

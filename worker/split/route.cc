@@ -229,8 +229,6 @@ void take_up(Split& split, const sql::Statement& statement, std::string_view tex
   take_collation(split, statement, text);
   split.now.leaves_variables = leaves_variables(statement);
   take_holdings(split, statement, text);
-  if (effects.has(Effect::LocksTables)) split.kept.tables_locked = true;
-  if (effects.has(Effect::UnlocksTables)) split.kept.tables_locked = false;
 }
 
 }  // namespace
@@ -238,8 +236,8 @@ void take_up(Split& split, const sql::Statement& statement, std::string_view tex
 bool reads_anywhere(const Split& split) {
   constexpr auto kPlain = mysql::kAutocommit;
   return (split.status & (mysql::kAutocommit | mysql::kInTransaction)) == kPlain &&
-         why_pinned(split).empty() && !split.kept.tables_locked && !split.kept.isolated &&
-         !split.kept.auto_is_null && !split.kept.next_at_home && !split.transaction.due;
+         why_pinned(split).empty() && !split.kept.isolated && !split.kept.auto_is_null &&
+         !split.kept.next_at_home && !split.transaction.due;
 }
 
 bool ties_functions(const Split& split) {
@@ -303,7 +301,7 @@ Target target_of(SessionState& s, const Surroundings& w, const sql::Hint& hint, 
 
 void plan_prepared(Split& split, std::string_view text, Statement& statement) {
   const auto said = sql::classify(text, split.settings.mode);
-  take_holdings(split, said.effects);
+  statement.holdings = holdings_of_executions(split, said);
   split.kept.asks_rows |= said.effects.has(Effect::CountsFoundRows);
   const auto questions = take_questions(split, said, text);
   statement.asked = questions.before;

@@ -388,9 +388,8 @@ void forget_settings(Split& split) {
   split.kept.pinned.clear();
   split.kept.tied.clear();
   split.kept.holdings.clear();
-  split.kept.may_rename = false;
-  split.kept.tables_locked = split.now.program = split.now.changed =
-      split.settings.tracked_by_client = false;
+  split.kept.may_rename = split.kept.locks_by_name = false;
+  split.now.program = split.now.changed = split.settings.tracked_by_client = false;
   split.kept.knows_id = split.now.counts_rows = split.lending.own = false;
   split.last = {};
   split.kept.asks_prepared = split.kept.may_have_traces = split.kept.news_due = false;

@@ -154,6 +154,7 @@ struct Statement {
   Wish wish;
   Asked asked;             ///< of the statements before each execution
   bool only_asks = false;  ///< and nothing else: whatever server ran those can answer
+  HoldingsChange holdings;
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.id), tag<2>(m.reader_id), tag<3>(m.parameters), tag<4>(m.reads),
                       tag<5>(m.long_data), tag<6>(m.text), tag<7>(m.types),
@@ -162,7 +163,8 @@ struct Statement {
                       tag<12>(m.settings_version), tag<13>(m.database_version), tag<16>(m.repeats),
                       tag<17>(m.cursor), tag<20>(m.kills), tag<21>(m.wish), tag<22>(m.sets_untold),
                       tag<23>(m.asked), tag<24>(m.only_asks), tag<25>(m.proved_read),
-                      tag<26>(m.selects), tag<27>(m.shape), tag<28>(m.reshaped), tag<29>(m.unsure));
+                      tag<26>(m.selects), tag<27>(m.shape), tag<28>(m.reshaped), tag<29>(m.unsure),
+                      tag<30>(m.holdings));
   }
 };
 
@@ -353,22 +355,22 @@ struct Kept {
   std::string tied;               ///< why it can't go on with another primary; empty: it can
   std::vector<Holding> holdings;  ///< what its own statements have taken, and others let go
   bool may_rename = false;        ///< its temporary tables: it could have others by other names
+  bool locks_by_name = false;     ///< a statement prepared by name may take named locks
   bool next_at_home = false;      ///< SET TRANSACTION waits there for the next transaction
-  bool tables_locked = false;
-  bool isolated = false;         ///< its reads lock, or see what is not committed
-  bool auto_is_null = false;     ///< "IS NULL" asks for the last insert id
-  bool knows_id = false;         ///< it has asked for the id of its connection
-  bool asks_rows = false;        ///< it asks how many rows the statement before had
-  bool asks_prepared = false;    ///< it has prepared statements that ask about those before
-  bool news_due = false;         ///< home may have had no place to tell what has changed
-  bool may_have_traces = false;  ///< of a program: temporary tables, user variables
-  Asked asked_by_name;           ///< by statements prepared by name
+  bool isolated = false;          ///< its reads lock, or see what is not committed
+  bool auto_is_null = false;      ///< "IS NULL" asks for the last insert id
+  bool knows_id = false;          ///< it has asked for the id of its connection
+  bool asks_rows = false;         ///< it asks how many rows the statement before had
+  bool asks_prepared = false;     ///< it has prepared statements that ask about those before
+  bool news_due = false;          ///< home may have had no place to tell what has changed
+  bool may_have_traces = false;   ///< of a program: temporary tables, user variables
+  Asked asked_by_name;            ///< by statements prepared by name
   static auto fields(auto& m) {
-    return std::tuple(tag<1>(m.pinned), tag<2>(m.tied), tag<3>(m.next_at_home),
-                      tag<4>(m.tables_locked), tag<5>(m.isolated), tag<6>(m.auto_is_null),
-                      tag<7>(m.knows_id), tag<8>(m.asks_rows), tag<9>(m.asks_prepared),
-                      tag<10>(m.asked_by_name), tag<11>(m.may_have_traces), tag<12>(m.news_due),
-                      tag<13>(m.holdings), tag<14>(m.may_rename));
+    return std::tuple(tag<1>(m.pinned), tag<2>(m.tied), tag<3>(m.next_at_home), tag<5>(m.isolated),
+                      tag<6>(m.auto_is_null), tag<7>(m.knows_id), tag<8>(m.asks_rows),
+                      tag<9>(m.asks_prepared), tag<10>(m.asked_by_name), tag<11>(m.may_have_traces),
+                      tag<12>(m.news_due), tag<13>(m.holdings), tag<14>(m.may_rename),
+                      tag<15>(m.locks_by_name));
   }
 };
 

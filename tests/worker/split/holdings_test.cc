@@ -42,6 +42,8 @@ TEST_P(HoldingsTest, WhatIsTakenIsLetGo) {
       {{"PREPARE a FROM 'DO 1'", "PREPARE A FROM 'DO 2'", "PREPARE b FROM 'DO 1'"},
        {"DEALLOCATE PREPARE a", "DROP PREPARE B"}},
       {{"HANDLER t OPEN"}, {"HANDLER t CLOSE"}},
+      {{"LOCK TABLES t READ"}, {"UNLOCK TABLES"}},
+      {{"UNLOCK TABLES; LOCK TABLES t READ"}, {"UNLOCK TABLES"}},
   };
   for (const auto& [takes, lets_go] : cases) {
     begin_anew();
@@ -71,6 +73,7 @@ TEST_P(HoldingsTest, WhatIsNotSureIsKept) {
       {"SELECT GET_LOCK('a', 1)", "SELECT RELEASE_ALL_LOCKS() FROM t WHERE 1 = 0"},
       {"PREPARE a FROM 'DO 1'", "DEALLOCATE PREPARE b"},
       {"HANDLER t OPEN AS a", "HANDLER t CLOSE"},
+      {"LOCK TABLES t READ; UNLOCK TABLES", "SELECT 1"},
   };
   for (const auto& texts : cases) {
     begin_anew();
@@ -85,16 +88,43 @@ TEST_P(HoldingsTest, AnErrorLetsNothingGo) {
   EXPECT_EQ(why_pinned(*s.split), "it has made a temporary table") << "who knows";
   say("DROP TABLE a, nosuch", error(1051));
   EXPECT_EQ(held(), 1u);
+  say("LOCK TABLES t READ");
+  say("UNLOCK TABLES WAIT", error(1064));
+  EXPECT_EQ(held(), 2u);
 }
 
-TEST_P(HoldingsTest, OfWhatIsPreparedOnlyTheKindIsKnown) {
+TEST_P(HoldingsTest, ExecutionsTakeWhatIsNotKnownByName) {
+  for (const auto* text : {"SELECT GET_LOCK('a', 1)", "LOCK TABLES t READ"}) {
+    begin_anew();
+    client(command(Command::stmt_prepare, text));
+    home(prepared(5));
+    EXPECT_EQ(held(), 0u);
+    for (int i = 0; i < 2; ++i) {
+      client(execute(5));
+      home(ok());
+      say("SELECT RELEASE_LOCK('a')");
+      EXPECT_EQ(held(), 1u) << text;
+      say("UNLOCK TABLES");
+      say("DO RELEASE_ALL_LOCKS()");
+      EXPECT_EQ(held(), 0u) << text;
+    }
+  }
+}
+
+TEST_P(HoldingsTest, TextsThatArePutTogetherMayTakeThem) {
   begin_anew();
-  client(command(Command::stmt_prepare, "SELECT GET_LOCK('a', 1)"));
-  home(prepared(5));
-  say("SELECT RELEASE_LOCK('a')");
+  say("EXECUTE IMMEDIATE 'SELECT GET_LOCK(1, 1)'");
   EXPECT_EQ(held(), 1u);
   say("DO RELEASE_ALL_LOCKS()");
+  say("EXECUTE IMMEDIATE 'LOCK TABLES t READ'");
+  EXPECT_EQ(why_pinned(*s.split), "it has locked tables");
+  say("UNLOCK TABLES");
   EXPECT_EQ(held(), 0u);
+  say("PREPARE a FROM 'SELECT GET_LOCK(?, 1)'");
+  say("DO RELEASE_ALL_LOCKS()");
+  say("EXECUTE a USING @b");
+  say("DEALLOCATE PREPARE a");
+  EXPECT_EQ(held(), 1u);
 }
 
 TEST_P(HoldingsTest, AreBounded) {

@@ -122,6 +122,13 @@ TEST_P(SplitVariablesTest, AnIdleSessionIsSureOfThem) {
   EXPECT_EQ(s.phase, Phase::relaying) << last_error();
 }
 
+TEST_P(SplitVariablesTest, PeopleAreNotDisturbed) {
+  log_in_with_reader(mysql::kInteractive);
+  at_home("SET @a = 1");
+  at_home("INSERT INTO t VALUES (1)");
+  EXPECT_EQ(s.deadline_ns, 0);
+}
+
 TEST_P(SplitVariablesTest, WhoAsksForRowsIsNotAskedAnything) {
   log_in_with_reader();
   at_home("SET @a = 1");
