@@ -76,6 +76,7 @@ namespace {
 /// ask for that after a while.
 bool may_ask(const Split& split) {
   return split.home_link.step == Step::ready && split.home_link.errands.empty() &&
+         (split.status & mysql::kInTransaction) == 0 &&
          !split.kept.asks_rows && !split.kept.next_at_home && !is_interactive(split) &&
          (has_unsure_variables(split) ||
           (has_untold(split) && !has_diagnostics(split.last, Side::server)));
@@ -92,8 +93,7 @@ void ask_all(SessionState& s, Actions& out) {
 void ask_in_time(SessionState& s, const Surroundings& w, Actions& out) {
   const auto& split = *s.split;
   if (s.phase != Phase::relaying || !may_ask(split)) return;
-  if (w.service.transaction_replay && (split.status & mysql::kInTransaction) == 0)
-    return ask_all(s, out);
+  if (w.service.transaction_replay) return ask_all(s, out);
   if (s.deadline_ns == 0) s.deadline_ns = w.now_ns + kIdleNs;
 }
 
