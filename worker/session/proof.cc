@@ -164,7 +164,10 @@ void deliver_refusal(SessionState& s, const Surroundings& w, Actions& out) {
   to_client(s, s.login->answer, out);
   if (!s.login->change_user) return begin_closing(s, w, out);
   s.login.reset();
-  if (s.split) split::begin(s, w, out);  // the server has reset the session before it refused
+  if (s.split) {
+    split::begin(s, w, out);  // the server has reset the session before it refused
+    s.split->kept.tied = "the change of its user was refused";  // and MySQL closes it
+  }
   go_on_relaying(s, w, out);
 }
 

@@ -54,7 +54,8 @@ bool ends_with_alias(Form& form) {
 
 std::string full_name(std::string_view database, std::string_view name) {
   const auto plain = [](std::string_view part) {
-    return !part.empty() && std::ranges::none_of(part, is_high);
+    return !part.empty() &&
+           std::ranges::none_of(part, [](char c) { return is_high(c) || c == '.'; });
   };
   if (!plain(database) || !plain(name)) return {};
   return std::string(database) + '.' + std::string(name);

@@ -11,7 +11,8 @@
 namespace sluice::sql {
 
 /// "database.name", without quotes; `database` is for names that have none in front. Empty if
-/// neither has one, or one is not of ASCII: which name that is depends on the character set.
+/// neither has one, or one is not of ASCII (which name that is depends on the character set), or
+/// has a dot.
 std::string full_name(std::string_view database, std::string_view name);
 
 /// All that DROP [TEMPORARY] TABLE drops, as full names. Empty if the text is no such statement, or

@@ -511,6 +511,19 @@ TEST_P(SplitTest, AChangeOfTheUserWaitsForOpenErrands) {
   EXPECT_EQ(raw(Side::client), joined({ok(), ok()}));
 }
 
+/// MariaDB leaves the session open, without what it was; MySQL closes it.
+TEST_P(SplitTest, ARefusedChangeOfTheUserIsNotForgotten) {
+  log_in();
+  client(command(Command::change_user,
+                 "other" + std::string(2, '\0') + "shop" + std::string(3, '\0')));
+  home(error(mysql::kAccessDenied));
+  ASSERT_EQ(s.phase, Phase::relaying);
+  EXPECT_THAT(last_error(), StartsWith("1045"));
+  primary_moves();
+  home_is_dead();
+  EXPECT_THAT(last_error(), HasSubstr("the change of its user was refused"));
+}
+
 // Prepared statements.
 
 TEST_P(SplitTest, StatementsArePreparedWhereTheyRun) {

@@ -20,7 +20,7 @@ TEST(Holdings, DroppedTables) {
   for (const auto* text :
        {"", "DROP TABLE", "DROP TABLE t; SELECT 1", "DROP TABLE t, ", "DROP VIEW t",
         "DROP TABLE 'a'", "DROP TABLE t WAIT 1", "DROP TABLE a.", "SELECT 1", "DROP TABLE a.b.c",
-        "DROP SEQUENCE t", "DROP TABLE t\xC3\xA9"})
+        "DROP SEQUENCE t", "DROP TABLE `a.b`", "DROP TABLE t\xC3\xA9"})
     EXPECT_THAT(dropped(text), IsEmpty()) << text;
   EXPECT_THAT(dropped_tables("DROP TABLE t", kMulti, ""), IsEmpty());
 }
