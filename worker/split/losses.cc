@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "common/mysql/packets.h"
 #include "worker/split/holdings.h"
@@ -140,6 +141,8 @@ void home_lost(SessionState& s, const Surroundings& w, const std::string& why, A
   const auto server = s.home.server;
   const bool asked = runs_on(s, Side::server);
   auto tied = why_not_elsewhere(split);
+  if (why == kClosed) split.closed_ns = w.now_ns;
+  if (w.service.pool > 0 && was_killed(split)) return home_is_alive(s, w, out);
   if (!tied.empty() && !asked && is_idle(s) && look_whether_alive(s, w, why, out)) return;
   const bool within = (split.status & mysql::kInTransaction) != 0;
   const bool again = asked && w.service.transaction_replay && may_be_sent_again(split);
@@ -166,7 +169,7 @@ void home_lost(SessionState& s, const Surroundings& w, const std::string& why, A
   transaction_lost(split);
   split.now.bytes.clear();
   if (s.phase == Phase::ending) return end_now(s, w, out);
-  if (split.said_killed && s.deadline_ns == 0) s.deadline_ns = w.now_ns;
+  if (w.service.pool == 0 && split.killed_ns != 0 && s.deadline_ns == 0) s.deadline_ns = w.now_ns;
   go_on(s, w, out);
 }
 
@@ -298,16 +301,20 @@ void home_late(SessionState& s, const Surroundings& w, Actions& out) {
 void look_at_home(SessionState& s, const Surroundings& w, Actions& out) {
   auto& split = *s.split;
   if (split.home_link.step != Step::none || split.lost.empty()) return;
-  if (!std::exchange(split.said_killed, false)) return;
-  if (w.service.pool == 0)
-    call_home(s, w, out);
-  else  // a connection that comes from others would not show whether it is alive
-    home_is_alive(s, w, out);
+  // Where sessions share connections, one that comes from others would not show it: was_killed().
+  if (std::exchange(split.killed_ns, 0) != 0 && w.service.pool == 0) call_home(s, w, out);
+}
+
+bool was_killed(const Split& split) {
+  constexpr int64_t kBetweenNs = 5 * kSecondNs;
+  return split.killed_ns != 0 && split.closed_ns != 0 &&
+         std::abs(split.killed_ns - split.closed_ns) < kBetweenNs;
 }
 
 void home_is_alive(SessionState& s, const Surroundings& w, Actions& out) {
-  const auto why =
-      fmt::format("Connection was killed (sluice: {} has ended it, and is alive)", s.split->lost);
+  const auto& lost = s.split->lost;
+  const auto why = fmt::format("Connection was killed (sluice: {} has ended it, and is alive)",
+                               lost.empty() ? s.home.server : lost);
   if (!s.conversation.at_boundary())
     return end(s, w, {mysql::kConnectionKilled, "70100", why}, out);
   // An idle connection is closed by servers without a word. Drivers know that it is gone then; some

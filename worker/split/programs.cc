@@ -76,8 +76,8 @@ namespace {
 /// ask for that after a while.
 bool may_ask(const Split& split) {
   return split.home_link.step == Step::ready && split.home_link.errands.empty() &&
-         (split.status & mysql::kInTransaction) == 0 &&
-         !split.kept.asks_rows && !split.kept.next_at_home && !is_interactive(split) &&
+         (split.status & mysql::kInTransaction) == 0 && !split.kept.asks_rows &&
+         !split.kept.next_at_home && !is_interactive(split) &&
          (has_unsure_variables(split) ||
           (has_untold(split) && !has_diagnostics(split.last, Side::server)));
 }

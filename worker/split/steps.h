@@ -241,6 +241,9 @@ void on_errand_refused(SessionState& s, const Surroundings& w, Side side, Action
 void end(SessionState& s, const Surroundings& w, End why, Actions& out);
 /// Looks whether a home that has closed the connection is alive, if it is said to have killed it.
 void look_at_home(SessionState& s, const Surroundings& w, Actions& out);
+/// Whether a home has closed the connection at about the time when somebody had killed it; it may
+/// have another one by now.
+bool was_killed(const Split& split);
 /// A server that has closed the connection without being lost has ended the session: KILL, or a
 /// time limit of its own.
 void home_is_alive(SessionState& s, const Surroundings& w, Actions& out);

@@ -118,6 +118,35 @@ TEST_P(KillInPoolTest, AVictimKeepsItsConnectionOrGetsOne) {
   EXPECT_THAT(said(Side::server).back(), kWrite);
 }
 
+TEST_P(KillInPoolTest, WhoseConnectionIsClosedAboutThenIsGone) {
+  for (const bool said_first : {true, false}) {
+    s = SessionState{.id = 1, .service = "shop", .client_ip = "127.0.0.1"};
+    open = {true, false, false};
+    acquires.clear();
+    log_in_pooled();
+    const auto killed = [&] {
+      event([&](Actions& out) { split::on_said_killed(s, world.surroundings(), out); });
+    };
+    if (said_first) killed();
+    lost(Side::server);
+    if (!said_first) {
+      EXPECT_EQ(s.phase, Phase::relaying);
+      client(query("INSERT INTO t VALUES (1)"));  // it gets another one
+      lent(Side::server, other_leg());
+      killed();
+    }
+    EXPECT_EQ(s.phase, Phase::closing) << said_first;
+  }
+}
+
+TEST_P(KillInPoolTest, ALossLongAfterIsNone) {
+  log_in_pooled();
+  event([&](Actions& out) { split::on_said_killed(s, world.surroundings(), out); });
+  world.now_ns += 10 * kSecondNs;
+  lost(Side::server);
+  EXPECT_EQ(s.phase, Phase::relaying);
+}
+
 TEST_P(KillInPoolTest, AVictimThatGetsNoneLivesOn) {
   log_in_pooled();
   lend(Side::server);
