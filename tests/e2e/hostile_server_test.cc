@@ -231,6 +231,8 @@ TEST_P(HostileServer, GetsNobodyIn) {
   hostile_->play({});
   EXPECT_THAT(sluice_->log().substr(start), Not(HasSubstr("logged in")));
   EXPECT_TRUE(eventually(10s, [] { return login().accepted(); })) << login().describe();
+  EXPECT_TRUE(eventually(
+      10s, [&] { return sluice_->log().find("logged in", start) != std::string::npos; }));
   EXPECT_EQ(sluice_->worker_pids(), workers);
 }
 

@@ -305,6 +305,7 @@ TEST_F(Reload, WarningsAreInTheReply) {
 TEST_F(Reload, DryRunTellsAndChangesNothing) {
   Sluice sluice(two_services());
   const auto port = sluice.port("left");
+  ASSERT_TRUE(eventually(5s, [&] { return sluice.worker_pids().size() == 2; }));
   const auto workers = sluice.worker_pids();
   sluice.config.services["left"].listen = {free_address()};
   sluice.config.add_service("third", "left");

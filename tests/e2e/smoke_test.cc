@@ -39,7 +39,7 @@ TEST(Smoke, ListServersShowsBoth) {
   EXPECT_EQ(listed.exit_code, 0) << listed.err;
   for (const auto* server : pair.servers())
     EXPECT_NE(listed.out.find(server->address()), std::string::npos) << listed.out;
-  EXPECT_EQ(sluice.worker_pids().size(), 2u);
+  EXPECT_TRUE(eventually(5s, [&] { return sluice.worker_pids().size() == 2; }));
   EXPECT_TRUE(eventually(5s, [&] { return sluice.monitor_pid().has_value(); }));
 }
 

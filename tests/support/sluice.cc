@@ -112,7 +112,8 @@ void Sluice::begin_storm() {
                                          "replace", "workers"};
   storm_ = std::jthread([pid = pid(), replace, upgrade = std::string_view(kind) == "upgrade"](
                             const std::stop_token& stop) {
-    for (; !stop.stop_requested(); std::this_thread::sleep_for(200ms)) {
+    // An upgrade replaces the monitor too, which has to get to know the servers now and then.
+    for (; !stop.stop_requested(); std::this_thread::sleep_for(upgrade ? 400ms : 200ms)) {
       if (upgrade)
         ::kill(pid, SIGUSR2);
       else
