@@ -53,7 +53,7 @@ void run_on(SessionState& s, Side side, ByteSpan command, Actions& out) {
   auto& split = *s.split;
   s.conversation.one_command(command);
   split.now.at = side;
-  split.now.delivered = false;
+  split.now.delivered = split.now.refused = false;
   split.now.only_home = false;
   out.count(side == Side::reader ? stats::Route::replica : split.now.why_home);
   if (split.now.unheeded) out.unheeded();
@@ -268,8 +268,8 @@ bool run_execute(SessionState& s, const Surroundings& w, ByteSpan command, Actio
     if (statement != nullptr) {
       split.kill.victim = statement->kills;
       split.now.asked = statement->asked;
+      split.now.holdings = statement->holdings;
     }
-    if (statement != nullptr) split.now.holdings = statement->holdings;
     if (statement != nullptr && statement->sets_untold) take_untold(split, statement->text);
     split.now.repeats =
         statement != nullptr && statement->repeats && !statement->long_data && !cursor;

@@ -49,7 +49,7 @@ void note_programs(SessionState& s) {
 }
 
 bool has_untold(const Split& split) {
-  return why_pinned(split).empty() && (split.kept.may_have_traces || split.kept.news_due);
+  return (split.kept.may_have_traces || split.kept.news_due) && why_pinned(split).empty();
 }
 
 void ask_news(SessionState& s, Actions& out) {
@@ -72,20 +72,23 @@ void ask_untold_by_programs(SessionState& s, Actions& out) {
 
 namespace {
 
-/// Questions change what FOUND_ROWS() and ROW_COUNT() say, and one of them the warnings. People may
-/// ask for that after a while.
+/// One of the questions uses up the warnings.
+bool can_ask_programs(const Split& split) {
+  return has_untold(split) && !has_diagnostics(split.last, Side::server);
+}
+
+/// There mostly is nothing to ask: that comes first. Questions change what FOUND_ROWS() and
+/// ROW_COUNT() say; people may ask for that after a while.
 bool may_ask(const Split& split) {
-  return split.home_link.step == Step::ready && split.home_link.errands.empty() &&
+  return (has_unsure_variables(split) || can_ask_programs(split)) &&
+         split.home_link.step == Step::ready && split.home_link.errands.empty() &&
          (split.status & mysql::kInTransaction) == 0 && !split.kept.asks_rows &&
-         !split.kept.next_at_home && !is_interactive(split) &&
-         (has_unsure_variables(split) ||
-          (has_untold(split) && !has_diagnostics(split.last, Side::server)));
+         !split.kept.next_at_home && !is_interactive(split);
 }
 
 void ask_all(SessionState& s, Actions& out) {
   if (has_unsure_variables(*s.split)) ask_variables(s, out);
-  if (has_untold(*s.split) && !has_diagnostics(s.split->last, Side::server))
-    ask_untold_by_programs(s, out);
+  if (can_ask_programs(*s.split)) ask_untold_by_programs(s, out);
 }
 
 }  // namespace

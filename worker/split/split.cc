@@ -111,7 +111,7 @@ void on_view(SessionState& s, const Surroundings& w, Actions& out) {
   // One that has gone without a word never answers; what the client has nothing of is read again.
   const bool down = state != nullptr && state->health == cluster::Health::down;
   if (runs_on(s, Side::reader) && !(down && !split.now.delivered)) {
-    if (down && split.stalled_by_ns == 0) watch_stalled(s, w);
+    if (down && split.stalled_by_ns <= w.now_ns) watch_stalled(s, w);
     return;
   }
   on_leg_failed(s, w, Side::reader,

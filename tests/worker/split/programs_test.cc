@@ -221,6 +221,26 @@ TEST_P(CachedColumnsTest, AReaderThatTellsMoreOfThemIsLeft) {
   expect_home();
 }
 
+TEST_P(CachedColumnsTest, AnErrorInPlaceOfAnAnswerIsOverWhenHomeIsLost) {
+  reader(rows(true));
+  expect_home();
+  primary_moves();
+  lost(Side::server);
+  client(execute(5, with_type(1)));
+  new_home_logs_in();
+  home(prepared(1, 1));
+  const auto none = rows(false);
+  home({none.begin(), none.begin() + 6});
+  world.server(1).role = cluster::Role::none;
+  world.server(0).role = cluster::Role::primary;
+  lost(Side::server);
+  EXPECT_THAT(last_error(), HasSubstr("was lost while it ran this command"));
+  client(query("INSERT INTO t VALUES (1)"));
+  new_home_logs_in();
+  home(ok());
+  EXPECT_EQ(raw(Side::client), ok());
+}
+
 /// It has told none but those of the preparation.
 TEST_P(CachedColumnsTest, AnotherHomeTellsThemAnew) {
   for (const bool tells : {true, false}) {
