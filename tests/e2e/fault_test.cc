@@ -324,6 +324,7 @@ TEST_F(EightRogueWorkers, SendEveryMessageThatThereIsWhereItIsNotAllowed) {
       eventually(30s, [&] { return sluice_.log().find("no more of them") != std::string::npos; }));
   EXPECT_GE(killed(), std::size_t{38});
   EXPECT_EQ(count(sluice_.log(), "survived message"), 0u) << sluice_.log();
+  keep_rules();
   for (const auto pid : sluice_.worker_pids()) ::kill(pid, SIGKILL);
   expect_recovery(master);
 }

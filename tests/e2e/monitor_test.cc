@@ -174,8 +174,8 @@ TEST(Monitor, AFloodOfRequestsMakesALoadASecond) {
   const auto start = monotonic_ns();
   int64_t asked_ns = 0;
   while (monotonic_ns() - start < 3 * kSecondNs) {
-    asked_ns = monotonic_ns();
     for (int i = 0; i < 20; ++i) monitor.send(ipc::RefreshAccounts{"shop"});
+    asked_ns = monotonic_ns();
     (void)monitor.until(20ms, [] { return false; });
   }
   ASSERT_TRUE(monitor.until(
@@ -187,9 +187,9 @@ TEST(Monitor, AFloodOfRequestsMakesALoadASecond) {
       "SELECT COUNT(*) FROM mysql.general_log WHERE argument LIKE 'SELECT %mysql.global_priv'");
   EXPECT_GE(std::stoll(loads), 3);
   EXPECT_LE(std::stoll(loads), seconds + 1);
+  // The last requests may have been read after that load began, but then nobody asks any more.
   const auto answers = monitor.checked.size();
-  EXPECT_FALSE(monitor.until(1500ms, [&] { return monitor.checked.size() > answers; }))
-      << "nobody asks any more";
+  EXPECT_FALSE(monitor.until(2500ms, [&] { return monitor.checked.size() > answers + 1; }));
 }
 
 TEST(Monitor, ConfigurationAndTheOperatorsWordChangeWhileItRuns) {

@@ -206,7 +206,8 @@ void take_answer(SessionState& s, const Surroundings& w, Actions& out) {
   login.plugin = answer->plugin;
   login.with_password = !answer->auth_response.empty();
   s.conversation.capabilities &= answer->capabilities;
-  login.compresses = (s.conversation.capabilities & mysql::kCompress) != 0;
+  // Like servers, which do not look at what they have offered: PHP's mysqlnd compresses uninvited.
+  login.compresses = (answer->capabilities & mysql::kCompress) != 0;
   s.conversation.capabilities &= ~uint64_t{mysql::kCompress};  // a matter of the client's leg
   login.answer.assign(packet->payload.begin(), packet->payload.end());
   hide_own_capabilities(login.answer, not_offered(w));

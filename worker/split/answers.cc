@@ -159,7 +159,10 @@ void command_answered(SessionState& s, const Surroundings& w, Actions& out) {
   if (split.now.statement || answers_with_ok(s)) split.last.row_count = knows(split.now.at);
   const bool selected = s.conversation.error == 0 &&
                         (split.now.selects || (split.now.may_select && s.conversation.rows));
-  if (selected) split.last.found_rows = knows(split.now.at);
+  if (selected) {
+    split.last.found_rows = knows(split.now.at);
+    split.last.counted = split.now.counts_rows;
+  }
   const bool diagnosed = note_diagnostics(s);
   note_shape(split);
   note_variables(s, runs_something(s));
@@ -182,7 +185,6 @@ void command_answered(SessionState& s, const Surroundings& w, Actions& out) {
     // A variable was set, and none was told: that of what is told.
     if (split.now.sets_session && split.now.changed && !split.now.told)
       split.kept.pinned = why::kTracking;
-    split.now.sets_session = false;
     if (s.conversation.command == static_cast<uint8_t>(mysql::Command::reset_connection) &&
         s.conversation.error == 0)
       begin(s, w, out);

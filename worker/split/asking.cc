@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "worker/split/command.h"
 #include "worker/split/prepared.h"
 #include "worker/split/steps.h"
 #include "worker/split/warnings.h"
@@ -184,7 +185,7 @@ void note_read(Split& split, bool selected, bool diagnosed) {
 
 void forget_read_of(Split& split, const Statement& statement) {
   auto& read = split.last.read.command;
-  if (read.empty() || !names_statement(static_cast<Command>(read[mysql::kHeaderSize]))) return;
+  if (read.empty() || !names_statement(kind_of(read))) return;
   if (statement_of(split, read) == &statement) read.clear();
 }
 

@@ -1,13 +1,11 @@
-// The client's commands, one at a time: where each runs, and what has to be sent ahead of it.
-#include <fmt/format.h>
-
+// The client's commands, one at a time: where each is to run.
 #include <algorithm>
 
 #include "common/mysql/packets.h"
 #include "worker/split/asking.h"
+#include "worker/split/command.h"
 #include "worker/split/lending.h"
 #include "worker/split/prepared.h"
-#include "worker/split/programs.h"
 #include "worker/split/route.h"
 #include "worker/split/steps.h"
 #include "worker/split/warnings.h"
@@ -18,167 +16,9 @@ namespace {
 using mysql::Command;
 using mysql::kHeaderSize;
 
-/// Commands up to this length are held until they are whole, and looked at; longer ones go home.
-constexpr std::size_t kMaxLookedAt = 1024 * 1024;
-
-uint8_t byte_at(ByteSpan bytes, std::size_t i) {
-  return static_cast<uint8_t>(bytes[i]);
-}
-
-/// A packet without a byte is a command to servers: one that they don't know.
-Command kind_of(ByteSpan command) {
-  return static_cast<Command>(command.size() > kHeaderSize ? byte_at(command, kHeaderSize) : 0);
-}
-
-std::string_view text_of(ByteSpan command) {
-  return as_text(command.subspan(kHeaderSize + 1));
-}
-
-std::size_t payload_length(ByteSpan header) {
-  return byte_at(header, 0) | byte_at(header, 1) << 8 | byte_at(header, 2) << 16;
-}
-
-/// Whether it is all there, and short enough to be looked at.
-bool is_whole(ByteSpan command) {
-  return command.size() == kHeaderSize + payload_length(command) && command.size() <= kMaxLookedAt;
-}
-
-void pass(SessionState& s, Side side, ByteSpan bytes, Actions& out) {
-  s.bytes_in += bytes.size();
-  out.send(side, bytes);
-}
-
-/// Sends a command, or the beginning of one that is too long to be looked at.
-void run_on(SessionState& s, Side side, ByteSpan command, Actions& out) {
-  auto& split = *s.split;
-  s.conversation.one_command(command);
-  split.now.at = side;
-  split.now.delivered = split.now.refused = false;
-  split.now.only_home = false;
-  out.count(side == Side::reader ? stats::Route::replica : split.now.why_home);
-  if (split.now.unheeded) out.unheeded();
-  pass(s, side, command, out);
-}
-
 /// Of a COM_PROCESS_KILL; 0 if it has none.
 uint32_t process_of(ByteSpan command) {
   return ByteReader(command.subspan(kHeaderSize + 1)).fixed<uint32_t>("id").value_or(0);
-}
-
-/// Clients take what comes after one that is not for the answer to the next one.
-bool is_answered(Command kind) {
-  return kind != Command::quit && kind != Command::stmt_close &&
-         kind != Command::stmt_send_long_data;
-}
-
-/// Keeps a command of a transaction that may have to be run again: an execution with its types,
-/// which can be others by then.
-void keep_for_replay(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out) {
-  const auto kind = kind_of(command);
-  if (!is_kept(s, w) || !is_whole(command)) return;
-  s.split->now.untold = has_unsure_variables(*s.split) || has_untold(*s.split);
-  if (kind == Command::stmt_execute) {
-    auto* statement = statement_of(*s.split, command);
-    command = statement ? execution_with_types(*statement, command, out) : ByteSpan();
-  } else if (kind != Command::query) {
-    return;
-  }
-  s.split->now.bytes.assign(command.begin(), command.end());
-}
-
-/// Statements that home has not got yet are read as they were at first, so what changes that has to
-/// wait for them. False if one is due.
-bool are_prepared(SessionState& s, Actions& out) {
-  auto& split = *s.split;
-  if (!split.now.may_set_reading) return true;
-  const auto due = std::ranges::find_if(split.statements, [&](const Statement& one) {
-    return one.home_id == 0 && !one.text.empty() && is_as_prepared(split, one);
-  });
-  if (due == split.statements.end()) return true;
-  prepare_on(s, Side::server, *due, out);
-  return false;
-}
-
-void answer_with_error(SessionState& s, const End& end, Actions& out) {
-  ++s.conversation.commands;
-  Bytes answer;
-  mysql::append_packet(answer, 1, mysql::encode_error(end.number, end.sql_state, end.message));
-  s.bytes_out += answer.size();
-  out.send_made(Side::client, std::move(answer));
-}
-
-void refuse_question(SessionState& s, std::string_view what, std::string_view why, Actions& out) {
-  answer_with_error(s,
-                    {mysql::kUnknownError, "HY000",
-                     fmt::format("sluice: {} is not known any more: {}", what, why)},
-                    out);
-}
-
-bool refuse_gone(SessionState& s, std::string_view what, Actions& out) {
-  refuse_question(s, what, "its connection was lost, lent, or asked something else since", out);
-  return true;
-}
-
-/// False if it has to wait, for a primary or until a statement is prepared there.
-bool run_at_home(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out) {
-  auto& split = *s.split;
-  if (split.home_link.restoring) {
-    split.waiting = true;
-    return false;
-  }
-  if (split.home_link.step != Step::ready) {
-    await_home(s, w, out);
-    return false;
-  }
-  if (!replay(s, w, out) || !are_prepared(s, out) || !knows_victim(s, w, out)) return false;
-  const auto again = read_again(s, out);
-  if (again == Again::begun) return false;
-  if (again == Again::impossible) {
-    const auto& asked = split.now.asked;
-    refuse_question(s, asked.diagnostics ? "what the statement before warned of" : kRows,
-                    "a replica has run that, and it can't be run again on the primary", out);
-    return true;
-  }
-  const auto to_send =
-      split.kill.home_id != 0 ? kill_for_home(s, command, out) : command_for_home(s, command, out);
-  if (!to_send) return false;
-  keep_for_replay(s, w, command, out);
-  const auto* statement =
-      names_statement(kind_of(command)) ? statement_of(split, command) : nullptr;
-  split.now.prepared_id = statement != nullptr ? statement->id : 0;
-  if (split.kill.victim.id != 0) split.kill.step = KillStep::judging;
-  note_use_of_home(split, w);
-  run_on(s, Side::server, *to_send, out);
-  return true;
-}
-
-/// A read, by the replica of that name, if it has one; false if it has to wait.
-bool run_read(SessionState& s, const Surroundings& w, ByteSpan command, std::string_view name,
-              Actions& out) {
-  const auto ready = ready_to_read(s, w, name, out);
-  if (ready == Ready::no) return run_at_home(s, w, command, out);
-  if (ready == Ready::soon || !are_questions_prepared(s, out)) return false;
-  keep_home(s, w, out);
-  s.split->now.bytes.assign(command.begin(), command.end());
-  run_on(s, Side::reader, command, out);
-  return true;
-}
-
-/// The client will know this connection by its id, so it must be one that nobody else knows so.
-/// False if it is about to be replaced.
-bool has_own_id(SessionState& s, Actions& out) {
-  auto& split = *s.split;
-  split.lending.own = split.lending.own || split.home_link.step == Step::none;
-  if (split.home_link.step != Step::ready || !split.home_link.borrowed) return true;
-  if (!can_be_replaced(s)) return true;
-  if (has_to_ask(split)) {
-    prepare_to_lend(s, out);
-    return false;
-  }
-  split.lending.own = true;
-  lend(s, Side::server);
-  out.close(Side::server);
-  return true;
 }
 
 /// The statement runs where the client wants it, unless what the session is in says otherwise.
@@ -219,6 +59,20 @@ bool run_query(SessionState& s, const Surroundings& w, ByteSpan command, Actions
   return true;
 }
 
+/// Its turn has come, perhaps not for the first time: where it has to run may be decided already.
+void begin_command(Split& split) {
+  auto& now = split.now;
+  Present next;
+  next.at = now.at;
+  next.only_home = now.only_home;
+  if (now.only_home) next.why_home = now.why_home;
+  next.may_move = now.may_move;
+  next.bytes.swap(now.bytes);  // for its room
+  next.bytes.clear();
+  now = std::move(next);
+  split.kill.victim = {};
+}
+
 /// A prepared statement is executed, or one that was not looked into: then it may do anything.
 void take_execution(Split& split, const Statement* statement) {
   auto& now = split.now;
@@ -235,7 +89,6 @@ void take_execution_at_home(Split& split, const Statement* statement) {
   now.program = now.may_set_reading = now.uses_up = statement == nullptr || statement->program;
   now.may_change = statement == nullptr || !statement->proved_read;
   now.proved_read = statement != nullptr && statement->proved_read;
-  now.changed = false;
 }
 
 bool run_execute(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out) {
@@ -328,20 +181,9 @@ bool quit(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out
 /// Runs one command; false if it has to wait.
 bool run(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out) {
   auto& split = *s.split;
-  split.now.statement = split.now.selects = split.now.may_select = split.now.several = false;
-  split.now.uses_up = split.now.uses_tables = split.now.program = split.now.may_change = false;
-  split.now.sets_results = split.now.clears = split.now.sets_passing = false;
-  split.now.passing.clear();
-  split.now.holdings = {};
-  if (!split.now.only_home) split.now.why_home = stats::Route::command;
-  split.now.begins = split.now.repeats = split.now.unheeded = false;
-  split.now.sets_variables = split.now.leaves_variables = false;
-  split.kill.victim = {};
-  split.now.asked = {};
-  split.now.may_set_reading = kind_of(command) == Command::init_db;
-  split.now.proved_read = true;  // no statement, or one that says otherwise
-  split.now.bytes.clear();
   const auto kind = kind_of(command);
+  begin_command(split);
+  split.now.may_set_reading = kind == Command::init_db;
   if (kind == Command::quit) return quit(s, w, command, out);
   // How statements are to be read is not known before the first errands are answered.
   const bool statement =
@@ -361,11 +203,6 @@ bool run(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out)
         return run_execute(s, w, command, out);
       case Command::stmt_close:
         return close_statement(s, w, command, out);
-      case Command::quit:
-        if (split.home_link.step == Step::ready) break;
-        out.log("the client said goodbye");
-        begin_closing(s, w, out);
-        return true;
       case Command::stmt_reset:
         if (auto* statement = statement_of(split, command)) statement->long_data = false;
         break;
@@ -454,26 +291,6 @@ std::size_t run_commands(SessionState& s, const Surroundings& w, ByteSpan bytes,
 
 }  // namespace
 
-std::optional<ByteSpan> command_for_home(SessionState& s, ByteSpan command, Actions& out) {
-  const auto kind = kind_of(command);
-  auto* statement = names_statement(kind) ? statement_of(*s.split, command) : nullptr;
-  if (statement == nullptr) return command;
-  if (statement->home_id == 0) {
-    prepare_on(s, Side::server, *statement, out);
-    return std::nullopt;
-  }
-  if (kind == Command::stmt_execute)
-    if (const auto made = execution_for(*statement, Side::server, command, out); !made.empty())
-      return made;
-  return with_id(command, statement->home_id, out);
-}
-
-void prepare_on(SessionState& s, Side side, const Statement& statement, Actions& out) {
-  link(s, side).preparing = statement.id;
-  run_errand(s, side, Errand::prepare, Command::stmt_prepare, statement.text, out);
-  s.split->waiting = true;
-}
-
 bool next_names(const SessionState& s, const Statement& statement) {
   const auto packet = first_packet(s.held);
   if (!packet) return false;
@@ -488,18 +305,6 @@ void put_back(SessionState& s) {
   Bytes front = std::exchange(split.now.bytes, {});
   front.insert(front.end(), s.held.begin(), s.held.end());
   s.held = std::move(front);
-}
-
-void run_errand(SessionState& s, Side side, Errand errand, Command command, std::string_view text,
-                Actions& out) {
-  Bytes payload, packet;
-  payload.reserve(1 + text.size());
-  payload.push_back(static_cast<std::byte>(command));
-  payload.insert(payload.end(), as_bytes(text).begin(), as_bytes(text).end());
-  mysql::append_packet(packet, 0, payload);
-  link(s, side).errands.push_back(errand);
-  note_errand(*s.split, side, errand);
-  out.send_made(side, std::move(packet));
 }
 
 void from_client(SessionState& s, const Surroundings& w, ByteSpan bytes, Actions& out) {
@@ -535,11 +340,6 @@ void go_on(SessionState& s, const Surroundings& w, Actions& out) {
   s.held.insert(s.held.end(), rest.begin(), rest.end());
 }
 
-void note_use_of_home(Split& split, const Surroundings& w) {
-  constexpr int64_t kIdle = 5 * kSecondNs;  // wait_timeout is longer, mostly by far
-  split.idle_home_ns = w.now_ns + kIdle;
-}
-
 void again_at_home(SessionState& s, const Surroundings& w, Actions& out, stats::Route why) {
   auto& split = *s.split;
   split.now.only_home = true;
@@ -549,6 +349,16 @@ void again_at_home(SessionState& s, const Surroundings& w, Actions& out, stats::
   if (s.phase == Phase::ending) return end_now(s, w, out);
   go_on(s, w, out);
 }
+
+namespace {
+
+/// Clients take what comes after one that is not for the answer to the next one.
+bool is_answered(Command kind) {
+  return kind != Command::quit && kind != Command::stmt_close &&
+         kind != Command::stmt_send_long_data;
+}
+
+}  // namespace
 
 void refuse_next(SessionState& s, const Surroundings& w, const End& end, Actions& out) {
   if (s.held.empty()) return;  // a connection was wanted for no command of its own: hold_home()

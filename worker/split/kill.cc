@@ -10,6 +10,7 @@
 #include <limits>
 
 #include "common/mysql/packets.h"
+#include "worker/split/command.h"
 #include "worker/split/prepared.h"
 #include "worker/split/steps.h"
 #include "worker/sql/classify.h"
@@ -123,8 +124,7 @@ bool knows_victim(SessionState& s, const Surroundings& w, Actions& out) {
 
 ByteSpan kill_for_home(SessionState& s, ByteSpan command, Actions& out) {
   const auto& kill = s.split->kill;
-  constexpr auto kHeader = mysql::kHeaderSize + 1;
-  const auto kind = static_cast<mysql::Command>(command[mysql::kHeaderSize]);
+  const auto kind = kind_of(command);
   Bytes payload;
   ByteWriter to(payload);
   if (kind == mysql::Command::process_kill) {
@@ -133,8 +133,7 @@ ByteSpan kill_for_home(SessionState& s, ByteSpan command, Actions& out) {
   } else {
     const auto* prepared =
         kind == mysql::Command::stmt_execute ? statement_of(*s.split, command) : nullptr;
-    const auto text =
-        prepared != nullptr ? std::string_view(prepared->text) : as_text(command.subspan(kHeader));
+    const auto text = prepared != nullptr ? std::string_view(prepared->text) : text_of(command);
     const auto id = sql::classify(text, s.split->settings.mode).kill.id_text;
     const auto at = static_cast<std::size_t>(id.data() - text.data());
     to.byte(static_cast<uint8_t>(mysql::Command::query));

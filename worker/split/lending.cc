@@ -43,7 +43,8 @@ std::optional<stats::Pin> kept_at_home(const SessionState& s) {
   if (!(split.status & mysql::kAutocommit)) return stats::Pin::autocommit;
   if (const auto tie = why_tied(split); !tie.why.empty()) return tie.by;
   if (std::ranges::any_of(split.statements, &Statement::cursor)) return stats::Pin::cursor;
-  if (split.now.counts_rows || split.kept.asks_rows) return stats::Pin::diagnostics;
+  const bool counted = split.last.counted && split.last.found_rows == Knows::home;
+  if (counted || split.kept.asks_rows) return stats::Pin::diagnostics;
   const bool lost_database = split.settings.database.empty() && !s.database.empty();
   // The id that "IS NULL" asks for is not the one that can be set.
   if (split.kept.auto_is_null || split.kept.next_at_home || split.settings.collation_due ||
@@ -117,6 +118,21 @@ void prepare_to_lend(SessionState& s, Actions& out) {
   if (std::exchange(split.writes.uncertain, false)) ask_what_is_written(s, out);
   if (has_unsure_variables(split)) ask_variables(s, out);
   if (has_untold(split)) ask_untold_by_programs(s, out);
+}
+
+bool has_own_id(SessionState& s, Actions& out) {
+  auto& split = *s.split;
+  split.lending.own = split.lending.own || split.home_link.step == Step::none;
+  if (split.home_link.step != Step::ready || !split.home_link.borrowed) return true;
+  if (!can_be_replaced(s)) return true;
+  if (has_to_ask(split)) {
+    prepare_to_lend(s, out);
+    return false;
+  }
+  split.lending.own = true;
+  lend(s, Side::server);
+  out.close(Side::server);
+  return true;
 }
 
 bool is_preparing_to_lend(const SessionState& s) {

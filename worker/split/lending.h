@@ -36,6 +36,10 @@ bool fits(const SessionState& lender, const SessionState& borrower, Side side,
 /// Takes a connection from a session, which may_lend() it; it will borrow one when it needs it.
 ServerLeg lend(SessionState& s, Side side);
 
+/// The client will know its connection by the id, so it must be one that nobody else knows so.
+/// False if it is about to be replaced.
+bool has_own_id(SessionState& s, Actions& out);
+
 /// There is room for one more: it may connect.
 void on_granted(SessionState& s, const Surroundings& w, Side side, Actions& out);
 /// Here is one that was another session's.

@@ -215,7 +215,6 @@ void take_up(Split& split, const sql::Statement& statement, std::string_view tex
   constexpr Effects kOfBegin = Effect::BeginsTransaction | Effect::ImplicitCommit;
   split.now.begins = statement.verb == sql::Verb::Begin && !effects.any(kEnds.without(kOfBegin));
   split.now.repeats = can_be_repeated(statement);
-  split.now.changed = split.now.told = false;
   split.kill.victim = victim_of(statement);
   split.now.sets_session = effects.has(Effect::SetsSession);
   constexpr Effects kOfReading = Effect::SetsSession | Effect::SetsCharset | Effect::SetsSqlMode;

@@ -339,7 +339,6 @@ std::string plain_name(std::string_view name) {
 
 void take_collation(Split& split, const sql::Statement& statement, std::string_view text) {
   using Kind = sql::Assignment::Kind;
-  split.now.sets_results = false;
   if (!statement.effects.has(sql::Effect::SetsCharset)) return;
   sql::Assignments items(text, split.settings.mode);
   while (const auto item = items.next()) {
@@ -390,7 +389,7 @@ void forget_settings(Split& split) {
   split.kept.holdings.clear();
   split.kept.may_rename = split.kept.locks_by_name = false;
   split.now.program = split.now.changed = split.settings.tracked_by_client = false;
-  split.kept.knows_id = split.now.counts_rows = split.lending.own = false;
+  split.kept.knows_id = split.lending.own = false;
   split.last = {};
   split.kept.asks_prepared = split.kept.may_have_traces = split.kept.news_due = false;
   split.kept.asked_by_name = {};

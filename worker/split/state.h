@@ -187,42 +187,45 @@ struct Credentials {
 
 /// The command that is under way, or was the last one.
 struct Present {
-  Side at = Side::server;  ///< who runs it
-  Bytes bytes;             ///< itself, while it may have to be run again elsewhere
-  std::string collation;   ///< that its SET NAMES says
-  Bytes prepared;          ///< the answer to a COM_STMT_PREPARE, for Statement::shape
-  bool delivered = false;  ///< the client has something of its answer
-  bool refused = false;    ///< it gets an error in place of that
-  bool only_home = false;  ///< the next one is a command that the reader did not answer
-  stats::Route why_home = stats::Route::command;                 ///< why it runs there, if so
-  bool statement = false, selects = false, uses_tables = false;  ///< what it is
-  bool proved_read = false;   ///< it can't have written, though it answers with rows
-  bool may_select = false;    ///< if it answers with rows
-  bool several = false;       ///< statements
-  bool sets_results = false;  ///< it sets the character set of results
-  bool reshaped = false;      ///< its columns are others at this home
-  bool uses_up = false;       ///< it uses up what SET TRANSACTION said of the next transaction
-  bool may_change = false;    ///< it may change the session behind its text: by triggers, say
-  bool program = false;       ///< it runs what was not looked into
-  bool sets_session = false;  ///< it sets a system variable
-  bool told = false;          ///< and the server has told one
-  /// Variables that it sets for itself alone: they are told, and set back afterwards.
-  std::vector<std::string> passing;
-  bool sets_passing = false;      ///< it is several statements, and one of them may do that
-  bool changed = false;           ///< and the server says that it changed something in the session
+  // How far it is.
+  Side at = Side::server;    ///< who runs it
+  bool only_home = false;    ///< the next one is a command that the reader did not answer
+  bool may_move = false;     ///< the session may go to another replica with it
+  bool unheeded = false;     ///< its hint names a server that can't be used
+  bool delivered = false;    ///< the client has something of its answer
+  bool refused = false;      ///< it gets an error in place of that
+  bool reshaped = false;     ///< its columns are others at this home
+  bool told = false;         ///< the server has told a system variable
+  bool changed = false;      ///< the server says that it changed something in the session
+  bool untold = false;       ///< home could tell more of the session, as it began
+  Bytes bytes;               ///< itself, while it may have to be run again elsewhere
+  Bytes prepared;            ///< the answer to a COM_STMT_PREPARE, for Statement::shape
+  uint32_t prepared_id = 0;  ///< of the prepared statement that it is about, as the client has it
+  stats::Route why_home = stats::Route::command;  ///< why it runs there, if so
+
+  // What it is.
+  bool statement = false, selects = false, uses_tables = false;
+  bool proved_read = true;        ///< it can't have written, though it answers with rows
+  bool may_select = false;        ///< if it answers with rows
+  bool several = false;           ///< statements
   bool begins = false;            ///< it begins a transaction; what was open is committed
   bool repeats = false;           ///< within a transaction it may be run again with it
+  bool uses_up = false;           ///< it uses up what SET TRANSACTION said of the next transaction
   bool counts_rows = false;       ///< SQL_CALC_FOUND_ROWS: what it counts may be asked for
+  bool clears = false;            ///< if it uses tables, it leaves no warnings but its own
+  bool program = false;           ///< it runs what was not looked into
+  bool may_change = false;        ///< it may change the session behind its text: by triggers, say
+  bool may_set_reading = false;   ///< it may change what statements are read under
+  bool sets_session = false;      ///< it sets a system variable
+  bool sets_results = false;      ///< it sets the character set of results
   bool sets_variables = false;    ///< it sets user variables to constants
   bool leaves_variables = false;  ///< it can't set user variables, though it is no read
-  bool may_move = false;          ///< the session may go to another replica with it
-  bool unheeded = false;          ///< its hint names a server that can't be used
-  bool may_set_reading = false;   ///< it may change what statements are read under
-  bool untold = false;            ///< home could tell more of the session, as it began
-  bool clears = false;            ///< if it uses tables, it leaves no warnings but its own
-  Asked asked;                    ///< of the statements before it
+  std::string collation;          ///< that its SET NAMES says
+  /// Variables that it sets for itself alone: they are told, and set back afterwards.
+  std::vector<std::string> passing;
+  bool sets_passing = false;  ///< it is several statements, and one of them may do that
+  Asked asked;                ///< of the statements before it
   HoldingsChange holdings;
-  uint32_t prepared_id = 0;  ///< of the prepared statement that it is about, as the client has it
   static auto fields(auto& m) {
     return std::tuple(
         tag<1>(m.at), tag<2>(m.bytes), tag<3>(m.delivered), tag<4>(m.only_home), tag<5>(m.why_home),
@@ -278,6 +281,7 @@ struct Last {
   Knows diagnostics = Knows::home;  ///< the session's warnings and errors
   bool diagnosed = false;           ///< there are some
   bool home_has_old = false;        ///< home has some that are not the session's any more
+  bool counted = false;             ///< FOUND_ROWS() may be more than the rows that came
   LastRead read;
   KeptWarnings warnings;
   Drawn drawn = Drawn::nothing;
@@ -288,7 +292,7 @@ struct Last {
     return std::tuple(tag<1>(m.row_count), tag<2>(m.found_rows), tag<3>(m.diagnostics),
                       tag<4>(m.diagnosed), tag<7>(m.insert_id), tag<8>(m.insert_id_due),
                       tag<15>(m.insert_id_gone), tag<16>(m.home_has_old), tag<23>(m.read),
-                      tag<24>(m.warnings), tag<25>(m.drawn));
+                      tag<24>(m.warnings), tag<25>(m.drawn), tag<26>(m.counted));
   }
 };
 

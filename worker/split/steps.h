@@ -38,11 +38,6 @@ void track(SessionState& s, Actions& out);
 
 // commands.cc
 
-/// Sends a command of sluice's own, whose answer the client does not see.
-void run_errand(SessionState& s, Side side, Errand errand, mysql::Command command,
-                std::string_view text, Actions& out);
-/// Home has a command, or gets one: it closes connections that have none for too long.
-void note_use_of_home(Split& split, const Surroundings& w);
 /// Takes the next commands out of `held`, as far as their turn has come.
 void go_on(SessionState& s, const Surroundings& w, Actions& out);
 /// The command that the reader has or waits for runs at home, for `why`.
@@ -50,16 +45,37 @@ void again_at_home(SessionState& s, const Surroundings& w, Actions& out,
                    stats::Route why = stats::Route::refused);
 /// The next command in `held` is answered with an error of sluice's own.
 void refuse_next(SessionState& s, const Surroundings& w, const End& end, Actions& out);
+/// Whether the command that waits is about that statement.
+bool next_names(const SessionState& s, const Statement& statement);
+/// The command that is under way comes first again in `held`.
+void put_back(SessionState& s);
 
+// running.cc
+
+/// Sends a command, or the beginning of one that is too long to be looked at.
+void run_on(SessionState& s, Side side, ByteSpan command, Actions& out);
+/// Sends more of it.
+void pass(SessionState& s, Side side, ByteSpan bytes, Actions& out);
+/// Runs a command on the primary. False if it has to wait, for a primary or until a statement is
+/// prepared there.
+bool run_at_home(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out);
+/// Runs a read, by the replica of that name, if it has one. False if it has to wait.
+bool run_read(SessionState& s, const Surroundings& w, ByteSpan command, std::string_view name,
+              Actions& out);
+/// Runs no command: the client gets an error of sluice's own.
+void answer_with_error(SessionState& s, const End& end, Actions& out);
+/// The same, because what it asks about went with a connection. True: it was run.
+bool refuse_gone(SessionState& s, std::string_view what, Actions& out);
+/// Sends a command of sluice's own, whose answer the client does not see.
+void run_errand(SessionState& s, Side side, Errand errand, mysql::Command command,
+                std::string_view text, Actions& out);
 /// The command as home has to get it, which knows statements by its own ids. Nothing if one has to
 /// be prepared there before; that is begun.
 std::optional<ByteSpan> command_for_home(SessionState& s, ByteSpan command, Actions& out);
 /// Has a server prepare a statement; the next command waits.
 void prepare_on(SessionState& s, Side side, const Statement& statement, Actions& out);
-/// Whether the command that waits is about that statement.
-bool next_names(const SessionState& s, const Statement& statement);
-/// The command that is under way comes first again in `held`.
-void put_back(SessionState& s);
+/// Home has a command, or gets one: it closes connections that have none for too long.
+void note_use_of_home(Split& split, const Surroundings& w);
 
 // reading.cc
 
@@ -226,7 +242,6 @@ Tie why_tied(const Split& split);
 void pool_late(SessionState& s, const Surroundings& w, Actions& out);
 /// The command that comes next needs the primary, and there is none yet.
 void await_home(SessionState& s, const Surroundings& w, Actions& out);
-/// The wait for a primary: tried again, or given up.
 /// The reader is down in the middle of an answer. It may be the monitor alone that can't reach it,
 /// so it is left only when nothing has come from it for a while.
 void watch_stalled(SessionState& s, const Surroundings& w);
@@ -234,6 +249,7 @@ void watch_stalled(SessionState& s, const Surroundings& w);
 bool reader_stalled(SessionState& s, const Surroundings& w, Actions& out);
 /// Nothing is under way, and nothing waits.
 bool is_idle(const SessionState& s);
+/// The wait for a primary: tried again, or given up.
 void home_late(SessionState& s, const Surroundings& w, Actions& out);
 /// What a server was asked to become, it has refused to.
 void on_errand_refused(SessionState& s, const Surroundings& w, Side side, Actions& out);

@@ -113,7 +113,6 @@ void tie_to_variables(Split& split) {
 void take_variables(Split& split, const sql::Statement& statement, std::string_view text) {
   using sql::Effect;
   const auto& effects = statement.effects;
-  split.now.sets_variables = false;
   // It is run anew when home is there, which has to get the values of before.
   if (split.home_link.step != Step::ready || split.home_link.restoring) return;
   if (!effects.any(Effect::SetsUserVariable | Effect::WritesUserVariable)) return;
@@ -135,7 +134,7 @@ bool are_carried(const Split& split, std::string_view text) {
 void note_variables(SessionState& s, bool ran) {
   auto& split = *s.split;
   auto& list = split.variables.list;
-  if (std::exchange(split.now.sets_variables, false)) {
+  if (split.now.sets_variables) {
     if (s.conversation.error != 0) tie_to_variables(split);
     return;
   }

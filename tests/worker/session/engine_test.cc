@@ -54,15 +54,17 @@ TEST_F(EngineTest, MasksWhatItCannotCarryInTheGreetingAndInTheAnswer) {
   EXPECT_TRUE(s.conversation.capabilities & mysql::kDeprecateEof);
 }
 
+/// A client that compresses though nobody has offered it would not be understood otherwise.
 TEST_F(EngineTest, OffersCompressionWhereItIsConfiguredAndOnTheClientsLegOnly) {
-  world.service.compression = true;
-  for (const bool asks : {true, false}) {
+  for (const auto& [offers, asks] :
+       {std::pair(true, true), {true, false}, {false, true}, {false, false}}) {
+    world.service.compression = offers;
     s = {.id = 1, .service = "shop", .client_ip = "127.0.0.1"};
     accept();
     server(greeting(mysql::kProtocol41 | mysql::kSecureConnection));
     const auto g = mysql::parse_greeting(ByteSpan(to_client).subspan(4));
     ASSERT_TRUE(g);
-    EXPECT_TRUE(g->capabilities & mysql::kCompress);
+    EXPECT_EQ((g->capabilities & mysql::kCompress) != 0, offers);
     client(login("app", asks ? uint64_t{mysql::kCompress} : 0));
     const auto r = mysql::parse_handshake_response(ByteSpan(to_server).subspan(4));
     ASSERT_TRUE(r);
