@@ -213,6 +213,30 @@ TEST_F(Split, SessionsSurviveTheirPrimary) {
   EXPECT_NE(inside.error("SELECT 1").text.find("transaction"), std::string::npos);
 }
 
+TEST_F(Split, SessionsSurviveThatTheirPrimaryIsStartedAnew) {
+  auto client = sluice_.connect("shop");
+  client.exec("CREATE TABLE test.t (a INT PRIMARY KEY)");
+  client.exec("SET sql_mode = 'ANSI_QUOTES'");
+  int a = 0;
+  for (const bool crash : {true, false}) {
+    auto unused = sluice_.connect("shop");
+    if (crash)
+      pair_.primary.kill9(), pair_.primary.start();
+    else
+      pair_.primary.restart();
+    client.exec(fmt::format("INSERT INTO test.t VALUES ({})", ++a));
+    EXPECT_EQ(client.value("SELECT MAX(\"a\") FROM test.t FOR UPDATE"), std::to_string(a));
+    EXPECT_EQ(unused.value("SELECT COUNT(*) FROM test.t FOR UPDATE"), std::to_string(a));
+  }
+}
+
+TEST_F(Split, WhoseIdleConnectionIsClosedIsGone) {
+  auto client = sluice_.connect("shop");
+  EXPECT_EQ(who(client), "replica");
+  client.exec("SET wait_timeout = 1");
+  EXPECT_TRUE(eventually(20s, [&] { return sluice_.ctl_json({"list", "sessions"}).empty(); }));
+}
+
 TEST_F(Split, TransactionsGoOnWithTheNextPrimary) {
   auto client = sluice_.connect("replay");
   client.exec("CREATE TABLE test.t (a INT PRIMARY KEY AUTO_INCREMENT, b INT)");

@@ -125,7 +125,7 @@ bool look_whether_alive(SessionState& s, const Surroundings& w, const std::strin
                         Actions& out) {
   auto& split = *s.split;
   const auto server = s.home.server;
-  if (why != kClosed || w.service.pool > 0 || w.server(server) == nullptr) return false;
+  if (why != kClosed || w.service.pool > 0 || split.lost.empty()) return false;
   out.log(fmt::format("{}: {}", server, why));
   split.last_words = fmt::format(
       "sluice: this session was on {}: {}; it can't go on elsewhere: {}; please connect again",
@@ -134,6 +134,25 @@ bool look_whether_alive(SessionState& s, const Surroundings& w, const std::strin
   s.home.server = server;
   dial(s, w, Side::server, out);
   return true;
+}
+
+/// The same for one that could go on: not all at once, for it may be the server that is gone.
+void look_soon(SessionState& s, const Surroundings& w) {
+  auto& split = *s.split;
+  if (w.service.pool > 0 || split.lost.empty() || s.deadline_ns != 0) return;
+  constexpr int64_t kWithin = kSecondNs / 2;
+  const bool killed = split.killed_ns != 0;
+  split.looks = true;
+  s.deadline_ns = w.now_ns + (killed ? 0 : static_cast<int64_t>(s.id % 97) * (kWithin / 97));
+}
+
+/// What is known of a primary that is gone: whether that one is alive can be told later.
+void note_lost(SessionState& s, const Surroundings& w) {
+  auto& split = *s.split;
+  const auto* state = w.state(s.home.server);
+  const bool alive = state != nullptr && state->health != cluster::Health::down;
+  split.lost = alive ? s.home.server : std::string();
+  split.lost_id = s.home.connection_id;
 }
 
 void home_lost(SessionState& s, const Surroundings& w, const std::string& why, Actions& out) {
@@ -169,7 +188,7 @@ void home_lost(SessionState& s, const Surroundings& w, const std::string& why, A
   transaction_lost(split);
   split.now.bytes.clear();
   if (s.phase == Phase::ending) return end_now(s, w, out);
-  if (w.service.pool == 0 && split.killed_ns != 0 && s.deadline_ns == 0) s.deadline_ns = w.now_ns;
+  if (why == kClosed && !asked) look_soon(s, w);
   go_on(s, w, out);
 }
 
@@ -185,7 +204,7 @@ void on_leg_failed(SessionState& s, const Surroundings& w, Side side, std::strin
   if (s.split->home_link.restoring) return not_restored(s, w, why, out);
   const auto step = s.split->home_link.step;
   if (step == Step::ready) {
-    s.split->lost = s.home.server;
+    note_lost(s, w);
     return home_lost(s, w, why, out);
   }
   if (step == Step::none) return;
@@ -297,12 +316,12 @@ void home_late(SessionState& s, const Surroundings& w, Actions& out) {
               out);
 }
 
-/// Once: where home can't be reached, nobody has killed the session.
+/// Once: a home that can't be reached has not ended the session.
 void look_at_home(SessionState& s, const Surroundings& w, Actions& out) {
   auto& split = *s.split;
   if (split.home_link.step != Step::none || split.lost.empty()) return;
   // Where sessions share connections, one that comes from others would not show it: was_killed().
-  if (std::exchange(split.killed_ns, 0) != 0 && w.service.pool == 0) call_home(s, w, out);
+  if (std::exchange(split.looks, false) && w.service.pool == 0) call_home(s, w, out);
 }
 
 bool was_killed(const Split& split) {

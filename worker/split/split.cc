@@ -99,6 +99,8 @@ void on_view(SessionState& s, const Surroundings& w, Actions& out) {
       s.deadline_ns = w.now_ns + kAgainNs;
     }
   }
+  const auto* gone = w.state(split.lost);
+  if (gone != nullptr && gone->health == cluster::Health::down) split.lost.clear();
   if (split.home_by_ns != 0 && split.home_link.step == Step::none) call_home(s, w, out);
   if (split.reader_link.step == Step::none) {
     split.reader_after_ns = 0;  // a replica may have come

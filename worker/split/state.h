@@ -469,6 +469,8 @@ struct Split {
   bool waiting = false;               ///< the next command waits for a server
   bool quits = false;                 ///< the client has said COM_QUIT; home closes
   std::string lost;  ///< its primary that closed the connection; alive, it has ended the session
+  uint32_t lost_id = 0;    ///< of that connection: a server that was started anew begins with 1
+  bool looks = false;      ///< whether that one is alive is still to be found out
   std::string last_words;  ///< home is gone, and nothing else will do: what the client gets to know
   std::string left;        ///< why it has to leave its primary after the present command
   int64_t home_by_ns = 0;  ///< a command waits for a primary, and is refused then
@@ -483,16 +485,17 @@ struct Split {
   bool greeting_gone = false;  ///< home is not the connection whose greeting the client saw
   Bytes told_scramble;         ///< of that greeting
   static auto fields(auto& m) {
-    return std::tuple(
-        tag<1>(m.reader), tag<2>(m.home_link), tag<3>(m.reader_link), tag<4>(m.now), tag<5>(m.last),
-        tag<6>(m.settings), tag<7>(m.writes), tag<8>(m.kept), tag<9>(m.credentials),
-        tag<10>(m.statements), tag<11>(m.status), tag<12>(m.waiting), tag<13>(m.lost),
-        tag<14>(m.left), tag<15>(m.home_by_ns), tag<16>(m.reader_after_ns), tag<17>(m.reads),
-        tag<18>(m.transaction), tag<19>(m.quits), tag<20>(m.reader_failure), tag<21>(m.lending),
-        tag<22>(m.kill), tag<34>(m.killed_ns), tag<35>(m.closed_ns), tag<24>(m.hint_logged),
-        tag<25>(m.variables), tag<26>(m.compare_ns), tag<27>(m.idle_home_ns),
-        tag<28>(m.greeting_gone), tag<29>(m.told_scramble), tag<30>(m.last_prepared),
-        tag<31>(m.last_words), tag<32>(m.stalled_by_ns), tag<33>(m.stalled_bytes));
+    return std::tuple(tag<1>(m.reader), tag<2>(m.home_link), tag<3>(m.reader_link), tag<4>(m.now),
+                      tag<5>(m.last), tag<6>(m.settings), tag<7>(m.writes), tag<8>(m.kept),
+                      tag<9>(m.credentials), tag<10>(m.statements), tag<11>(m.status),
+                      tag<12>(m.waiting), tag<13>(m.lost), tag<14>(m.left), tag<15>(m.home_by_ns),
+                      tag<16>(m.reader_after_ns), tag<17>(m.reads), tag<18>(m.transaction),
+                      tag<19>(m.quits), tag<20>(m.reader_failure), tag<21>(m.lending),
+                      tag<22>(m.kill), tag<34>(m.killed_ns), tag<35>(m.closed_ns),
+                      tag<24>(m.hint_logged), tag<25>(m.variables), tag<26>(m.compare_ns),
+                      tag<27>(m.idle_home_ns), tag<28>(m.greeting_gone), tag<29>(m.told_scramble),
+                      tag<30>(m.last_prepared), tag<31>(m.last_words), tag<32>(m.stalled_by_ns),
+                      tag<33>(m.stalled_bytes), tag<36>(m.lost_id), tag<37>(m.looks));
   }
 };
 

@@ -46,9 +46,66 @@ TEST_P(GoneTest, ATiedSessionThatItsServerClosesIsClosedWithoutAWord) {
   forget_said();
   lost(Side::server);
   EXPECT_EQ(s.phase, Phase::relaying);
-  home(greeting());
+  home(greeting(18));
   EXPECT_EQ(s.phase, Phase::closing);
   EXPECT_THAT(raw(Side::client), IsEmpty());
+}
+
+TEST_P(GoneTest, AnotherOneIsClosedSoonAfter) {
+  log_in_with_reader();
+  forget_said();
+  lost(Side::server);
+  EXPECT_THAT(connects, IsEmpty()) << "there may be many, and the server may be gone";
+  late();
+  EXPECT_THAT(connects, ElementsAre("db1"));
+  home(greeting(18));
+  EXPECT_EQ(s.phase, Phase::closing);
+  EXPECT_THAT(raw(Side::client), IsEmpty());
+}
+
+/// A server that was started anew counts its connections anew.
+TEST_P(GoneTest, ASessionSurvivesThatItsPrimaryIsStartedAnew) {
+  for (const bool used_first : {false, true}) {
+    s = {.id = 1, .service = "shop", .client_ip = "127.0.0.1"};
+    open = {true, false, false};
+    log_in_with_reader();
+    lost(Side::server);
+    if (used_first)
+      client(query("UPDATE t SET a = 1"));
+    else
+      late();
+    home(greeting(4));
+    home(packet(2, ok_payload()));
+    home(joined({ok(), ok()}));
+    EXPECT_EQ(s.phase, Phase::relaying);
+    if (!used_first) client(query("UPDATE t SET a = 1"));
+    EXPECT_EQ(said(Side::server).back(), text("UPDATE t SET a = 1"));
+  }
+}
+
+TEST_P(GoneTest, ASessionSurvivesThatItsPrimaryWasDown) {
+  log_in_with_reader();
+  lost(Side::server);
+  const auto up = world.server(0);
+  down(0);
+  view();
+  world.server(0) = up;
+  view();
+  client(query("UPDATE t SET a = 1"));
+  home(greeting(4711));  // many have come back before
+  home(packet(2, ok_payload()));
+  home(joined({ok(), ok()}));
+  EXPECT_EQ(said(Side::server).back(), text("UPDATE t SET a = 1"));
+}
+
+TEST_P(GoneTest, ATiedSessionWhosePrimaryWasStartedAnewIsToldWhy) {
+  log_in_with_reader();
+  client(query("SELECT GET_LOCK('a', 0)"));
+  home(result("1"));
+  lost(Side::server);
+  home(greeting(4));
+  EXPECT_EQ(s.phase, Phase::closing);
+  EXPECT_THAT(last_error(), HasSubstr("it has taken a named lock"));
 }
 
 TEST_P(GoneTest, ATiedSessionThatLosesItsServerIsToldWhy) {

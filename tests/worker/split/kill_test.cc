@@ -354,7 +354,7 @@ TEST_P(KillTest, WhoseConnectionIsKilledIsGone) {
     else
       said_killed();
     EXPECT_THAT(connects, ElementsAre("db1"));
-    home(greeting());
+    home(greeting(18));
     EXPECT_THAT(last_error(), StartsWith("1927 "));
     EXPECT_EQ(s.phase, Phase::closing);
     EXPECT_FALSE(open[static_cast<std::size_t>(Side::reader)]);

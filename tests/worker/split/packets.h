@@ -79,13 +79,14 @@ inline std::string without_type(char value) {
   return std::string("\0\0", 2) + value;
 }
 
-inline Bytes greeting() {
+/// Of a connection with that id.
+inline Bytes greeting(uint32_t id = 17) {
   mysql::Greeting g;
   g.version = "11.4.2-MariaDB";
   g.capabilities = ~uint64_t{0} & ~uint64_t{mysql::kLongPassword | mysql::kSsl |
                                             mysql::kOptionalResultsetMetadata};
   g.plugin = "mysql_native_password";
-  g.connection_id = 17;
+  g.connection_id = id;
   return packet(0, as_text(mysql::encode_greeting(g)));
 }
 inline Bytes answer(uint64_t extra) {

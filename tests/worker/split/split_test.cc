@@ -627,7 +627,7 @@ TEST_P(SplitTest, APrimaryThatClosesAndIsAliveHasEndedTheSession) {
   log_in();
   lost(Side::server);
   client(query("UPDATE t SET a = 1"));
-  home(greeting());
+  home(greeting(18));
   EXPECT_THAT(said(Side::client), IsEmpty());
   EXPECT_EQ(s.phase, Phase::closing);
 }
