@@ -142,6 +142,12 @@ struct Value {
   }
 };
 
+/// MariaDB 10.11 crashes on a cursor for a write that answers with rows, and confuses its client
+/// with one for what a procedure answers.
+bool may_have_cursor(std::string_view text) {
+  return text.find("RETURNING") == std::string_view::npos && !text.starts_with("CALL");
+}
+
 }  // namespace
 
 struct SplitSession::Statement {
@@ -162,9 +168,8 @@ struct SplitSession::Statement {
 
   MYSQL_STMT* handle;
   std::vector<Value> values;
-  std::string kinds;  ///< of `values`, as they were bound last
-  /// MariaDB 10.11 crashes on a cursor for a write that answers with rows.
-  bool may_have_cursor = true;
+  std::string kinds;            ///< of `values`, as they were bound last
+  bool may_have_cursor = true;  ///< see the function
 };
 
 void SplitSession::Statement::set_values(const std::vector<std::string>& texts) {
@@ -305,7 +310,7 @@ std::string SplitSession::prepare(std::string_view rest) {
     slot.reset();
     return why;
   }
-  slot->may_have_cursor = rest.find("RETURNING") == std::string_view::npos;
+  slot->may_have_cursor = may_have_cursor(rest);
   return fmt::format("  prepared, {} parameters\n", ::mysql_stmt_param_count(slot->handle)) +
          slot->result_columns() +
          fmt::format("  warnings {}\n", ::mysql_warning_count(client_.handle()));
@@ -328,6 +333,7 @@ std::string SplitSession::execute(std::string_view rest, bool cursor) {
 std::string SplitSession::direct(std::string_view rest) {
   auto& slot = statements_.at(static_cast<std::size_t>(next_word(rest)[0] - '0'));
   slot = std::make_unique<Statement>(client_.handle());
+  slot->may_have_cursor = may_have_cursor(rest);
   if (::mariadb_stmt_execute_direct(slot->handle, rest.data(), rest.size()) == 0) {
     const auto out = slot->results(false);
     ::mysql_stmt_free_result(slot->handle);

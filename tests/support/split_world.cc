@@ -109,7 +109,8 @@ std::string service_for(std::size_t sessions) {
 std::string refused(const std::string& got) {
   for (const char* text : {"sluice: how many rows the statement before had is not known",
                            "sluice: what the statement before warned of is not known",
-                           "sluice: the last value of the sequence is not known any more"})
+                           "sluice: the last value of the sequence is not known any more",
+                           "sluice: its columns have changed"})
     if (got.find(text) != std::string::npos) return text;
   return {};
 }

@@ -178,6 +178,13 @@ bool quit(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out
   return true;
 }
 
+/// Home is about to forget what the session has written last, which may not be known here yet.
+bool ask_before_it_forgets(SessionState& s, Actions& out) {
+  const bool asks = std::exchange(s.split->writes.uncertain, false);
+  if (asks) ask_what_is_written(s, out);
+  return asks;
+}
+
 /// Runs one command; false if it has to wait.
 bool run(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out) {
   auto& split = *s.split;
@@ -214,7 +221,7 @@ bool run(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out)
         split.kill.victim = {process_of(command), true};
         break;
       case Command::reset_connection:
-        drop_leg(s, Side::reader, out);
+        if (split.home_link.step == Step::ready) ask_before_it_forgets(s, out);
         break;
       default:
         break;
@@ -272,6 +279,7 @@ std::size_t run_commands(SessionState& s, const Surroundings& w, ByteSpan bytes,
         await_home(s, w, out);
         break;
       }
+      split.waiting = ask_before_it_forgets(s, out);
       if (!split.home_link.errands.empty()) break;
       drop_leg(s, Side::reader, out);
       if (split.greeting_gone && command.size() == whole)

@@ -56,6 +56,10 @@ Ready reader_ready(SessionState& s, const Surroundings& w, std::string_view name
 void bring_up_to_date(SessionState& s, Actions& out) {
   auto& split = *s.split;
   auto& reader = split.reader_link;
+  if (std::exchange(reader.resets, false)) {  // it leaves the database
+    run_errand(s, Side::reader, Errand::reset, Command::reset_connection, "", out);
+    read_only(s, out);
+  }
   if (reader.database_version != split.settings.database_version) {
     reader.database_version = split.settings.database_version;
     run_errand(s, Side::reader, Errand::database, Command::init_db, split.settings.database, out);

@@ -395,7 +395,7 @@ void forget_settings(Split& split) {
   split.kept.asked_by_name = {};
   split.lending.account.clear();
   split.kept.isolated = split.kept.auto_is_null = split.settings.collation_due = false;
-  split.kept.next_at_home = split.writes.uncertain = false;
+  split.kept.next_at_home = false;
   split.settings.untold.clear();
 }
 

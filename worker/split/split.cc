@@ -63,7 +63,10 @@ Bytes ok_for_client(const Split& split, ByteSpan payload) {
 void begin(SessionState& s, const Surroundings& w, Actions& out) {
   auto& split = *s.split;
   forget_settings(split);
-  drop_leg(s, Side::reader, out);
+  if (s.login) drop_leg(s, Side::reader, out);
+  auto& reader = split.reader_link;
+  reader.resets = reader.step == Step::ready;
+  reader.settings_version = reader.variables_version = 0;
   split.home_link.step = Step::ready;
   split.status = s.conversation.status = mysql::kAutocommit;
   split.transaction = {};

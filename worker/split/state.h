@@ -61,13 +61,14 @@ struct Link {
   Bytes received;                  ///< a packet that has to be seen whole and is not
   bool borrowed = false;           ///< another session has had the connection before
   bool restoring = false;          ///< no command may run there before the errands are answered
-  int64_t patient_after_ns = 0;    ///< it has not caught up in time: it is not waited for before
+  bool resets = false;           ///< it has to forget the session first: the client has reset that
+  int64_t patient_after_ns = 0;  ///< it has not caught up in time: it is not waited for before
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.step), tag<2>(m.own), tag<3>(m.errands), tag<4>(m.settings_version),
                       tag<5>(m.database_version), tag<6>(m.preparing), tag<7>(m.received),
                       tag<8>(m.proof), tag<9>(m.written_version), tag<10>(m.answer),
                       tag<11>(m.borrowed), tag<12>(m.restoring), tag<13>(m.variables_version),
-                      tag<14>(m.patient_after_ns));
+                      tag<14>(m.patient_after_ns), tag<15>(m.resets));
   }
 };
 

@@ -494,6 +494,37 @@ TEST_P(SplitTest, ClientsThatTrackNothingGetNoNews) {
   EXPECT_THAT(said(Side::client), ElementsAre(ok_payload(kOpen)));
 }
 
+/// Pools of connections reset at each use: a login for each would be dear.
+TEST_P(SplitTest, TheReaderIsResetAndKept) {
+  log_in_with_reader();
+  client(query("SET time_zone = 'x'"));
+  home(ok(kPlain, variable("time_zone", "UTC")));
+  client(command(Command::reset_connection));
+  home(ok());
+  home(joined({ok(), ok(kPlain, variable("sql_mode", "STRICT"))}));
+  EXPECT_TRUE(open[2]);
+  EXPECT_THAT(said(Side::reader), IsEmpty()) << "there may be no read";
+  client(query("SELECT a FROM t"));
+  EXPECT_THAT(said(Side::reader), ElementsAre("\x1F", "\3SET SESSION TRANSACTION READ ONLY",
+                                              "\3SET @@session.sql_mode='STRICT'", kRead));
+  reader(joined({ok(), ok(), ok(), result("1")}));
+  forget_said();
+  client(query("SELECT a FROM t"));
+  EXPECT_THAT(said(Side::reader), ElementsAre(kRead));
+}
+
+TEST_P(SplitTest, AReaderThatCantBeResetIsLeft) {
+  log_in_with_reader();
+  client(command(Command::reset_connection));
+  home(ok());
+  home(joined({ok(), ok(kPlain, variable("sql_mode", "STRICT"))}));
+  forget_said();
+  client(query("SELECT a FROM t"));
+  reader(error(1047));
+  EXPECT_FALSE(open[2]);
+  EXPECT_THAT(said(Side::server), ElementsAre(kRead));
+}
+
 TEST_P(SplitTest, AChangeOfTheUserWaitsForOpenErrands) {
   log_in();
   client(command(Command::reset_connection));
@@ -862,6 +893,36 @@ TEST_P(CausalTest, AsksWhatAProgramHasWritten) {
   reader(result("0"));
   EXPECT_THAT(said(Side::reader), ElementsAre(kRead));
   EXPECT_THAT(raw(Side::client), IsEmpty());
+}
+
+TEST_P(CausalTest, WhatWasWrittenIsAskedForBeforeItIsForgotten) {
+  log_in_with_reader();
+  client(query("INSERT INTO t VALUES (1) RETURNING a"));
+  home(result("1"));
+  forget_said();
+  client(command(Command::reset_connection));
+  EXPECT_THAT(said(Side::server), ElementsAre("\3SELECT @@session.last_gtid", "\x1F"));
+  home(joined({result("0-1-8"), ok()}));
+  home(joined({ok(), ok(kPlain, variable("sql_mode", "STRICT"))}));
+  forget_said();
+  client(query("SELECT a FROM t"));
+  EXPECT_THAT(said(Side::reader), ElementsAre("\x1F", "\3SET SESSION TRANSACTION READ ONLY",
+                                              "\3SET @@session.sql_mode='STRICT'",
+                                              "\3SELECT MASTER_GTID_WAIT('0-1-8', 1.000)"));
+}
+
+TEST_P(CausalTest, TheSameBeforeAnotherUserComes) {
+  log_in_with_reader();
+  client(query("INSERT INTO t VALUES (1) RETURNING a"));
+  home(result("1"));
+  forget_said();
+  client(command(Command::change_user,
+                 "other" + std::string(2, '\0') + "shop" + std::string(3, '\0')));
+  EXPECT_THAT(said(Side::server), ElementsAre("\3SELECT @@session.last_gtid"));
+  home(result("0-1-8"));
+  EXPECT_EQ(s.split->writes.gtid, "0-1-8");
+  EXPECT_EQ(s.phase, Phase::proving);
+  EXPECT_THAT(said(Side::server), ElementsAre(StartsWith("\x11other")));
 }
 
 /// MySQL says with every answer that it has counted a statement.
