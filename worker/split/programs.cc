@@ -78,12 +78,13 @@ bool can_ask_programs(const Split& split) {
 }
 
 /// There mostly is nothing to ask: that comes first. Questions change what FOUND_ROWS() and
-/// ROW_COUNT() say; people may ask for that after a while.
+/// ROW_COUNT() say; people may ask for that after a while. A session that is tied is not asked for
+/// nothing: a statement makes handlers that others wait for begin at their first row again.
 bool may_ask(const Split& split) {
   return (has_unsure_variables(split) || can_ask_programs(split)) &&
          split.home_link.step == Step::ready && split.home_link.errands.empty() &&
          (split.status & mysql::kInTransaction) == 0 && !split.kept.asks_rows &&
-         !split.kept.next_at_home && !is_interactive(split);
+         !is_interactive(split) && why_tied(split).why.empty();
 }
 
 void ask_all(SessionState& s, Actions& out) {

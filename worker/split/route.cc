@@ -190,6 +190,12 @@ void take_passing(Split& split, const sql::Statement& statement, std::string_vie
   if (sets("sql_log_bin") || sets("skip_replication")) split.kept.pinned = why::kNotReplicated;
 }
 
+/// Who sets the counters of a connection to zero wants to know what the next statements count.
+void take_counters(Split& split, const sql::Statement& statement, std::string_view text) {
+  if (statement.verb == sql::Verb::Flush && contains(text, "status"))
+    split.kept.pinned = "it looks at what its statements count";
+}
+
 /// What its server tells nothing of. In what is put together at run time it is not looked for.
 void take_settings(Split& split, const sql::Statement& statement, std::string_view text) {
   constexpr Effects kWithin = Effect::Prepares | Effect::ExecutesImmediate;
@@ -225,6 +231,7 @@ void take_up(Split& split, const sql::Statement& statement, std::string_view tex
   if (effects.any(Effect::SetsRole | Effect::SetsUser)) split.kept.pinned = why::kRole;
   take_variables(split, statement, text);
   take_settings(split, statement, text);
+  take_counters(split, statement, text);
   take_collation(split, statement, text);
   split.now.leaves_variables = leaves_variables(statement);
   take_holdings(split, statement, text);

@@ -54,6 +54,37 @@ bool has_word(std::string_view list, std::string_view word) {
   return false;
 }
 
+bool is_anything(std::string_view) {
+  return true;
+}
+bool is_on(std::string_view value) {
+  return value == "ON" || value == "1";
+}
+bool is_off(std::string_view value) {
+  return value == "OFF" || value == "0";
+}
+
+/// Settings that keep a session with its primary, if they have such a value.
+struct KeepsHome {
+  std::string_view name;
+  bool (*with)(std::string_view value);
+  std::string_view why;
+};
+constexpr KeepsHome kKeepsHome[] = {
+    // Whether it stands still or goes on is not told.
+    {"timestamp", is_anything, "it has set the time"},
+    {"rand_seed1", is_anything, "it has set the seed of RAND()"},
+    {"rand_seed2", is_anything, "it has set the seed of RAND()"},
+    {"profiling", is_on, "it wants its statements profiled"},
+    {"optimizer_trace", [](auto value) { return has_word(value, "enabled=on"); },
+     "it wants its statements traced"},
+    // It is told in the time zone of the session, which can be set in the same statement.
+    {"system_versioning_asof", [](auto value) { return value != "DEFAULT"; },
+     "it reads what was there at another time"},
+    {"sql_log_bin", is_off, why::kNotReplicated},
+    {"skip_replication", is_on, why::kNotReplicated},
+};
+
 /// What decides how statements are read, and where.
 void heed(Split& split, std::string_view name, std::string_view value) {
   if (name == "sql_mode") {
@@ -65,24 +96,16 @@ void heed(Split& split, std::string_view name, std::string_view value) {
   } else if (name == "tx_isolation" || name == "transaction_isolation") {
     split.kept.isolated = value == "SERIALIZABLE" || value == "READ-UNCOMMITTED";
   } else if (name == "sql_auto_is_null") {
-    split.kept.auto_is_null = value == "ON" || value == "1";
-  } else if (name == "timestamp") {  // whether it stands still or goes on is not told
-    split.kept.pinned = "it has set the time";
+    split.kept.auto_is_null = is_on(value);
   } else if (name == "insert_id" || name == "gtid_seq_no") {
     split.kept.tied = "it has set what its next statement gets";
   } else if (name == "tx_read_only" || name == "transaction_read_only") {
-    if (value == "ON" || value == "1") split.kept.tied = "its transactions only read";
-  } else if (name == "rand_seed1" || name == "rand_seed2") {
-    split.kept.pinned = "it has set the seed of RAND()";
-  } else if (name == "profiling") {
-    if (value == "ON" || value == "1") split.kept.pinned = "it wants its statements profiled";
-  } else if (name == "sql_log_bin" || name == "skip_replication") {
-    const bool replicated =
-        name == "sql_log_bin" ? value == "ON" || value == "1" : value == "OFF" || value == "0";
-    if (!replicated) split.kept.pinned = why::kNotReplicated;
+    if (is_on(value)) split.kept.tied = "its transactions only read";
   } else if (name == "character_set_connection") {  // with another collation, which is not told
     split.settings.collation_due |= split.home_link.errands.empty();  // what sluice sets is known
   }
+  for (const auto& one : kKeepsHome)
+    if (one.name == name && one.with(value)) split.kept.pinned = one.why;
 }
 
 void note_variable(Split& split, std::string_view name, std::string_view value) {

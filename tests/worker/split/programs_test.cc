@@ -61,6 +61,20 @@ TEST_P(ProgramsTest, AnIdleSessionIsAskedInTime) {
   EXPECT_EQ(s.phase, Phase::relaying) << last_error();
 }
 
+TEST_P(ProgramsTest, ATiedSessionIsNotAskedForNothing) {
+  log_in_with_reader();
+  client(query("HANDLER t OPEN"));
+  home(ok());
+  client(query("CALL p()"));
+  home(ok());
+  EXPECT_EQ(s.deadline_ns, 0);
+  client(query("HANDLER t CLOSE"));
+  home(ok());
+  forget_said();
+  late();
+  EXPECT_THAT(said(Side::server), ElementsAre(HasSubstr(kTables)));
+}
+
 TEST_P(ProgramsTest, WarningsThatMayBeAskedForAreLeft) {
   log_in_with_reader();
   client(query("CALL p()"));

@@ -755,12 +755,24 @@ TEST_P(UntoldTest, IsAskedForWhenItWasPrepared) {
   EXPECT_THAT(said(Side::server), ElementsAre("\3SET @@session.sql_mode=@@session.sql_mode"));
 }
 
-/// SHOW PROFILES lists the statements of one connection.
-TEST_P(UntoldTest, ASessionThatIsProfiledStaysHome) {
+/// SHOW PROFILES, OPTIMIZER_TRACE and SHOW STATUS tell of the statements of one connection.
+TEST_P(UntoldTest, ASessionThatLooksAtItsStatementsStaysHome) {
   log_in_with_reader();
-  client(query("SET profiling = 1"));
-  home(ok(kPlain, variable("profiling", "ON")));
-  EXPECT_EQ(s.split->kept.pinned, "it wants its statements profiled");
+  const auto why = [&](std::string_view name, std::string_view value) {
+    s.split->kept.pinned.clear();
+    client(query("SET a = 1"));
+    home(ok(kPlain, variable(name, value)));
+    return s.split->kept.pinned;
+  };
+  EXPECT_EQ(why("profiling", "ON"), "it wants its statements profiled");
+  EXPECT_EQ(why("profiling", "OFF"), "");
+  EXPECT_EQ(why("optimizer_trace", "enabled=on,one_line=off"), "it wants its statements traced");
+  EXPECT_EQ(why("optimizer_trace", "enabled=off,one_line=on"), "");
+  EXPECT_EQ(why("system_versioning_asof", "2024-01-01 00:00:00.000000"),
+            "it reads what was there at another time");
+  EXPECT_EQ(why("system_versioning_asof", "DEFAULT"), "");
+  client(query("FLUSH STATUS"));
+  EXPECT_EQ(s.split->kept.pinned, "it looks at what its statements count");
 }
 
 /// What it has written itself it would not find on a replica.
