@@ -264,6 +264,7 @@ SplitWorld::Pair SplitWorld::connect(std::string_view how, ClientOptions through
   const auto has = [&](std::string_view word) { return how.find(word) != std::string_view::npos; };
   auto direct = single_.endpoint();
   direct.io_timeout_seconds = 20;
+  direct.compressed = through.compressed;  // the client does some things in another way then
   if (!has("no_database")) direct.database = "d_0";
   if (has("found_rows")) direct.capabilities |= CLIENT_FOUND_ROWS;
   if (has("ignore_space")) direct.capabilities |= CLIENT_IGNORE_SPACE;
