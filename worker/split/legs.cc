@@ -65,8 +65,9 @@ void greeted(SessionState& s, const Surroundings& w, Side side, const PacketView
     return on_leg_failed(s, w, side, std::string(error->message), out);
   const auto greeting = mysql::parse_greeting(packet.payload);
   if (!greeting) return on_leg_failed(s, w, side, "malformed greeting", out);
-  if (side == Side::server && s.home.server == s.split->lost) {
-    if (greeting->connection_id > s.split->lost_id) return home_is_alive(s, w, out);
+  if (side == Side::server) {
+    const bool known = s.home.server == s.split->lost;
+    if (known && greeting->connection_id > s.split->lost_id) return home_is_alive(s, w, out);
     s.split->lost.clear();
     if (!s.split->last_words.empty()) return on_leg_failed(s, w, side, "it was started anew", out);
   }

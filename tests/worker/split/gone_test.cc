@@ -108,6 +108,18 @@ TEST_P(GoneTest, ATiedSessionWhosePrimaryWasStartedAnewIsToldWhy) {
   EXPECT_THAT(last_error(), HasSubstr("it has taken a named lock"));
 }
 
+TEST_P(GoneTest, TheSameWhereThatPrimaryWasDownMeanwhile) {
+  log_in_with_reader();
+  client(query("SELECT GET_LOCK('a', 0)"));
+  home(result("1"));
+  lost(Side::server);
+  down(0);
+  view();
+  home(greeting(4711));
+  EXPECT_EQ(s.phase, Phase::closing);
+  EXPECT_THAT(last_error(), HasSubstr("it has taken a named lock"));
+}
+
 TEST_P(GoneTest, ATiedSessionThatLosesItsServerIsToldWhy) {
   log_in_with_reader();
   client(query("SELECT GET_LOCK('a', 0)"));
