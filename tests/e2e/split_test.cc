@@ -230,13 +230,6 @@ TEST_F(Split, SessionsSurviveThatTheirPrimaryIsStartedAnew) {
   }
 }
 
-TEST_F(Split, WhoseIdleConnectionIsClosedIsGone) {
-  auto client = sluice_.connect("shop");
-  EXPECT_EQ(who(client), "replica");
-  client.exec("SET wait_timeout = 1");
-  EXPECT_TRUE(eventually(20s, [&] { return sluice_.ctl_json({"list", "sessions"}).empty(); }));
-}
-
 TEST_F(Split, TransactionsGoOnWithTheNextPrimary) {
   auto client = sluice_.connect("replay");
   client.exec("CREATE TABLE test.t (a INT PRIMARY KEY AUTO_INCREMENT, b INT)");

@@ -242,11 +242,7 @@ bool kill_late(SessionState& s, const Surroundings& w, Actions& out) {
 void on_said_killed(SessionState& s, const Surroundings& w, Actions& out) {
   if (!s.split || s.phase != Phase::relaying) return;
   s.split->killed_ns = w.now_ns;
-  if (w.service.pool > 0) {
-    if (was_killed(*s.split)) home_is_alive(s, w, out);
-    return;
-  }
-  s.split->looks = true;
+  if (w.service.pool > 0 && was_killed(*s.split)) return home_is_alive(s, w, out);
   look_at_home(s, w, out);
 }
 

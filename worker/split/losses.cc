@@ -136,16 +136,6 @@ bool look_whether_alive(SessionState& s, const Surroundings& w, const std::strin
   return true;
 }
 
-/// The same for one that could go on: not all at once, for it may be the server that is gone.
-void look_soon(SessionState& s, const Surroundings& w) {
-  auto& split = *s.split;
-  if (w.service.pool > 0 || split.lost.empty() || s.deadline_ns != 0) return;
-  constexpr int64_t kWithin = kSecondNs / 2;
-  const bool killed = split.killed_ns != 0;
-  split.looks = true;
-  s.deadline_ns = w.now_ns + (killed ? 0 : static_cast<int64_t>(s.id % 97) * (kWithin / 97));
-}
-
 /// What is known of a primary that is gone: whether that one is alive can be told later.
 void note_lost(SessionState& s, const Surroundings& w) {
   auto& split = *s.split;
@@ -188,7 +178,7 @@ void home_lost(SessionState& s, const Surroundings& w, const std::string& why, A
   transaction_lost(split);
   split.now.bytes.clear();
   if (s.phase == Phase::ending) return end_now(s, w, out);
-  if (why == kClosed && !asked) look_soon(s, w);
+  if (w.service.pool == 0 && split.killed_ns != 0 && s.deadline_ns == 0) s.deadline_ns = w.now_ns;
   go_on(s, w, out);
 }
 
@@ -269,8 +259,9 @@ bool leave_home(SessionState& s, const Surroundings& w, const std::string& why, 
     return true;
   }
   if (split.home_link.restoring || split.home_link.step != Step::ready) {
-    on_leg_failed(s, w, Side::server, why, out);  // a command waits for it
-    await_home(s, w, out);
+    const bool awaited = split.home_link.restoring || split.home_by_ns != 0;  // by a command
+    on_leg_failed(s, w, Side::server, why, out);
+    if (awaited) await_home(s, w, out);
     return true;
   }
   if (!why_not_elsewhere(split).empty()) return false;
@@ -316,12 +307,12 @@ void home_late(SessionState& s, const Surroundings& w, Actions& out) {
               out);
 }
 
-/// Once: a home that can't be reached has not ended the session.
+/// Once: where home can't be reached, nobody has killed the session.
 void look_at_home(SessionState& s, const Surroundings& w, Actions& out) {
   auto& split = *s.split;
   if (split.home_link.step != Step::none || split.lost.empty()) return;
   // Where sessions share connections, one that comes from others would not show it: was_killed().
-  if (std::exchange(split.looks, false) && w.service.pool == 0) call_home(s, w, out);
+  if (std::exchange(split.killed_ns, 0) != 0 && w.service.pool == 0) call_home(s, w, out);
 }
 
 bool was_killed(const Split& split) {

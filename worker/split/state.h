@@ -471,7 +471,6 @@ struct Split {
   bool quits = false;                 ///< the client has said COM_QUIT; home closes
   std::string lost;  ///< its primary that closed the connection; alive, it has ended the session
   uint32_t lost_id = 0;    ///< of that connection: a server that was started anew begins with 1
-  bool looks = false;      ///< whether that one is alive is still to be found out
   std::string last_words;  ///< home is gone, and nothing else will do: what the client gets to know
   std::string left;        ///< why it has to leave its primary after the present command
   int64_t home_by_ns = 0;  ///< a command waits for a primary, and is refused then
@@ -496,7 +495,7 @@ struct Split {
                       tag<24>(m.hint_logged), tag<25>(m.variables), tag<26>(m.compare_ns),
                       tag<27>(m.idle_home_ns), tag<28>(m.greeting_gone), tag<29>(m.told_scramble),
                       tag<30>(m.last_prepared), tag<31>(m.last_words), tag<32>(m.stalled_by_ns),
-                      tag<33>(m.stalled_bytes), tag<36>(m.lost_id), tag<37>(m.looks));
+                      tag<33>(m.stalled_bytes), tag<36>(m.lost_id));
   }
 };
 

@@ -255,7 +255,7 @@ void home_late(SessionState& s, const Surroundings& w, Actions& out);
 void on_errand_refused(SessionState& s, const Surroundings& w, Side side, Actions& out);
 /// Ends the session with an error for the client.
 void end(SessionState& s, const Surroundings& w, End why, Actions& out);
-/// Looks whether a home that has closed the connection is alive, if that is to be found out.
+/// Looks whether a home that has closed the connection is alive, if it is said to have killed it.
 void look_at_home(SessionState& s, const Surroundings& w, Actions& out);
 /// Whether a home has closed the connection at about the time when somebody had killed it; it may
 /// have another one by now.
