@@ -4,15 +4,14 @@
 /// it is refused; and it is refused only where the server would give sluice's connection something
 /// else (DESIGN 7).
 ///
-/// SLUICE_SEED repeats a run, SLUICE_PAIRS makes it longer. A difference is printed as the SQL that
-/// shows it, with as few accounts as it takes.
+/// SLUICE_SEED makes another run, SLUICE_PAIRS a longer one. A difference is printed as the SQL
+/// that shows it, with as few accounts as it takes.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <mysqld_error.h>
 
 #include <algorithm>
 #include <map>
-#include <random>
 #include <set>
 
 #include "tests/support/login_world.h"
@@ -284,7 +283,7 @@ std::vector<Trial> random_trials(RandomAccounts& generator, const LoginWorld& wo
 
 void run(const LoginWorldOptions& options, uint64_t pairs) {
   if (const auto why = LoginWorld::obstacle(options); !why.empty()) GTEST_SKIP() << why;
-  const uint64_t seed = from_environment("SLUICE_SEED", std::random_device{}());
+  const uint64_t seed = from_environment("SLUICE_SEED", 508000);
   pairs = from_environment("SLUICE_PAIRS", pairs);
   fmt::print("SLUICE_SEED={} SLUICE_PAIRS={}\n", seed, pairs);
   LoginWorld world(options);

@@ -168,7 +168,12 @@ std::vector<pid_t> Sluice::worker_pids() const {
 }
 
 std::optional<pid_t> Sluice::monitor_pid() const {
-  const auto found = children_named(pid(), "sluice-monitor");
+  std::vector<pid_t> found;
+  // One that was started just now does not have its name yet.
+  (void)eventually(5s, [&] {
+    found = children_named(pid(), "sluice-monitor");
+    return !found.empty();
+  });
   return found.empty() ? std::nullopt : std::optional(found.front());
 }
 
