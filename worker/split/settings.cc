@@ -411,7 +411,7 @@ void forget_settings(Split& split) {
   split.kept.tied.clear();
   split.kept.holdings.clear();
   split.kept.may_rename = split.kept.locks_by_name = false;
-  split.now.program = split.now.changed = split.settings.tracked_by_client = false;
+  split.settings.tracked_by_client = false;
   split.kept.knows_id = split.lending.own = false;
   split.last = {};
   split.kept.asks_prepared = split.kept.may_have_traces = split.kept.news_due = false;

@@ -57,9 +57,7 @@ TEST_P(GoneTest, ASessionSurvivesThatItsPrimaryIsStartedAnew) {
   lost(Side::server);
   EXPECT_THAT(connects, IsEmpty()) << "it may be used by nobody any more";
   client(query("UPDATE t SET a = 1"));
-  home(greeting(4));
-  home(packet(2, ok_payload()));
-  home(joined({ok(), ok()}));
+  new_home_logs_in(4);
   EXPECT_EQ(s.phase, Phase::relaying);
   EXPECT_EQ(said(Side::server).back(), text("UPDATE t SET a = 1"));
 }
@@ -73,9 +71,7 @@ TEST_P(GoneTest, ASessionSurvivesThatItsPrimaryWasDown) {
   world.server(0) = up;
   view();
   client(query("UPDATE t SET a = 1"));
-  home(greeting(4711));  // many have come back before
-  home(packet(2, ok_payload()));
-  home(joined({ok(), ok()}));
+  new_home_logs_in(4711);  // many have come back before
   EXPECT_EQ(said(Side::server).back(), text("UPDATE t SET a = 1"));
 }
 

@@ -379,6 +379,19 @@ TEST_P(KillTest, WhoIsOnlySaidToBeKilledGoesOn) {
   EXPECT_THAT(said(Side::server), ElementsAre("\3SELECT a FROM t FOR UPDATE"));
 }
 
+/// No command waits for it.
+TEST_P(KillTest, ReadsDoNotWaitForAHomeThatIsOnlyLookedFor) {
+  log_in_with_reader();
+  lost(Side::server);
+  said_killed();
+  EXPECT_THAT(connects, ElementsAre("db1"));
+  world.server(0).role = cluster::Role::none;
+  world.server(0).health = cluster::Health::down;
+  view();
+  client(query("SELECT a FROM t"));
+  EXPECT_THAT(said(Side::reader), ElementsAre("\3SELECT a FROM t"));
+}
+
 TEST_P(KillTest, AHomeThatCantBeReachedIsNotCalledOnAndOn) {
   log_in_with_reader();
   lost(Side::server);

@@ -259,6 +259,19 @@ TEST_P(LendingTest, AVariableIsThereForTheStatementThatChangesIt) {
   EXPECT_THAT(said(Side::server), testing::Contains(HasSubstr("SET @a=5")));
 }
 
+/// FOUND_ROWS() is what it has counted until another statement finds rows.
+TEST_P(LendingTest, WhatWasCountedIsKeptUntilTheNextRead) {
+  log_in_pooled();
+  client(query("SELECT SQL_CALC_FOUND_ROWS a FROM t LIMIT 1"));
+  home(result("1"));
+  client(query("UPDATE t SET a = 1"));
+  home(ok());
+  EXPECT_THAT(why_kept_by(s, Side::server), Optional(Pin::diagnostics));
+  client(query("SELECT a FROM t FOR UPDATE"));
+  home(result("1"));
+  EXPECT_FALSE(why_kept_by(s, Side::server));
+}
+
 /// A connection knows the last value of each sequence, and nobody else does.
 TEST_P(LendingTest, LastValuesOfSequencesWentWithTheConnection) {
   log_in_pooled();

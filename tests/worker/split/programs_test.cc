@@ -211,6 +211,16 @@ class CachedColumnsTest : public ProgramsTest {
     home(rows(false));
     EXPECT_EQ(raw(Side::client), rows(false));
   }
+  /// That has been sent the execution, and has told no columns yet but those of the preparation.
+  void goes_on_with_another_home() {
+    reader(rows(true));
+    expect_home();
+    primary_moves();
+    lost(Side::server);
+    client(execute(5, with_type(1)));
+    new_home_logs_in();
+    home(prepared(1, 1));
+  }
 };
 INSTANTIATE_TEST_SUITE_P(All, CachedColumnsTest, kManners, name_of);
 
@@ -236,13 +246,7 @@ TEST_P(CachedColumnsTest, AReaderThatTellsMoreOfThemIsLeft) {
 }
 
 TEST_P(CachedColumnsTest, AnErrorInPlaceOfAnAnswerIsOverWhenHomeIsLost) {
-  reader(rows(true));
-  expect_home();
-  primary_moves();
-  lost(Side::server);
-  client(execute(5, with_type(1)));
-  new_home_logs_in();
-  home(prepared(1, 1));
+  goes_on_with_another_home();
   const auto none = rows(false);
   home({none.begin(), none.begin() + 6});
   world.server(1).role = cluster::Role::none;
@@ -263,13 +267,7 @@ TEST_P(CachedColumnsTest, AnotherHomeTellsThemAnew) {
     world.server(0).role = cluster::Role::primary;
     world.server(1).role = cluster::Role::replica;
     SetUp();
-    reader(rows(true));
-    expect_home();
-    primary_moves();
-    lost(Side::server);
-    client(execute(5, with_type(1)));
-    new_home_logs_in();
-    home(prepared(1, 1));
+    goes_on_with_another_home();
     forget_said();
     home(rows(tells));
     if (tells)

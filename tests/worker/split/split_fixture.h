@@ -150,8 +150,8 @@ class SplitTest : public testing::TestWithParam<Manner> {
     world.server(1).role = cluster::Role::primary;
   }
   /// It is reached, and the session is restored there.
-  void new_home_logs_in() {
-    home(greeting());
+  void new_home_logs_in(uint32_t id = 17) {
+    home(greeting(id));
     home(packet(2, ok_payload()));
     home(joined({ok(), ok()}));
   }
