@@ -135,6 +135,7 @@ Bytes& Worker::emptied(Bytes& buffer) {
 }
 
 void Worker::watch_deadline(Session& session) {
+  if (std::exchange(session.has_deadline_, true)) return;
   with_deadline_.insert(&session);
   if (!tick_.active()) tick_.every<&Worker::on_tick>(loop_, kTick, this);
 }
@@ -178,10 +179,11 @@ void Worker::on_tick() {
   for (auto it = with_deadline_.begin(); it != with_deadline_.end();) {
     Session* session = *it;
     const auto deadline = session->state().deadline_ns;
-    if (deadline == 0 || deadline <= now_ns_)
-      it = with_deadline_.erase(it);
-    else
+    session->has_deadline_ = deadline > now_ns_;
+    if (session->has_deadline_)
       ++it;
+    else
+      it = with_deadline_.erase(it);
     if (deadline != 0 && deadline <= now_ns_) due.push_back(session->state().id);
   }
   for (const auto id : due)

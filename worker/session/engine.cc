@@ -137,6 +137,11 @@ std::optional<uint8_t> number_due(const SessionState& s) {
   return std::nullopt;
 }
 
+bool may_choose(const SessionState& s, int64_t now_ns) {
+  return s.phase <= Phase::connecting ||
+         (s.phase == Phase::relaying && s.split && split::may_choose(s, now_ns));
+}
+
 bool wants_read(const SessionState& s, Side side) {
   if (!unsent(s, other(side)).empty() && s.phase != Phase::closing) return false;  // a slow reader
   const auto& row = row_of(s);

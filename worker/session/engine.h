@@ -89,6 +89,9 @@ void on_order_to_end(SessionState& s, const Surroundings& w, End end, int64_t de
 /// The number of the client's next packet, where that is no command.
 std::optional<uint8_t> number_due(const SessionState& s);
 
+/// Whether a server may be chosen with the next event: only then are they looked at.
+bool may_choose(const SessionState& s, int64_t now_ns);
+
 // What the runtime waits for: a function of the state alone.
 
 bool wants_read(const SessionState& s, Side side);

@@ -107,9 +107,7 @@ Result<> Session::restore() {
 /// Before the login more is looked at, and times of other processes are compared with.
 const Surroundings& Session::surroundings() {
   if (state_.phase < Phase::relaying) worker_.read_exact_clock();
-  const bool choosing =
-      state_.phase <= Phase::connecting || (state_.split && state_.phase == Phase::relaying &&
-                                            split::may_choose(state_, worker_.now_ns()));
+  const bool choosing = may_choose(state_, worker_.now_ns());
   return worker_.surroundings(service_,
                               choosing ? Worker::Servers::with_load : Worker::Servers::none);
 }

@@ -112,8 +112,8 @@ class Session {
   /// Bytes that came so, or are not encrypted any more.
   void take(Side side, ByteSpan bytes);
   /// Bytes of a client that compresses.
-  bool is_logging_in() const { return state_.phase < Phase::relaying; }
   void take_frames(ByteSpan bytes);
+  bool is_logging_in() const { return state_.phase < Phase::relaying; }
   void flush(Side side);
   /// Carries out what the engine asked for, until nothing is left; then this may be deleted.
   void carry_out();
@@ -141,6 +141,7 @@ class Session {
   SessionState state_;
   std::array<Leg, 3> legs_;
   bool frozen_ = false;
+  bool has_deadline_ = false;     ///< the worker looks at it with each tick
   std::optional<uint32_t> busy_;  ///< row of the replica that runs a command of it
 };
 

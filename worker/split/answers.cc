@@ -35,7 +35,7 @@ void deliver(SessionState& s, ByteSpan bytes, Actions& out) {
     return;
   }
   s.split->now.delivered = true;
-  note_answer(*s.split, bytes);
+  if (s.split->now.recorded) note_answer(*s.split, bytes);
   s.bytes_out += bytes.size();
   out.send(Side::client, bytes);
 }

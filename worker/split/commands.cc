@@ -59,14 +59,25 @@ bool run_query(SessionState& s, const Surroundings& w, ByteSpan command, Actions
   return true;
 }
 
+/// Whether the session may go to another replica now.
+bool is_compared(SessionState& s, const Surroundings& w) {
+  auto& split = *s.split;
+  if (!is_time_to_compare(split, w.now_ns) || w.servers.empty()) return false;
+  // Not all at once, or all would go where there is little to do.
+  constexpr int64_t kEvery = kSecondNs;
+  split.compare_ns = w.now_ns + kEvery + static_cast<int64_t>(s.id % 97) * (kEvery / 97);
+  return true;
+}
+
 /// Its turn has come, perhaps not for the first time: where it has to run may be decided already.
-void begin_command(Split& split) {
+void begin_command(SessionState& s, const Surroundings& w) {
+  auto& split = *s.split;
   auto& now = split.now;
   Present next;
   next.at = now.at;
   next.only_home = now.only_home;
   if (now.only_home) next.why_home = now.why_home;
-  next.may_move = now.may_move;
+  next.may_move = now.may_move || is_compared(s, w);
   next.bytes.swap(now.bytes);  // for its room
   next.bytes.clear();
   now = std::move(next);
@@ -189,7 +200,7 @@ bool ask_before_it_forgets(SessionState& s, Actions& out) {
 bool run(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out) {
   auto& split = *s.split;
   const auto kind = kind_of(command);
-  begin_command(split);
+  begin_command(s, w);
   split.now.may_set_reading = kind == Command::init_db;
   if (kind == Command::quit) return quit(s, w, command, out);
   // How statements are to be read is not known before the first errands are answered.
@@ -317,12 +328,6 @@ void put_back(SessionState& s) {
 
 void from_client(SessionState& s, const Surroundings& w, ByteSpan bytes, Actions& out) {
   auto& split = *s.split;
-  if (is_time_to_compare(split, w.now_ns) && !w.servers.empty()) {
-    // Not all at once, or all would go where there is little to do.
-    constexpr int64_t kEvery = kSecondNs;
-    split.compare_ns = w.now_ns + kEvery + static_cast<int64_t>(s.id % 97) * (kEvery / 97);
-    split.now.may_move = true;
-  }
   if (s.conversation.client_owes()) {  // the rest of a long command, or a file
     const auto n = s.conversation.one_command(bytes);
     pass(s, split.now.at, bytes.first(n), out);

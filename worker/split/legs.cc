@@ -11,6 +11,7 @@
 #include "worker/split/holdings.h"
 #include "worker/split/lending.h"
 #include "worker/split/programs.h"
+#include "worker/split/route.h"
 #include "worker/split/steps.h"
 #include "worker/split/warnings.h"
 
@@ -233,13 +234,15 @@ bool runs_on_reader(const SessionState& s) {
 bool may_choose(const SessionState& s, int64_t now_ns) {
   const auto& split = *s.split;
   if (split.home_link.step == Step::none || is_time_to_compare(split, now_ns)) return true;
-  return split.reader_link.step == Step::none && why_pinned(split).empty() &&
-         split.reader_after_ns <= now_ns;
+  return split.reader_link.step == Step::none && split.reader_after_ns <= now_ns &&
+         reads_anywhere(split);
 }
 
 bool call_reader(SessionState& s, const Surroundings& w, Actions& out) {
   auto& split = *s.split;
-  if (!why_pinned(split).empty() || split.reader_after_ns > w.now_ns) return false;
+  // None were looked at if what is answered just now ends a transaction: the next read calls.
+  if (w.servers.empty() || !why_pinned(split).empty() || split.reader_after_ns > w.now_ns)
+    return false;
   split.reader_after_ns = w.now_ns + kAgainNs;
   if (split.credentials.after_ns > w.now_ns || !can_log_in(s, w, out)) return false;
   const auto* chosen = w.router.reader(w.service, w.servers);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "common/base/checksum.h"
 #include "worker/session/steps.h"
 
 namespace sluice::worker::split {
@@ -109,14 +108,14 @@ std::optional<Prepared> parse_prepared(ByteSpan bytes) {
 
 uint64_t shape_of(ByteSpan answer) {
   if (answer.size() >= kMaxPrepared) return 0;
-  uint64_t sum = kNoBytes;
+  Checksum columns;
   bool first = true;
   for (auto packet = first_packet(answer); packet; packet = first_packet(answer)) {
     answer = answer.subspan(packet->size);
     if (std::exchange(first, false) || is_eof(packet->payload)) continue;
-    sum = checksum(packet->payload, sum);
+    columns.add(packet->payload);
   }
-  return sum;
+  return columns.sum ^ columns.size;
 }
 
 bool keeps_shapes(uint64_t capabilities) {

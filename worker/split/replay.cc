@@ -8,7 +8,6 @@
 
 #include <algorithm>
 
-#include "common/base/checksum.h"
 #include "worker/split/steps.h"
 
 namespace sluice::worker::split {
@@ -46,7 +45,7 @@ std::string_view why_broken(const SessionState& s, const Surroundings& w) {
     default:
       return "it has used a command that is not kept";
   }
-  if (split.now.bytes.empty())
+  if (!split.now.recorded)
     return t.commands.empty() ? "it was begun by something else than BEGIN"
                               : "a command of it is too long";
   if (!split.now.repeats && !split.now.begins) return "it has run what may have ended it";
@@ -59,16 +58,15 @@ std::string_view why_broken(const SessionState& s, const Surroundings& w) {
 
 }  // namespace
 
-bool is_kept(SessionState& s, const Surroundings& w) {
-  const auto& split = *s.split;
-  s.split->transaction.answer = kNoBytes;
-  const bool within =
-      is_in_transaction(split.status) || !(split.status & mysql::kAutocommit) || split.now.begins;
-  return w.service.transaction_replay && within && split.transaction.broken.empty();
+bool may_be_recorded(const Split& split, const Surroundings& w) {
+  const bool open = is_in_transaction(split.status);
+  const bool begins = split.now.begins || (!open && (split.status & mysql::kAutocommit) == 0);
+  // Nothing is kept of one that was open before the setting, or that can't be run again.
+  return w.service.transaction_replay && (begins || (open && !split.transaction.commands.empty()));
 }
 
 void note_answer(Split& split, ByteSpan bytes) {
-  split.transaction.answer = checksum(bytes, split.transaction.answer);
+  split.transaction.answer.add(bytes);
 }
 
 void note_transaction(SessionState& s, const Surroundings& w) {
@@ -94,7 +92,7 @@ void note_transaction(SessionState& s, const Surroundings& w) {
     t.commands.clear();
     return;
   }
-  if (split.now.bytes.empty()) return;
+  if (!split.now.recorded) return;
   t.bytes += static_cast<uint32_t>(split.now.bytes.size());
   t.commands.push_back({std::move(split.now.bytes), t.answer});
 }
@@ -133,7 +131,7 @@ bool replay(SessionState& s, const Surroundings& w, Actions& out) {
   s.deadline_ns = t.by_ns;
   const auto command = command_for_home(s, t.commands[t.replayed].command, out);
   if (!command) return false;
-  t.answer = kNoBytes;
+  t.answer = {};
   split.home_link.errands.push_back(Errand::replay);
   split.waiting = true;
   out.send(Side::server, out.keep({command->begin(), command->end()}));

@@ -94,17 +94,20 @@ namespace {
 
 /// Keeps a command of a transaction that may have to be run again: an execution with its types,
 /// which can be others by then.
-void keep_for_replay(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out) {
+void record(Split& split, const Surroundings& w, ByteSpan command, Actions& out) {
+  if (!may_be_recorded(split, w) || !is_whole(command)) return;
   const auto kind = kind_of(command);
-  if (!is_kept(s, w) || !is_whole(command)) return;
-  s.split->now.untold = has_unsure_variables(*s.split) || has_untold(*s.split);
   if (kind == Command::stmt_execute) {
-    auto* statement = statement_of(*s.split, command);
+    auto* statement = statement_of(split, command);
     command = statement ? execution_with_types(*statement, command, out) : ByteSpan();
+    if (command.empty()) return;
   } else if (kind != Command::query) {
     return;
   }
-  s.split->now.bytes.assign(command.begin(), command.end());
+  split.now.untold = has_unsure_variables(split) || has_untold(split);
+  split.now.recorded = true;
+  split.now.bytes.assign(command.begin(), command.end());
+  split.transaction.answer = {};
 }
 
 /// Statements that home has not got yet are read as they were at first, so what changes that has to
@@ -144,7 +147,7 @@ bool run_at_home(SessionState& s, const Surroundings& w, ByteSpan command, Actio
   const auto to_send =
       split.kill.home_id != 0 ? kill_for_home(s, command, out) : command_for_home(s, command, out);
   if (!to_send) return false;
-  keep_for_replay(s, w, command, out);
+  record(split, w, command, out);
   const auto* statement =
       names_statement(kind_of(command)) ? statement_of(split, command) : nullptr;
   split.now.prepared_id = statement != nullptr ? statement->id : 0;

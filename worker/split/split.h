@@ -71,7 +71,7 @@ void ask_for_tracking(Bytes& answer);
 bool runs_on_reader(const SessionState& s);
 /// Whether one more of the client's commands can be taken.
 bool wants_client(const SessionState& s);
-/// Whether a server may be chosen at the next command: the runtime then looks at their load.
+/// Whether a server may be chosen with the next event.
 bool may_choose(const SessionState& s, int64_t now_ns);
 
 }  // namespace sluice::worker::split

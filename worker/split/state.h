@@ -9,6 +9,7 @@
 #include "common/stats/routes.h"
 #include "worker/auth/own_proof.h"
 #include "worker/session/leg.h"
+#include "worker/split/checksum.h"
 #include "worker/sql/mode.h"
 #include "worker/sql/statement.h"
 
@@ -164,7 +165,7 @@ struct Statement {
                       tag<12>(m.settings_version), tag<13>(m.database_version), tag<16>(m.repeats),
                       tag<17>(m.cursor), tag<20>(m.kills), tag<21>(m.wish), tag<22>(m.sets_untold),
                       tag<23>(m.asked), tag<24>(m.only_asks), tag<25>(m.proved_read),
-                      tag<26>(m.selects), tag<27>(m.shape), tag<28>(m.reshaped), tag<29>(m.unsure),
+                      tag<26>(m.selects), tag<31>(m.shape), tag<28>(m.reshaped), tag<29>(m.unsure),
                       tag<30>(m.holdings));
   }
 };
@@ -199,6 +200,7 @@ struct Present {
   bool told = false;         ///< the server has told a system variable
   bool changed = false;      ///< the server says that it changed something in the session
   bool untold = false;       ///< home could tell more of the session, as it began
+  bool recorded = false;     ///< with its answer, to be run again with its transaction
   Bytes bytes;               ///< itself, while it may have to be run again elsewhere
   Bytes prepared;            ///< the answer to a COM_STMT_PREPARE, for Statement::shape
   uint32_t prepared_id = 0;  ///< of the prepared statement that it is about, as the client has it
@@ -238,7 +240,7 @@ struct Present {
         tag<24>(m.asked), tag<25>(m.may_select), tag<26>(m.several), tag<27>(m.may_change),
         tag<28>(m.prepared), tag<29>(m.reshaped), tag<30>(m.collation), tag<31>(m.sets_results),
         tag<32>(m.clears), tag<33>(m.passing), tag<34>(m.sets_passing), tag<35>(m.untold),
-        tag<36>(m.refused), tag<37>(m.holdings));
+        tag<36>(m.refused), tag<37>(m.holdings), tag<38>(m.recorded));
   }
 };
 
@@ -382,8 +384,8 @@ struct Kept {
 /// A command of a transaction, and what came of it.
 struct Recorded {
   Bytes command;
-  uint64_t answer = 0;  ///< checksum, as the client got it
-  static auto fields(auto& m) { return std::tuple(tag<1>(m.command), tag<2>(m.answer)); }
+  Checksum answer;  ///< as the client got it
+  static auto fields(auto& m) { return std::tuple(tag<1>(m.command), tag<3>(m.answer)); }
 };
 
 /// The open transaction, as it would be run again with another primary (setting
@@ -391,8 +393,8 @@ struct Recorded {
 struct Transaction {
   std::vector<Recorded> commands;  ///< those that were answered; the first one began it
   uint32_t bytes = 0;
-  std::string broken;   ///< why it can't be run again; empty: it can
-  uint64_t answer = 0;  ///< checksum of what has come of the answer under way
+  std::string broken;  ///< why it can't be run again; empty: it can
+  Checksum answer;     ///< of what has come of the answer under way
   /// Of the session, when it began.
   uint32_t settings_version = 0, database_version = 0, variables_version = 0;
   bool untold = false;    ///< home could have told more of the session, when it began
@@ -400,7 +402,7 @@ struct Transaction {
   uint32_t replayed = 0;  ///< how many of its commands were, then
   int64_t by_ns = 0;      ///< and when that has to be done
   static auto fields(auto& m) {
-    return std::tuple(tag<1>(m.commands), tag<2>(m.bytes), tag<3>(m.broken), tag<4>(m.answer),
+    return std::tuple(tag<1>(m.commands), tag<2>(m.bytes), tag<3>(m.broken), tag<12>(m.answer),
                       tag<5>(m.due), tag<6>(m.replayed), tag<7>(m.by_ns),
                       tag<8>(m.settings_version), tag<9>(m.database_version),
                       tag<10>(m.variables_version), tag<11>(m.untold));

@@ -136,8 +136,8 @@ bool kill_late(SessionState& s, const Surroundings& w, Actions& out);
 // replay.cc
 
 /// Whether the command that goes home belongs to a transaction that may have to be run again.
-bool is_kept(SessionState& s, const Surroundings& w);
-/// Bytes of its answer, as the client gets them.
+bool may_be_recorded(const Split& split, const Surroundings& w);
+/// Bytes of the answer to such a command (Present::recorded), as the client gets them.
 void note_answer(Split& split, ByteSpan bytes);
 /// It was answered.
 void note_transaction(SessionState& s, const Surroundings& w);

@@ -246,7 +246,7 @@ def verdicts(figures):
                          f(name, "split", "total"), f(name, "connection", "total")))
     engine = figures.engine.get("split", {})
     most = max((cost["allocations"] for cost in engine.values()), default=None)
-    rows.append(("split: allocations for a point select ≤ 0", most, 0))
+    rows.append(("split: allocations for a statement ≤ 0", most, 0))
     rows.append(("split, oltp_read_write: CPU for a transaction ≤ HAProxy's (ms)",
                  f("split oltp", "split", "cpu"), f("split oltp", "haproxy", "cpu")))
     rows.append((f"split: reads at a replica ≤ 10 % above even, {max(CLIENTS)} sessions",
@@ -299,7 +299,7 @@ def section(figures):
     parts = ["## Router read-write-split: a primary and two replicas",
              table(["CPU µs for each point select", "statements/s", "user", "kernel",
                     "user + kernel", "spread %"], costs),
-             table(["in the engine alone: a point select", "ns, connection", "ns, split",
+             table(["in the engine alone", "ns, connection", "ns, split",
                     "allocations, connection", "allocations, split"], engine_rows(figures.engine))]
     calls = list(call_rows(figures))
     if calls:

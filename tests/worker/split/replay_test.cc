@@ -239,6 +239,49 @@ TEST_P(ReplayTest, StatementsArePreparedAnewAndHaveTheirTypes) {
   EXPECT_THAT(said(Side::server), ElementsAre(kCommit));
 }
 
+/// Sent again it would be one more statement, and its answer another id.
+TEST_P(ReplayTest, WhatIsPreparedWithinItIsNoPartOfIt) {
+  log_in();
+  answered(query("BEGIN"), ok(kOpen));
+  answered(command(Command::stmt_prepare, "UPDATE t SET a = ?"), prepared(5, 1));
+  answered(execute(5, with_type('a')), ok(kOpen));
+  lose();
+  client(query("COMMIT"));
+  new_home_logs_in();
+  home(ok(kOpen));
+  EXPECT_EQ(said(Side::server).back(), "\x16UPDATE t SET a = ?");
+  home(prepared(1, 1));
+  EXPECT_EQ(raw(Side::server), execute(1, with_type('a')));
+  home(ok(kOpen));
+  EXPECT_THAT(said(Side::server), ElementsAre(kCommit));
+}
+
+/// Its beginning was not kept.
+TEST_P(ReplayTest, WhatWasOpenBeforeTheSettingIsNotRunAgain) {
+  world.service.transaction_replay = false;
+  log_in();
+  answered(query("BEGIN"), ok(kOpen));
+  answered(query("UPDATE t SET a = 1"), ok(kOpen));
+  world.service.transaction_replay = true;
+  answered(query("UPDATE t SET a = 2"), ok(kOpen));
+  EXPECT_TRUE(s.split->transaction.commands.empty());
+  home_is_dead();
+  EXPECT_THAT(how_it_ended(), HasSubstr("it was begun by something else than BEGIN"));
+}
+
+TEST_P(ReplayTest, TheNextOneAfterSuchIsRunAgain) {
+  log_in();
+  answered(query("BEGIN"), ok(kOpen));
+  answered(query("UPDATE t SET a = 2"), error(1205));
+  answered(query("BEGIN"), ok(kOpen));  // commits what was open
+  answered(query("UPDATE t SET a = 1"), ok(kOpen));
+  lose();
+  client(query("COMMIT"));
+  new_home_logs_in();
+  home(ok(kOpen));
+  EXPECT_EQ(said(Side::server).back(), kUpdate);
+}
+
 TEST_P(ReplayTest, AStatementThatCannotBePreparedEndsTheSession) {
   log_in();
   answered(command(Command::stmt_prepare, "UPDATE t SET a = 1"), prepared(5));

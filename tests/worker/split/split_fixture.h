@@ -51,6 +51,12 @@ class SplitTest : public testing::TestWithParam<Manner> {
       if (a.kind == Action::Kind::seek) ++seeks;
     }
   }
+  /// As a worker lets it look: at the servers only where one may be chosen.
+  Surroundings around() {
+    auto w = world.surroundings();
+    if (!may_choose(s, world.now_ns)) w.servers = {};
+    return w;
+  }
   void move() {
     const auto encoded = ipc::encode(s);
     auto back = ipc::decode<SessionState>(encoded);
@@ -66,7 +72,7 @@ class SplitTest : public testing::TestWithParam<Manner> {
       const auto size = std::min(piece, all.size());
       const Bytes part(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(size));
       all = all.subspan(size);
-      event([&](Actions& out) { on_bytes(s, world.surroundings(), from, part, out); });
+      event([&](Actions& out) { on_bytes(s, around(), from, part, out); });
     }
   }
   void client(const Bytes& all) { bytes(Side::client, all); }
@@ -74,7 +80,7 @@ class SplitTest : public testing::TestWithParam<Manner> {
   void reader(const Bytes& all) { bytes(Side::reader, all); }
   void lost(Side side) {
     open[static_cast<std::size_t>(side)] = false;
-    event([&](Actions& out) { on_closed(s, world.surroundings(), side, out); });
+    event([&](Actions& out) { on_closed(s, around(), side, out); });
   }
   /// It does not come back, either.
   void home_is_dead() {
@@ -84,7 +90,7 @@ class SplitTest : public testing::TestWithParam<Manner> {
   void late() {
     ASSERT_NE(s.deadline_ns, 0);
     world.now_ns = std::max(world.now_ns, s.deadline_ns);
-    event([&](Actions& out) { on_deadline(s, world.surroundings(), out); });
+    event([&](Actions& out) { on_deadline(s, around(), out); });
   }
   void view() {
     event([&](Actions& out) { on_view(s, world.surroundings(), out); });

@@ -61,6 +61,21 @@ TEST_P(SplitTest, TransactionsStayHome) {
   EXPECT_THAT(said(Side::reader), IsEmpty());
 }
 
+/// No servers are looked at while one is open. So the one that ends it does not choose, either.
+TEST_P(SplitTest, AReadRightBehindATransactionDoesNotKeepTheNextOneHome) {
+  log_in();
+  client(query("BEGIN"));
+  EXPECT_FALSE(around().servers.empty());
+  home(ok(kOpen));
+  EXPECT_TRUE(around().servers.empty());
+  client(joined({query("COMMIT"), query("SELECT a FROM t")}));
+  home(ok());
+  EXPECT_THAT(said(Side::server), ElementsAre("\3BEGIN", "\3COMMIT", kRead));
+  home(result("1"));
+  client(query("SELECT a FROM t"));
+  EXPECT_THAT(connects, ElementsAre("db2"));
+}
+
 TEST_P(SplitTest, AnEmptyPacketIsForHomeToRefuse) {
   log_in_with_reader();
   client(joined({packet(0, ""), query("SELECT a FROM t")}));

@@ -9,19 +9,23 @@ namespace {
 
 constexpr std::string_view kText = "SELECT c FROM sbtest.t WHERE id=4711";
 constexpr std::string_view kPreparedText = "SELECT c FROM sbtest.t WHERE id=?";
+constexpr std::string_view kPreparedUpdate = "UPDATE sbtest.t SET c='x' WHERE id=?";
 constexpr std::string_view kUpdate = "UPDATE sbtest.t SET c='x' WHERE id=4711";
 constexpr uint32_t kHomeId = 7, kReaderId = 9;  // never the same: ids have to be exchanged
+constexpr uint32_t kBeginId = 10, kUpdateId = 11, kCommitId = 12;
 
 const std::string& value() {
   static const std::string text(120, 'c');
   return text;
 }
 
-/// A row of a prepared statement: a marker and the bitmap of NULLs in front.
-Bytes binary_result() {
-  return joined({packet(1, "\1"), packet(2, "\3def and more"),
-                 packet(3, std::string(2, '\0') + sized(value())),
-                 packet(4, "\xFE" + std::string(2, '\0') + number(kPlain, 2) + number(0, 2))});
+/// Rows of a prepared statement: a marker and the bitmap of NULLs in front of each.
+Bytes binary_result(uint16_t status = kPlain, uint8_t rows = 1) {
+  auto out = joined({packet(1, "\1"), packet(2, "\3def and more")});
+  for (uint8_t i = 0; i < rows; ++i)
+    out = joined({out, packet(3 + i, std::string(2, '\0') + sized(value()))});
+  return joined(
+      {out, packet(3 + rows, "\xFE" + std::string(2, '\0') + number(status, 2) + number(0, 2))});
 }
 
 }  // namespace
@@ -68,6 +72,12 @@ void SteadySession::log_in() {
 void SteadySession::prepare() {
   bytes(Side::client, command(mysql::Command::stmt_prepare, kPreparedText));
   bytes(Side::server, prepared(kHomeId, 1));
+  for (const auto& [id, text] : {std::pair(kBeginId, "BEGIN"), std::pair(kCommitId, "COMMIT")}) {
+    bytes(Side::client, command(mysql::Command::stmt_prepare, text));
+    bytes(Side::server, prepared(id));
+  }
+  bytes(Side::client, command(mysql::Command::stmt_prepare, kPreparedUpdate));
+  bytes(Side::server, prepared(kUpdateId, 1));
   if (!splits()) return;
   bytes(Side::client, execute(kHomeId, with_type(1)));
   bytes(Side::reader, prepared(kReaderId, 1));
@@ -92,6 +102,21 @@ Turn SteadySession::update() const {
 std::array<Turn, 2> SteadySession::in_transaction() const {
   return {Turn{"text, in a transaction", Side::server, query(kText), result(value(), kOpen)},
           Turn{"update, in a transaction", Side::server, query(kUpdate), ok(kOpen)}};
+}
+
+std::vector<Turn> SteadySession::transaction() const {
+  constexpr uint8_t kRows = 100;
+  std::vector<Turn> turns{{"begin", Side::server, execute(kBeginId), ok(kOpen)}};
+  const auto add = [&](int times, std::string_view name, uint32_t id, const Bytes& answer) {
+    turns.insert(turns.end(), times, {name, Side::server, execute(id, with_type(5)), answer});
+  };
+  add(10, "point select", kHomeId, binary_result(kOpen));
+  add(4, "range", kHomeId, binary_result(kOpen, kRows));
+  add(4, "write", kUpdateId, ok(kOpen));
+  turns.push_back(
+      {"commit", Side::server, execute(kCommitId), ok(kPlain, variable("last_gtid", "0-1-5"))});
+  if (splits()) turns.back().delivered = ok().size();
+  return turns;
 }
 
 Turn SteadySession::begin() const {

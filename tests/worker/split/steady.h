@@ -4,6 +4,7 @@
 
 #include <array>
 #include <string_view>
+#include <vector>
 
 #include "tests/worker/session/world.h"
 #include "tests/worker/split/packets.h"
@@ -39,6 +40,8 @@ class SteadySession {
   /// The same within a transaction, that is after begin().
   std::array<Turn, 2> in_transaction() const;
   Turn begin() const;
+  /// The statements of sysbench's oltp_read_write, prepared, one after the other.
+  std::vector<Turn> transaction() const;
 
  private:
   void bytes(Side from, ByteSpan all);

@@ -49,6 +49,7 @@ TEST_P(Steady, Updates) {
 TEST_P(Steady, InATransaction) {
   ASSERT_TRUE(session.run(session.begin()));
   for (const auto& turn : session.in_transaction()) expect_none(turn);
+  for (const auto& turn : session.transaction()) expect_none(turn);
 }
 
 }  // namespace
