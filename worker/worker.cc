@@ -135,7 +135,7 @@ Bytes& Worker::emptied(Bytes& buffer) {
 }
 
 void Worker::watch_deadline(Session& session) {
-  if (std::exchange(session.has_deadline_, true)) return;
+  session.has_deadline_ = true;
   with_deadline_.insert(&session);
   if (!tick_.active()) tick_.every<&Worker::on_tick>(loop_, kTick, this);
 }
@@ -178,7 +178,7 @@ void Worker::on_tick() {
   std::vector<uint64_t> due;  // whoever is called may end others, by what they lend each other
   for (auto it = with_deadline_.begin(); it != with_deadline_.end();) {
     Session* session = *it;
-    const auto deadline = session->state().deadline_ns;
+    const auto deadline = deadline_of(session->state());
     session->has_deadline_ = deadline > now_ns_;
     if (session->has_deadline_)
       ++it;

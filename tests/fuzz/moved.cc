@@ -64,7 +64,7 @@ class Moved {
       case 1:
         return on_closed(state_, w, side, actions_);
       case 2:
-        world_.now_ns = std::max(world_.now_ns, state_.deadline_ns);
+        world_.now_ns = std::max(world_.now_ns, deadline_of(state_));
         return on_deadline(state_, world_.surroundings(), actions_);
       case 3:
         unsent(state_, side) = {};

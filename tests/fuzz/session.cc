@@ -200,8 +200,8 @@ class Fuzzed {
     return out;
   }
   void deadline() {
-    if (state_.deadline_ns == 0) return;
-    world_.now_ns = std::max(world_.now_ns, state_.deadline_ns);
+    if (deadline_of(state_) == 0) return;
+    world_.now_ns = std::max(world_.now_ns, deadline_of(state_));
     on_deadline(state_, world_.surroundings(), actions_);
   }
   void view() {
@@ -244,7 +244,7 @@ class Fuzzed {
     must(state_.held.size() <= 2 * kMaxLoginPacket && state_.unsent_to_client.size() < 1 << 20);
     if (state_.phase == Phase::over) return;
     must(wants_read(state_, Side::client) || wants_read(state_, Side::server) ||
-         state_.deadline_ns != 0 || !state_.unsent_to_client.empty() ||
+         deadline_of(state_) != 0 || !state_.unsent_to_client.empty() ||
          !state_.home.unsent.empty());
   }
 

@@ -202,8 +202,8 @@ class Fuzzed {
     carry_out();
   }
   void deadline() {
-    if (state_.deadline_ns == 0) return;
-    world_.now_ns = std::max(world_.now_ns, state_.deadline_ns);
+    if (deadline_of(state_) == 0) return;
+    world_.now_ns = std::max(world_.now_ns, deadline_of(state_));
     on_deadline(state_, world_.surroundings(), actions_);
     carry_out();
   }
@@ -310,7 +310,7 @@ class Fuzzed {
   }
   /// Somebody can always bring it further.
   void goes_on() {
-    if (state_.phase == Phase::over || state_.deadline_ns != 0) return;
+    if (state_.phase == Phase::over || deadline_of(state_) != 0) return;
     bool heard = false;
     for (const Side side : kSides)
       heard |= open(side) && (wants_read(state_, side) || ((side != Side::reader || state_.split) &&

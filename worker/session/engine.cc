@@ -142,6 +142,10 @@ bool may_choose(const SessionState& s, int64_t now_ns) {
          (s.phase == Phase::relaying && s.split && split::may_choose(s, now_ns));
 }
 
+int64_t deadline_of(const SessionState& s) {
+  return s.split && s.phase == Phase::relaying ? split::deadline_of(*s.split) : s.deadline_ns;
+}
+
 bool wants_read(const SessionState& s, Side side) {
   if (!unsent(s, other(side)).empty() && s.phase != Phase::closing) return false;  // a slow reader
   const auto& row = row_of(s);

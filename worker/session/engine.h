@@ -76,7 +76,7 @@ void on_bytes(SessionState& s, const Surroundings& w, Side from, ByteSpan bytes,
 void on_closed(SessionState& s, const Surroundings& w, Side side, Actions& out);
 /// All bytes that waited for `side` were sent.
 void on_sent(SessionState& s, Side side, Actions& out);
-/// deadline_ns has passed.
+/// deadline_of() has passed.
 void on_deadline(SessionState& s, const Surroundings& w, Actions& out);
 /// The cluster's state has changed.
 void on_view(SessionState& s, const Surroundings& w, Actions& out);
@@ -94,6 +94,8 @@ bool may_choose(const SessionState& s, int64_t now_ns);
 
 // What the runtime waits for: a function of the state alone.
 
+/// When on_deadline() has to be called; 0: never.
+int64_t deadline_of(const SessionState& s);
 bool wants_read(const SessionState& s, Side side);
 /// How much to read at most, of `room`. From a client that may ask for TLS no more than its packet:
 /// it begins the handshake without waiting for an answer, and that is for the TLS layer to read.

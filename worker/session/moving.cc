@@ -80,7 +80,7 @@ bool Session::thaw() {
     worker_.forget(*this);
     return false;
   }
-  if (state_.deadline_ns != 0) worker_.watch_deadline(*this);
+  if (!has_deadline_ && deadline_of(state_) != 0) worker_.watch_deadline(*this);
   for (const Side side : kSides)
     if (const auto* server = awaited(state_, side); server != nullptr && service_.pool)
       service_.pool->wants(*server, {state_.id, side}, true);

@@ -351,7 +351,7 @@ void Session::carry_out() {
   actions.clear();
   if (state_.phase == Phase::over) return worker_.forget(*this);
   update_interest();
-  if (state_.deadline_ns != 0) worker_.watch_deadline(*this);
+  if (!has_deadline_ && deadline_of(state_) != 0) worker_.watch_deadline(*this);
 }
 
 void Session::carry_out(const Action& action) {

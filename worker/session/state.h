@@ -110,7 +110,7 @@ struct SessionState {
   std::string user, database;  ///< as the client named them at its login
   int64_t accepted_ns = 0;
   int64_t active_ns = 0;                 ///< when a byte last came from either side
-  int64_t deadline_ns = 0;               ///< of the phase; 0: none
+  int64_t deadline_ns = 0;               ///< of the phase; 0: none. See deadline_of()
   uint64_t bytes_in = 0, bytes_out = 0;  ///< from the client, to the client
   mysql::Conversation conversation;
   std::unique_ptr<Login> login;

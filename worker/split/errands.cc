@@ -271,7 +271,7 @@ void restored(SessionState& s, Side side) {
   auto& to = link(s, side);
   if (!to.errands.empty()) return;
   to.restoring = s.split->waiting = false;
-  s.deadline_ns = 0;
+  to.by_ns = 0;
   if (side == Side::server) s.split->home_by_ns = 0;
 }
 

@@ -25,7 +25,6 @@ void seek(SessionState& s, Actions& out) {
   auto& kill = s.split->kill;
   ++kill.round;
   kill.step = kill.answer.empty() ? KillStep::finding : KillStep::seeking;
-  s.deadline_ns = kill.by_ns;
   out.seek();
 }
 
@@ -50,7 +49,6 @@ void refuse(SessionState& s, const Surroundings& w, std::string_view why, Action
   auto& kill = s.split->kill;
   const auto id = kill.victim.id;
   kill = {.round = kill.round};
-  s.deadline_ns = 0;
   refuse_next(s, w, {mysql::kUnknownError, "HY000", fmt::format("sluice: KILL {}: {}", id, why)},
               out);
 }
@@ -60,18 +58,12 @@ void found(SessionState& s, const Surroundings& w, const OnReplica& victim, Acti
   auto& kill = s.split->kill;
   kill.home_id = victim.known ? victim.home_id : kill.victim.id;
   kill.step = KillStep::none;
-  s.deadline_ns = 0;
   go_on(s, w, out);
 }
 
 void finish(SessionState& s, const Surroundings& w, Actions& out) {
   auto& split = *s.split;
   const auto answer = out.keep(answer_of(split.kill));
-  if (is_killing(split)) {
-    const auto step = split.home_link.step;
-    const bool calls_home = step != Step::none && step != Step::ready;
-    s.deadline_ns = calls_home ? connect_deadline_ns(s.home, w) : 0;
-  }
   split.kill = {.round = split.kill.round};
   deliver(s, answer, out);
   command_answered(s, w, out);
@@ -173,7 +165,7 @@ void on_sought(SessionState& s, const Surroundings& w, uint32_t round, const OnR
   if (!asked || kill.round != round) return;
   if (victim.waits) {
     kill.step = KillStep::pausing;
-    s.deadline_ns = std::min(w.now_ns + kPauseNs, kill.by_ns);
+    kill.again_ns = std::min(w.now_ns + kPauseNs, kill.by_ns);
     return;
   }
   if (kill.step == KillStep::finding) return found(s, w, victim, out);
@@ -190,7 +182,6 @@ void stop_victim(SessionState& s, Actions& out) {
   auto& kill = s.split->kill;
   if (kill.step != KillStep::calling) return;
   kill.step = KillStep::stopping;
-  s.deadline_ns = kill.by_ns;
   run_errand(s, Side::reader, Errand::kill, mysql::Command::query,
              fmt::format("KILL QUERY {}", kill.reader_id), out);
 }
@@ -210,33 +201,22 @@ void give_up_kill(SessionState& s, const Surroundings& w, std::string_view why, 
   finish(s, w, out);
 }
 
-bool kill_late(SessionState& s, const Surroundings& w, Actions& out) {
-  auto& kill = s.split->kill;
-  switch (kill.step) {
-    case KillStep::none:
-    case KillStep::judging:
-    case KillStep::calling:  // the login is late: on_leg_failed()
-      return false;
-    case KillStep::finding:
-      refuse(s, w, "no answer came in time from the other workers", out);
-      return true;
-    case KillStep::pausing:
-      if (w.now_ns >= kill.by_ns && kill.answer.empty())
-        refuse(s, w,
-               "its session has no connection to the primary, and got none; sluicectl kill session "
-               "ends it",
-               out);
-      else if (w.now_ns >= kill.by_ns)
-        give_up_kill(s, w, "it has waited for one for too long", out);
-      else
-        seek(s, out);
-      return true;
-    case KillStep::seeking:
-    case KillStep::stopping:
-      give_up_kill(s, w, "no answer came in time", out);
-      return true;
-  }
-  return false;
+void kill_late(SessionState& s, const Surroundings& w, Actions& out) {
+  const auto& kill = s.split->kill;
+  const bool judged = !kill.answer.empty();
+  if (kill.step == KillStep::finding)
+    refuse(s, w, "no answer came in time from the other workers", out);
+  else if (kill.step != KillStep::pausing)
+    give_up_kill(s, w, "no answer came in time", out);
+  else if (w.now_ns < kill.by_ns)
+    seek(s, out);
+  else if (judged)
+    give_up_kill(s, w, "it has waited for one for too long", out);
+  else
+    refuse(s, w,
+           "its session has no connection to the primary, and got none; sluicectl kill session "
+           "ends it",
+           out);
 }
 
 void on_said_killed(SessionState& s, const Surroundings& w, Actions& out) {

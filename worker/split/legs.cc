@@ -100,7 +100,7 @@ void ready(SessionState& s, const Surroundings& w, Side side, Actions& out) {
   auto& split = *s.split;
   link(s, side).step = Step::ready;
   link(s, side).proof = {};
-  s.deadline_ns = split.kill.by_ns;
+  link(s, side).by_ns = 0;
   if (side == Side::reader) {
     split.reader_failure.clear();
     out.log(fmt::format("reads go to {}", split.reader.server));
@@ -163,9 +163,10 @@ void call(SessionState& s, const Surroundings& w, Side side, std::string server,
   to = {};
   to.server = std::move(server);
   link(s, side) = {};
+  if (side == Side::server) s.split->look_ns = 0;
   if (w.service.pool == 0) return dial(s, w, side, out);
   link(s, side).step = Step::queued;
-  s.deadline_ns = w.now_ns + int64_t{w.service.pool_timeout_ms} * kMillisecondNs;
+  link(s, side).by_ns = w.now_ns + int64_t{w.service.pool_timeout_ms} * kMillisecondNs;
   out.acquire(side);
 }
 
@@ -204,7 +205,7 @@ bool can_log_in(SessionState& s, const Surroundings& w, Actions& out) {
 
 void dial(SessionState& s, const Surroundings& w, Side side, Actions& out) {
   link(s, side).step = Step::connecting;
-  s.deadline_ns = connect_deadline_ns(leg(s, side), w);
+  link(s, side).by_ns = connect_deadline_ns(leg(s, side), w);
   connect(s, w, side, out);
 }
 
@@ -354,20 +355,6 @@ void login_bytes(SessionState& s, const Surroundings& w, Side side, ByteSpan byt
 void on_secured(SessionState& s, const Surroundings& w, Side side, tls::Info info, Actions& out) {
   leg_of(s, side).tls = std::make_unique<tls::Info>(std::move(info));
   log_in(s, w, side, out);
-}
-
-void late(SessionState& s, const Surroundings& w, Actions& out) {
-  s.deadline_ns = 0;
-  if (kill_late(s, w, out)) return;
-  for (const Side side : {Side::server, Side::reader}) {
-    const auto step = link(s, side).step;
-    if (step == Step::queued)
-      return side == Side::server ? pool_late(s, w, out) : on_none_lent(s, w, side, out);
-    if (link(s, side).restoring || (step != Step::none && step != Step::ready))
-      return on_leg_failed(s, w, side, "its login took too long", out);
-  }
-  if (reader_stalled(s, w, out) || ask_when_idle(s, out)) return;
-  home_late(s, w, out);
 }
 
 std::string why_not_known(const Credentials& credentials) {

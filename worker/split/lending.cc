@@ -194,7 +194,7 @@ void on_lent(SessionState& s, const Surroundings& w, Side side, ServerLeg leg, A
     return restore(s, w, out);
   }
   split.waiting = true;
-  s.deadline_ns = connect_deadline_ns(split.reader, w);
+  to.by_ns = connect_deadline_ns(split.reader, w);
   read_only(s, out);
   to.database_version = split.settings.database_version - 1;  // it has the lender's
 }
@@ -204,7 +204,6 @@ void on_none_lent(SessionState& s, const Surroundings& w, Side side, Actions& ou
   if (side != Side::reader || split.reader_link.step != Step::queued) return;
   drop_leg(s, side, out);
   split.reader_after_ns = 0;  // one may be free in a moment
-  s.deadline_ns = 0;
   if (split.waiting) again_at_home(s, w, out, stats::Route::no_replica);
 }
 

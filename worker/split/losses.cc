@@ -82,8 +82,8 @@ void reader_failed(SessionState& s, const Surroundings& w, const std::string& wh
   const bool asked = runs_on(s, Side::reader);
   drop_leg(s, Side::reader, out);
   split.reader_after_ns = w.now_ns + kAgainNs;
-  if (split.home_by_ns == 0 && s.phase == Phase::relaying) s.deadline_ns = split.kill.by_ns;
-  if (split.kill.step >= KillStep::calling) return give_up_kill(s, w, why, out);
+  if (split.kill.step == KillStep::calling || split.kill.step == KillStep::stopping)
+    return give_up_kill(s, w, why, out);
   if (asked && split.now.delivered)
     return end(s, w,
                {mysql::kServerShutdown, "08S01",
@@ -100,7 +100,7 @@ void not_restored(SessionState& s, const Surroundings& w, const std::string& why
   split.lending.own |= split.home_link.borrowed;
   drop_leg(s, Side::server, out);
   split.left.clear();
-  s.deadline_ns = w.now_ns + (split.lending.own ? 0 : kLookNs);
+  split.look_ns = w.now_ns + (split.lending.own ? 0 : kLookNs);
   if (s.phase == Phase::ending) return end_now(s, w, out);
 }
 
@@ -178,7 +178,7 @@ void home_lost(SessionState& s, const Surroundings& w, const std::string& why, A
   transaction_lost(split);
   split.now.bytes.clear();
   if (s.phase == Phase::ending) return end_now(s, w, out);
-  if (w.service.pool == 0 && split.killed_ns != 0 && s.deadline_ns == 0) s.deadline_ns = w.now_ns;
+  if (w.service.pool == 0 && split.killed_ns != 0) split.look_ns = w.now_ns;
   go_on(s, w, out);
 }
 
@@ -202,34 +202,26 @@ void on_leg_failed(SessionState& s, const Surroundings& w, Side side, std::strin
     return end(s, w, {mysql::kServerShutdown, "08S01", s.split->last_words}, out);
   out.log(fmt::format("{}: {}", s.home.server, why));
   drop_leg(s, Side::server, out);
-  s.deadline_ns = w.now_ns + kLookNs;
+  s.split->look_ns = w.now_ns + kLookNs;
 }
 
 void watch_stalled(SessionState& s, const Surroundings& w) {
   constexpr int64_t kStalledNs = 3 * kSecondNs;
   s.split->stalled_bytes = s.bytes_out;
-  s.deadline_ns = s.split->stalled_by_ns = w.now_ns + kStalledNs;
+  s.split->stalled_by_ns = w.now_ns + kStalledNs;
 }
 
-bool reader_stalled(SessionState& s, const Surroundings& w, Actions& out) {
+void reader_stalled(SessionState& s, const Surroundings& w, Actions& out) {
   auto& split = *s.split;
-  if (split.stalled_by_ns == 0) return false;
+  split.stalled_by_ns = 0;
   const auto* state = w.state(split.reader.server);
   const bool down =
       runs_on(s, Side::reader) && state != nullptr && state->health == cluster::Health::down;
-  if (!down) {
-    split.stalled_by_ns = 0;
-    return false;
-  }
-  if (w.now_ns < split.stalled_by_ns) {
-    s.deadline_ns = split.stalled_by_ns;
-  } else if (s.bytes_out != split.stalled_bytes || !s.unsent_to_client.empty()) {
+  if (!down) return;
+  if (s.bytes_out != split.stalled_bytes || !s.unsent_to_client.empty())
     watch_stalled(s, w);
-  } else {
-    split.stalled_by_ns = 0;
+  else
     on_leg_failed(s, w, Side::reader, state->reason, out);
-  }
-  return true;
 }
 
 void on_errand_refused(SessionState& s, const Surroundings& w, Side side, Actions& out) {
@@ -284,11 +276,12 @@ void await_home(SessionState& s, const Surroundings& w, Actions& out) {
     split.home_by_ns = split.transaction.by_ns;
   }
   if (split.home_link.step == Step::none && !call_home(s, w, out))
-    s.deadline_ns = w.now_ns + kLookNs;
+    split.look_ns = w.now_ns + kLookNs;
 }
 
 void home_late(SessionState& s, const Surroundings& w, Actions& out) {
   auto& split = *s.split;
+  split.look_ns = 0;
   const auto& t = split.transaction;
   if (t.due && t.by_ns != 0 && w.now_ns >= t.by_ns)
     return end(s, w,
@@ -337,7 +330,7 @@ void pool_late(SessionState& s, const Surroundings& w, Actions& out) {
   auto& split = *s.split;
   const auto server = s.home.server;
   drop_leg(s, Side::server, out);
-  s.deadline_ns = split.home_by_ns = 0;
+  split.home_by_ns = 0;
   split.waiting = false;
   out.unserved();
   refuse_next(s, w,
@@ -359,7 +352,7 @@ void restore(SessionState& s, const Surroundings& w, Actions& out) {
     split.home_by_ns = 0;
   } else {
     home.restoring = split.waiting = true;
-    s.deadline_ns = connect_deadline_ns(s.home, w);
+    home.by_ns = connect_deadline_ns(s.home, w);
     if (!home.borrowed) ask_account(s, Side::server, out);
   }
   if (const auto statement = settings_statement(split, 0); !statement.empty())

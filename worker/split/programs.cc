@@ -95,16 +95,15 @@ void ask_all(SessionState& s, Actions& out) {
 }  // namespace
 
 void ask_in_time(SessionState& s, const Surroundings& w, Actions& out) {
-  const auto& split = *s.split;
+  auto& split = *s.split;
   if (s.phase != Phase::relaying || !may_ask(split)) return;
   if (w.service.transaction_replay) return ask_all(s, out);
-  if (s.deadline_ns == 0) s.deadline_ns = w.now_ns + kIdleNs;
+  if (split.ask_ns == 0) split.ask_ns = w.now_ns + kIdleNs;
 }
 
-bool ask_when_idle(SessionState& s, Actions& out) {
-  if (!is_idle(s) || !may_ask(*s.split)) return false;
-  ask_all(s, out);
-  return true;
+void ask_when_idle(SessionState& s, Actions& out) {
+  s.split->ask_ns = 0;
+  if (is_idle(s) && may_ask(*s.split)) ask_all(s, out);
 }
 
 void note_traces(Split& split, std::string_view said) {

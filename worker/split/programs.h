@@ -30,8 +30,8 @@ void ask_untold_by_programs(SessionState& s, Actions& out);
 /// What home alone can tell, of variables too, is asked for before it can be lost: at the end of a
 /// transaction that could be run again, or when the session has been idle for a while.
 void ask_in_time(SessionState& s, const Surroundings& w, Actions& out);
-/// It has been idle for that long. False if nothing has to be asked for.
-bool ask_when_idle(SessionState& s, Actions& out);
+/// That while is over. Nothing is asked if the session is not idle.
+void ask_when_idle(SessionState& s, Actions& out);
 /// How many temporary tables home says that were made, and how many user variables there are;
 /// empty: it does not.
 void note_traces(Split& split, std::string_view said);

@@ -123,12 +123,11 @@ bool replay(SessionState& s, const Surroundings& w, Actions& out) {
   if (t.replayed == t.commands.size()) {
     split.status = split.home_link.own.status;
     t.due = false;
-    t.by_ns = s.deadline_ns = 0;
+    t.by_ns = 0;
     out.log(fmt::format("its transaction of {} commands was run again", t.commands.size()));
     return true;
   }
   start_replay_clock(s, w);
-  s.deadline_ns = t.by_ns;
   const auto command = command_for_home(s, t.commands[t.replayed].command, out);
   if (!command) return false;
   t.answer = {};

@@ -99,7 +99,7 @@ void on_view(SessionState& s, const Surroundings& w, Actions& out) {
     const auto route = w.router.route(w.service, w.servers, {});
     if (!route || route->server != s.home.server) {
       drop_leg(s, Side::server, out);
-      s.deadline_ns = w.now_ns + kAgainNs;
+      split.look_ns = w.now_ns + kAgainNs;
     }
   }
   const auto* gone = w.state(split.lost);

@@ -35,6 +35,8 @@ inline constexpr std::string_view kClosed = "it closed the connection";
 void on_leg_failed(SessionState& s, const Surroundings& w, Side side, std::string why,
                    Actions& out);
 /// The deadline of a login, or of the wait for a primary.
+/// When that has to be called; 0: never.
+int64_t deadline_of(const Split& split);
 void late(SessionState& s, const Surroundings& w, Actions& out);
 /// The cluster's state has changed.
 void on_view(SessionState& s, const Surroundings& w, Actions& out);

@@ -64,12 +64,14 @@ struct Link {
   bool restoring = false;          ///< no command may run there before the errands are answered
   bool resets = false;           ///< it has to forget the session first: the client has reset that
   int64_t patient_after_ns = 0;  ///< it has not caught up in time: it is not waited for before
+  int64_t by_ns =
+      0;  ///< it is lent, logged in or as the session was by then; 0: nothing is under way
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.step), tag<2>(m.own), tag<3>(m.errands), tag<4>(m.settings_version),
                       tag<5>(m.database_version), tag<6>(m.preparing), tag<7>(m.received),
                       tag<8>(m.proof), tag<9>(m.written_version), tag<10>(m.answer),
                       tag<11>(m.borrowed), tag<12>(m.restoring), tag<13>(m.variables_version),
-                      tag<14>(m.patient_after_ns), tag<15>(m.resets));
+                      tag<14>(m.patient_after_ns), tag<15>(m.resets), tag<16>(m.by_ns));
   }
 };
 
@@ -442,12 +444,14 @@ struct Killing {
   std::string server;      ///< home, which has judged it
   uint32_t round = 0;      ///< of asking for it
   uint32_t reader_id = 0;  ///< the victim's connection to the replica that is called
-  int64_t by_ns = 0;       ///< it is given up then; 0: nothing is under way
+  int64_t by_ns = 0;       ///< it is given up then
+  int64_t again_ns = 0;    ///< the pause is over
   Bytes answer;            ///< home's
   uint32_t home_id = 0;    ///< of the victim's connection home, where that was asked
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.step), tag<2>(m.victim), tag<3>(m.round), tag<4>(m.reader_id),
-                      tag<5>(m.by_ns), tag<6>(m.answer), tag<7>(m.server), tag<8>(m.home_id));
+                      tag<5>(m.by_ns), tag<6>(m.answer), tag<7>(m.server), tag<8>(m.home_id),
+                      tag<9>(m.again_ns));
   }
 };
 
@@ -476,6 +480,8 @@ struct Split {
   std::string last_words;  ///< home is gone, and nothing else will do: what the client gets to know
   std::string left;        ///< why it has to leave its primary after the present command
   int64_t home_by_ns = 0;  ///< a command waits for a primary, and is refused then
+  int64_t look_ns = 0;     ///< when to look for one again, or whether the last one is alive
+  int64_t ask_ns = 0;      ///< when to ask what an idle session has to be asked
   int64_t reader_after_ns = 0;  ///< no replica is tried before: the last one failed
   uint64_t reads = 0;           ///< commands that a replica answered
   int64_t compare_ns = 0;       ///< when to look next whether another replica has less to do
@@ -487,17 +493,17 @@ struct Split {
   bool greeting_gone = false;  ///< home is not the connection whose greeting the client saw
   Bytes told_scramble;         ///< of that greeting
   static auto fields(auto& m) {
-    return std::tuple(tag<1>(m.reader), tag<2>(m.home_link), tag<3>(m.reader_link), tag<4>(m.now),
-                      tag<5>(m.last), tag<6>(m.settings), tag<7>(m.writes), tag<8>(m.kept),
-                      tag<9>(m.credentials), tag<10>(m.statements), tag<11>(m.status),
-                      tag<12>(m.waiting), tag<13>(m.lost), tag<14>(m.left), tag<15>(m.home_by_ns),
-                      tag<16>(m.reader_after_ns), tag<17>(m.reads), tag<18>(m.transaction),
-                      tag<19>(m.quits), tag<20>(m.reader_failure), tag<21>(m.lending),
-                      tag<22>(m.kill), tag<34>(m.killed_ns), tag<35>(m.closed_ns),
-                      tag<24>(m.hint_logged), tag<25>(m.variables), tag<26>(m.compare_ns),
-                      tag<27>(m.idle_home_ns), tag<28>(m.greeting_gone), tag<29>(m.told_scramble),
-                      tag<30>(m.last_prepared), tag<31>(m.last_words), tag<32>(m.stalled_by_ns),
-                      tag<33>(m.stalled_bytes), tag<36>(m.lost_id));
+    return std::tuple(
+        tag<1>(m.reader), tag<2>(m.home_link), tag<3>(m.reader_link), tag<4>(m.now), tag<5>(m.last),
+        tag<6>(m.settings), tag<7>(m.writes), tag<8>(m.kept), tag<9>(m.credentials),
+        tag<10>(m.statements), tag<11>(m.status), tag<12>(m.waiting), tag<13>(m.lost),
+        tag<14>(m.left), tag<15>(m.home_by_ns), tag<16>(m.reader_after_ns), tag<17>(m.reads),
+        tag<18>(m.transaction), tag<19>(m.quits), tag<20>(m.reader_failure), tag<21>(m.lending),
+        tag<22>(m.kill), tag<34>(m.killed_ns), tag<35>(m.closed_ns), tag<24>(m.hint_logged),
+        tag<25>(m.variables), tag<26>(m.compare_ns), tag<27>(m.idle_home_ns),
+        tag<28>(m.greeting_gone), tag<29>(m.told_scramble), tag<30>(m.last_prepared),
+        tag<31>(m.last_words), tag<32>(m.stalled_by_ns), tag<33>(m.stalled_bytes),
+        tag<36>(m.lost_id), tag<37>(m.look_ns), tag<38>(m.ask_ns));
   }
 };
 

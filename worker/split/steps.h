@@ -130,8 +130,8 @@ void stop_victim(SessionState& s, Actions& out);
 void victim_stopped(SessionState& s, const Surroundings& w, uint16_t error, Actions& out);
 /// Whatever is left of it is given up, for `why`; the client gets home's answer.
 void give_up_kill(SessionState& s, const Surroundings& w, std::string_view why, Actions& out);
-/// The deadline was that of a KILL.
-bool kill_late(SessionState& s, const Surroundings& w, Actions& out);
+/// It has waited for long enough.
+void kill_late(SessionState& s, const Surroundings& w, Actions& out);
 
 // replay.cc
 
@@ -245,8 +245,8 @@ void await_home(SessionState& s, const Surroundings& w, Actions& out);
 /// The reader is down in the middle of an answer. It may be the monitor alone that can't reach it,
 /// so it is left only when nothing has come from it for a while.
 void watch_stalled(SessionState& s, const Surroundings& w);
-/// The time for that may be over. False if no reader is watched.
-bool reader_stalled(SessionState& s, const Surroundings& w, Actions& out);
+/// It was watched for long enough.
+void reader_stalled(SessionState& s, const Surroundings& w, Actions& out);
 /// Nothing is under way, and nothing waits.
 bool is_idle(const SessionState& s);
 /// The wait for a primary: tried again, or given up.

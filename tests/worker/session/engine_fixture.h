@@ -150,7 +150,7 @@ class EngineTest : public testing::Test {
     event([&](Actions& out) { on_closed(s, world.surroundings(), side, out); });
   }
   void late() {
-    world.now_ns = s.deadline_ns;
+    world.now_ns = deadline_of(s);
     event([&](Actions& out) { on_deadline(s, world.surroundings(), out); });
   }
   void view() {

@@ -219,7 +219,7 @@ TEST_F(EngineTest, OkOfTheServerIsTheOkOfTheClient) {
   server(packet(2, kOk));
   EXPECT_EQ(to_client, packet(2, kOk));
   EXPECT_EQ(s.phase, Phase::relaying);
-  EXPECT_EQ(s.deadline_ns, 0);
+  EXPECT_EQ(deadline_of(s), 0);
   EXPECT_FALSE(s.login);
   EXPECT_TRUE(s.conversation.at_boundary());
 }
@@ -295,7 +295,7 @@ TEST_F(EngineTest, OverTheLimitIsSaid) {
 TEST_F(EngineTest, AnAddressThatFailedOftenWaitsForItsTurn) {
   reach(Phase::slowed);
   EXPECT_TRUE(to_server.empty());
-  EXPECT_EQ(s.deadline_ns, world.now_ns + stats::LoginGuard::kPaceNs);
+  EXPECT_EQ(deadline_of(s), world.now_ns + stats::LoginGuard::kPaceNs);
   late();
   EXPECT_EQ(to_server, login());
   for (int i = 0; i < 100 && s.phase != Phase::closing; ++i) {
@@ -530,7 +530,7 @@ TEST_F(EngineTest, EveryPhaseTakesEveryEvent) {
           event([&](Actions& out) { on_sent(s, Side::client, out); });
       }
       const bool waits =
-          wants_read(s, Side::client) || wants_read(s, Side::server) || s.deadline_ns != 0;
+          wants_read(s, Side::client) || wants_read(s, Side::server) || deadline_of(s) != 0;
       EXPECT_TRUE(waits || s.phase == Phase::over) << enum_name(p) << " stuck after event " << what;
       EXPECT_TRUE(ipc::decode<SessionState>(ipc::encode(s)));
     }

@@ -64,7 +64,7 @@ void Simulator::step() {
   if (plan_.moves && chance(10) == 0) move();
   if (!trouble_made_ && plan_.trouble != Trouble::none && events_ >= plan_.after) make_trouble();
   if (state_.phase == Phase::over) return;
-  if (state_.deadline_ns != 0 && world_.now_ns >= state_.deadline_ns)
+  if (deadline_of(state_) != 0 && world_.now_ns >= deadline_of(state_))
     return happen({Event::deadline, Side::client});
   find_choices();
   if (choices_.empty()) return nothing_can_happen();
@@ -119,7 +119,7 @@ void Simulator::happen(Choice choice) {
       p.present = false;
       return;
     case Event::deadline:
-      world_.now_ns = std::max(world_.now_ns, state_.deadline_ns);
+      world_.now_ns = std::max(world_.now_ns, deadline_of(state_));
       on_deadline(state_, world_.surroundings(), actions_);
       return carry_out();
     case Event::accounts:
@@ -132,7 +132,7 @@ void Simulator::happen(Choice choice) {
 }
 
 void Simulator::nothing_can_happen() {
-  if (state_.deadline_ns != 0) return happen({Event::deadline, Side::client});
+  if (deadline_of(state_) != 0) return happen({Event::deadline, Side::client});
   for (const Side side : kBoth)  // a silent peer is found dead, one that is mute leaves
     if (peer(side).present && (peer(side).silent || mute_)) {
       peer(side).present = false;

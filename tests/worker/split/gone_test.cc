@@ -1,5 +1,6 @@
 // Servers that go without a word, and those that close an idle session's connection.
 #include "tests/worker/split/split_fixture.h"
+#include "worker/split/split.h"
 
 namespace sluice::worker {
 namespace {
@@ -95,6 +96,24 @@ TEST_P(GoneTest, TheSameWhereThatPrimaryWasDownMeanwhile) {
   home(greeting(4711));
   EXPECT_EQ(s.phase, Phase::closing);
   EXPECT_THAT(last_error(), HasSubstr("it has taken a named lock"));
+}
+
+/// Both are waited for only so long, whoever comes first.
+TEST_P(GoneTest, APrimaryThatNeverAnswersIsGivenUpThoughAReplicaHasLoggedInMeanwhile) {
+  log_in();
+  event([&](Actions& out) { split::on_said_killed(s, world.surroundings(), out); });
+  lost(Side::server);
+  late();  // whether it is alive is looked at
+  EXPECT_THAT(connects, ElementsAre("db1"));
+  client(query("SELECT a FROM t"));
+  reader_logs_in();
+  reader(joined({ok(), ok()}));
+  reader(result("1"));
+  EXPECT_EQ(raw(Side::client), result("1"));
+  EXPECT_TRUE(open[1]);
+  late();
+  EXPECT_FALSE(open[1]);
+  EXPECT_EQ(s.phase, Phase::relaying);
 }
 
 TEST_P(GoneTest, ATiedSessionThatLosesItsServerIsToldWhy) {

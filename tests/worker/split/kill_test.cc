@@ -398,7 +398,7 @@ TEST_P(KillTest, AHomeThatCantBeReachedIsNotCalledOnAndOn) {
   said_killed();
   EXPECT_THAT(connects, ElementsAre("db1"));
   lost(Side::server);
-  for (int i = 0; i < 20 && s.deadline_ns != 0; ++i) late();
+  for (int i = 0; i < 20 && deadline_of(s) != 0; ++i) late();
   EXPECT_THAT(connects, ElementsAre("db1"));
   client(query("SELECT a FROM t"));
   reader(result("1"));

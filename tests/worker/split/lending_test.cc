@@ -43,7 +43,7 @@ TEST_P(LendingTest, AConnectionIsMadeWhenItIsNeeded) {
   EXPECT_THAT(said(Side::server), ElementsAre(kWrite));
   home(ok());
   EXPECT_THAT(said(Side::client), ElementsAre(ok_payload()));
-  EXPECT_EQ(s.deadline_ns, 0);
+  EXPECT_EQ(deadline_of(s), 0);
 }
 
 TEST_P(LendingTest, AnothersConnectionIsResetFirst) {
@@ -494,7 +494,7 @@ TEST_P(LendingTest, WhoWaitsInVainIsToldWhy) {
   log_in_pooled();
   lend(Side::server);
   client(joined({query("INSERT INTO t VALUES (1)"), packet(0, "\x0E")}));
-  world.now_ns = s.deadline_ns;
+  world.now_ns = deadline_of(s);
   event([&](Actions& out) {
     auto w = world.surroundings();
     w.pool_use = "2 kept_by_transaction";

@@ -67,7 +67,7 @@ TEST_P(ProgramsTest, ATiedSessionIsNotAskedForNothing) {
   home(ok());
   client(query("CALL p()"));
   home(ok());
-  EXPECT_EQ(s.deadline_ns, 0);
+  EXPECT_EQ(deadline_of(s), 0);
   client(query("HANDLER t CLOSE"));
   home(ok());
   forget_said();
@@ -79,7 +79,7 @@ TEST_P(ProgramsTest, WarningsThatMayBeAskedForAreLeft) {
   log_in_with_reader();
   client(query("CALL p()"));
   home(packet(1, std::string("\0\0\0", 3) + number(kPlain, 2) + number(1, 2)));
-  EXPECT_EQ(s.deadline_ns, 0);
+  EXPECT_EQ(deadline_of(s), 0);
 }
 
 TEST_P(ProgramsTest, WhatAProgramHasLeftIsLostWithThePrimary) {

@@ -88,8 +88,8 @@ class SplitTest : public testing::TestWithParam<Manner> {
     if (open[static_cast<std::size_t>(Side::server)]) lost(Side::server);
   }
   void late() {
-    ASSERT_NE(s.deadline_ns, 0);
-    world.now_ns = std::max(world.now_ns, s.deadline_ns);
+    ASSERT_NE(deadline_of(s), 0);
+    world.now_ns = std::max(world.now_ns, deadline_of(s));
     event([&](Actions& out) { on_deadline(s, around(), out); });
   }
   void view() {

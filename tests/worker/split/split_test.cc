@@ -317,7 +317,7 @@ TEST_P(SplitTest, WhatIsNeverAnsweredIsNotRefused) {
   world.server(0).role = cluster::Role::none;
   client(joined({command(Command::stmt_send_long_data, number(9, 4) + number(0, 2) + "data"),
                  query("SELECT a FROM t")}));
-  for (int i = 0; i < 1000 && s.deadline_ns != 0; ++i) late();
+  for (int i = 0; i < 1000 && deadline_of(s) != 0; ++i) late();
   EXPECT_THAT(raw(Side::client), IsEmpty());
   EXPECT_THAT(said(Side::reader), ElementsAre(kRead));
 }
@@ -660,7 +660,7 @@ TEST_P(SplitTest, ARefusedPreparationIsNotRunLater) {
   lost(Side::server);
   world.server(0).role = cluster::Role::none;
   client(command(Command::stmt_prepare, "UPDATE t SET a = 1"));
-  for (int i = 0; i < 1000 && s.deadline_ns != 0; ++i) late();
+  for (int i = 0; i < 1000 && deadline_of(s) != 0; ++i) late();
   EXPECT_THAT(last_error(), StartsWith("1429 "));
   primary_moves();
   client(query("SELECT a FROM t"));

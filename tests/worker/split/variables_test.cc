@@ -116,7 +116,7 @@ TEST_P(SplitVariablesTest, AnIdleSessionIsSureOfThem) {
   EXPECT_THAT(said(Side::server), ElementsAre(HasSubstr("CAST(@a")));
   home(result("1"));
   EXPECT_THAT(raw(Side::client), IsEmpty());
-  EXPECT_EQ(s.deadline_ns, 0);
+  EXPECT_EQ(deadline_of(s), 0);
   primary_moves();
   lost(Side::server);
   EXPECT_EQ(s.phase, Phase::relaying) << last_error();
@@ -126,7 +126,7 @@ TEST_P(SplitVariablesTest, PeopleAreNotDisturbed) {
   log_in_with_reader(mysql::kInteractive);
   at_home("SET @a = 1");
   at_home("INSERT INTO t VALUES (1)");
-  EXPECT_EQ(s.deadline_ns, 0);
+  EXPECT_EQ(deadline_of(s), 0);
 }
 
 TEST_P(SplitVariablesTest, WhoAsksForRowsIsNotAskedAnything) {
@@ -135,7 +135,7 @@ TEST_P(SplitVariablesTest, WhoAsksForRowsIsNotAskedAnything) {
   client(query("SELECT ROW_COUNT()"));
   home(result("0"));
   at_home("INSERT INTO t VALUES (1)");
-  EXPECT_EQ(s.deadline_ns, 0);
+  EXPECT_EQ(deadline_of(s), 0);
 }
 
 TEST_P(SplitVariablesTest, ATransactionIsRunAgainWithThoseOfItsBeginning) {
