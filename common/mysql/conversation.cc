@@ -45,6 +45,7 @@ bool is_progress(ByteSpan body) {
 /// What an OK packet (header 0x00 or 0xFE) says or, if it is short, an EOF packet.
 struct Ending {
   uint16_t status = 0, warnings = 0;
+  bool insert_id = false;
 };
 Ending ending_of(ByteSpan body, uint32_t length) {
   const auto number = [body](std::size_t i) {
@@ -53,9 +54,9 @@ Ending ending_of(ByteSpan body, uint32_t length) {
   if (length <= 5) return {.status = number(3), .warnings = number(1)};
   ByteReader in(body.subspan(1));
   (void)in.lenenc("affected_rows");
-  (void)in.lenenc("last_insert_id");
+  const bool id = in.lenenc("last_insert_id").value_or(0) != 0;
   const auto status = 1 + in.at();
-  return {.status = number(status), .warnings = number(status + 2)};
+  return {.status = number(status), .warnings = number(status + 2), .insert_id = id};
 }
 
 /// Takes a chunk apart. `stop(rest)` may refuse a packet at its start, whose first bytes are in
@@ -231,7 +232,7 @@ void Conversation::begin(uint8_t command_byte) {
   server_sequence = 0;
   error = 0;
   warnings = 0;
-  rows = columns = false;
+  rows = columns = insert_id = false;
   switch (static_cast<Command>(command)) {
     case Command::quit:
     case Command::stmt_close:
@@ -378,6 +379,7 @@ void Conversation::take_ending(ByteSpan body, uint32_t length) {
   const auto ending = ending_of(body, length);
   status = ending.status;
   warnings = ending.warnings;
+  insert_id |= ending.insert_id;
 }
 
 void Conversation::result_end(ByteSpan body, uint32_t length) {

@@ -67,19 +67,21 @@ struct Conversation {
   uint32_t columns_left = 0, columns_next = 0;
   uint8_t pending_count = 0;  ///< commands behind the present one (pipelining)
   std::array<std::byte, kMaxPending> pending{};
-  uint64_t commands = 0;  ///< how many the client has sent
-  uint16_t status = 0;    ///< flags of the last OK or EOF packet
-  uint16_t warnings = 0;  ///< that it counted
-  bool rows = false;      ///< the last answer had a result set
-  bool columns = false;   ///< and told the columns of one
-  uint16_t error = 0;     ///< that ended the last answer; 0: none
-  bool cursor = false;    ///< the command asked for one: its rows may come later
+  uint64_t commands = 0;   ///< how many the client has sent
+  uint16_t status = 0;     ///< flags of the last OK or EOF packet
+  uint16_t warnings = 0;   ///< that it counted
+  bool rows = false;       ///< the last answer had a result set
+  bool columns = false;    ///< and told the columns of one
+  bool insert_id = false;  ///< and told of a last insert id
+  uint16_t error = 0;      ///< that ended the last answer; 0: none
+  bool cursor = false;     ///< the command asked for one: its rows may come later
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.capabilities), tag<2>(m.client), tag<3>(m.server), tag<4>(m.expect),
                       tag<5>(m.command), tag<6>(m.client_sequence), tag<7>(m.server_sequence),
                       tag<8>(m.columns_left), tag<9>(m.columns_next), tag<10>(m.pending_count),
                       tag<11>(m.pending), tag<12>(m.commands), tag<13>(m.status), tag<14>(m.error),
-                      tag<15>(m.cursor), tag<16>(m.warnings), tag<17>(m.rows), tag<18>(m.columns));
+                      tag<15>(m.cursor), tag<16>(m.warnings), tag<17>(m.rows), tag<18>(m.columns),
+                      tag<19>(m.insert_id));
   }
 
   /// The client sent these bytes. Returns how many were taken: all, unless a COM_CHANGE_USER is

@@ -47,9 +47,7 @@ namespace {
 /// be looked at is not there: the statement runs at home, and may do anything.
 uint32_t note_prepared(Split& split, const Prepared& prepared) {
   auto& all = split.statements;
-  const auto known = std::ranges::lower_bound(all, prepared.id, {}, &Statement::id);
-  const bool taken = known != all.end() && known->id == prepared.id;
-  Statement statement{.id = taken ? all.back().id + 1 : prepared.id,
+  Statement statement{.id = new_id(split, prepared.id),
                       .home_id = prepared.id,
                       .parameters = prepared.parameters,
                       .program = true,
@@ -175,10 +173,10 @@ void command_answered(SessionState& s, const Surroundings& w, Actions& out) {
     // procedure did before.
     const bool tells = !s.conversation.rows && s.conversation.error == 0;
     if (!tells && runs_something(s) && !split.now.proved_read) wrote_untold(split, w);
-    if (split.now.uses_up && s.conversation.error == 0) split.kept.next_at_home = false;
     if (s.conversation.error == mysql::kConnectionKilled) split.kept.tied = "it was killed";
     split.status = s.conversation.status;
     note_transaction(s, w);
+    if (split.now.uses_up && s.conversation.error == 0) split.kept.next_at_home = false;
     note_programs(s);
     note_holdings(s);
     if (split.now.sets_results && s.conversation.error == 0) note_collation(split);

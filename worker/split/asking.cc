@@ -36,6 +36,7 @@ std::string_view take_sequences(Split& split, const sql::Statement& statement,
   const bool value = has("VALUE");
   const bool asks = has("LASTVAL") || has("CURRVAL") || (value && has("PREVIOUS"));
   split.kept.asks_rows |= asks;
+  split.kept.asks_sequences |= asks;
   if (has("NEXTVAL") || (value && has("NEXT"))) last.drawn = Drawn::known;
   if (!asks || last.drawn != Drawn::gone) return {};
   last.drawn = Drawn::nothing;

@@ -98,6 +98,10 @@ void take_execution(Split& split, const Statement* statement) {
 void take_execution_at_home(Split& split, const Statement* statement) {
   auto& now = split.now;
   now.program = now.may_set_reading = now.uses_up = statement == nullptr || statement->program;
+  if (statement != nullptr && statement->sets_next) {
+    split.kept.next_at_home = true;
+    now.uses_up = false;
+  }
   now.may_change = statement == nullptr || !statement->proved_read;
   now.proved_read = statement != nullptr && statement->proved_read;
 }
@@ -173,6 +177,7 @@ bool close_statement(SessionState& s, const Surroundings& w, ByteSpan command, A
   else
     ++s.conversation.commands;
   forget_read_of(split, *statement);
+  note_closed(split, w, *statement);
   split.statements.erase(split.statements.begin() + (statement - split.statements.data()));
   return true;
 }

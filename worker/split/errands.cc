@@ -64,8 +64,8 @@ bool note_other_shape(Split& split, Side side, Statement& statement) {
 /// The answer to Errand::prepare; false if it is none.
 bool note_prepared_there(Split& split, Side side, uint32_t which, ByteSpan answer) {
   const auto prepared = parse_prepared(answer);
-  const auto statement = std::ranges::find(split.statements, which, &Statement::id);
-  if (!prepared || prepared->id == 0 || statement == split.statements.end()) return false;
+  auto* statement = known_statement(split, which);
+  if (!prepared || prepared->id == 0 || statement == nullptr) return false;
   const bool may_be_unsure = statement->proved_read || split.transaction.due;
   const bool same = (statement->shape == 0 || statement->shape == shape_of(answer)) &&
                     (!statement->reshaped || may_be_unsure);
@@ -308,7 +308,8 @@ Taken errand_bytes(SessionState& s, const Surroundings& w, Side side, ByteSpan b
   if (errand == Errand::warnings) keep_warnings(from.answer, bytes.first(taken));
   if (walk.why == Walk::Why::session_state) {
     const auto packet = first_packet(bytes.subspan(taken))->size;
-    if (side == Side::server && errand != Errand::reset)
+    // Of what a transaction does again all is known that concerns the session.
+    if (side == Side::server && errand != Errand::reset && errand != Errand::replay)
       note_changes(*s.split, bytes.subspan(taken, packet));
     if (errand == Errand::replay || errand == Errand::warnings) {
       Bytes& told = out.make();

@@ -314,13 +314,15 @@ void forget_leg(SessionState& s, Side side) {
     last.read.others_gone = true;
     last.read.there = false;
   }
-  for (auto& statement : split.statements) {
-    if (side == Side::server) {
-      statement.home_id = 0;
-      statement.home_has_types = statement.cursor = false;
-    } else {
-      statement.reader_id = 0;
-      statement.reader_has_types = false;
+  for (auto* list : {&split.statements, &split.transaction.closed}) {
+    for (auto& statement : *list) {
+      if (side == Side::server) {
+        statement.home_id = 0;
+        statement.home_has_types = statement.cursor = false;
+      } else {
+        statement.reader_id = 0;
+        statement.reader_has_types = false;
+      }
     }
   }
 }

@@ -167,7 +167,8 @@ void home_lost(SessionState& s, const Surroundings& w, const std::string& why, A
                out);
   if (std::ranges::any_of(split.home_link.errands, is_waited_for)) split.waiting = false;
   drop_leg(s, Side::server, out);
-  split.last.insert_id_gone |= std::exchange(split.last.insert_id_due, false);
+  const bool comes_again = within && split.transaction.insert_id_within;
+  if (!comes_again) split.last.insert_id_gone |= std::exchange(split.last.insert_id_due, false);
   split.left.clear();
   if (split.kill.step == KillStep::judging || split.kill.step == KillStep::finding)
     split.kill = {.round = split.kill.round};

@@ -12,6 +12,7 @@ using mysql::kHeaderSize;
 namespace {
 
 constexpr std::size_t kIdAt = kHeaderSize + 1;
+constexpr uint32_t kLast = 0xFFFFFFFF;  ///< the statement that was prepared last (MariaDB)
 
 void put(Bytes& packet, std::size_t at, uint32_t value, std::size_t width) {
   for (std::size_t i = 0; i < width; ++i) packet[at + i] = static_cast<std::byte>(value >> (8 * i));
@@ -63,12 +64,43 @@ bool names_statement(Command kind) {
          kind == Command::stmt_fetch || kind == Command::stmt_bulk_execute;
 }
 
+ByteSpan unknown_at_home(const Split& split, ByteSpan command, Actions& out) {
+  constexpr uint32_t kNobodys = 0x7FFFFFFF;
+  const auto id = id_in(command);
+  const bool another =
+      id == kLast ||
+      std::ranges::find(split.statements, id, &Statement::home_id) != split.statements.end();
+  return another && command.size() >= kIdAt + 4 ? with_id(command, kNobodys, out) : command;
+}
+
+uint32_t new_id(const Split& split, uint32_t home_id) {
+  uint32_t last = 0;
+  bool taken = false;
+  for (const auto* list : {&split.statements, &split.transaction.closed}) {
+    for (const auto& statement : *list) {
+      taken |= statement.id == home_id;
+      last = std::max(last, statement.id);
+    }
+  }
+  return taken ? last + 1 : home_id;
+}
+
+Statement* known_statement(Split& split, uint32_t id) {
+  for (auto* list : {&split.statements, &split.transaction.closed}) {
+    const auto found = std::ranges::find(*list, id, &Statement::id);
+    if (found != list->end()) return &*found;
+  }
+  return nullptr;
+}
+
+Statement* recorded_statement(Split& split, ByteSpan command) {
+  return known_statement(split, id_in(command));
+}
+
 Statement* statement_of(Split& split, ByteSpan command) {
   if (command.size() < kHeaderSize + 5) return nullptr;
   auto id = id_in(command);
-  // By -1 MariaDB's clients mean the one that they have prepared last, whose id they need not know
-  // yet. What home has prepared last may be another one.
-  constexpr uint32_t kLast = 0xFFFFFFFF;
+  // Clients need not know its id yet. What home has prepared last may be another one.
   if (id == kLast && split.settings.mode.flavour == sql::Flavour::Mariadb) id = split.last_prepared;
   const auto found = std::ranges::lower_bound(split.statements, id, {}, &Statement::id);
   return found == split.statements.end() || found->id != id ? nullptr : &*found;
@@ -91,7 +123,11 @@ ByteSpan execution_for(Statement& statement, Side side, ByteSpan command, Action
 
 ByteSpan execution_with_types(Statement& statement, ByteSpan command, Actions& out) {
   bool has_types = false;
-  return execution_with(statement, statement.id, has_types, command, out);
+  const bool at_home = statement.home_has_types, at_reader = statement.reader_has_types;
+  const auto made = execution_with(statement, statement.id, has_types, command, out);
+  statement.home_has_types = at_home;
+  statement.reader_has_types = at_reader;
+  return made;
 }
 
 std::optional<Prepared> parse_prepared(ByteSpan bytes) {

@@ -11,6 +11,16 @@ namespace sluice::worker::split {
 bool names_statement(mysql::Command kind);
 /// The one that a command names; null if there is none.
 Statement* statement_of(Split& split, ByteSpan command);
+/// By the client's id: that of one may be among them that it has closed, if the open transaction
+/// executes it. Null if there is none.
+Statement* known_statement(Split& split, uint32_t id);
+/// The same, as a command that was recorded names it.
+Statement* recorded_statement(Split& split, ByteSpan command);
+/// The id for the client of one that home has prepared: home's own, unless an earlier home has
+/// given that away.
+uint32_t new_id(const Split& split, uint32_t home_id);
+/// A command that names none. Home may know another one by that id, which it must not get.
+ByteSpan unknown_at_home(const Split& split, ByteSpan command, Actions& out);
 /// The command with the id by which a server knows the statement.
 ByteSpan with_id(ByteSpan command, uint32_t id, Actions& out);
 /// COM_STMT_EXECUTE as a server has to get it: its own id, and the parameters' types where it has

@@ -24,7 +24,8 @@ constexpr Effects kEnds = Effect::BeginsTransaction | Effect::Commits | Effect::
                           Effect::Chains | Effect::Releases | Effect::ImplicitCommit | Effect::Xa |
                           Effect::SetsAutocommit | Effect::LocksTables | Effect::UnlocksTables |
                           Effect::LoadsLocalFile | Effect::RunsProgram | Effect::Executes |
-                          Effect::ExecutesImmediate | Effect::InDoubt | Effect::NotReadToEnd;
+                          Effect::ExecutesImmediate | Effect::InDoubt | Effect::NotReadToEnd |
+                          Effect::SetsGlobal;
 
 /// Whether it may be sent again to another server, within the same transaction. There the id in a
 /// KILL is another connection's.
@@ -219,7 +220,8 @@ void take_up(Split& split, const sql::Statement& statement, std::string_view tex
   split.now.uses_up = uses_up_transaction(statement);
   take_programs(split, statement, text);
   constexpr Effects kOfBegin = Effect::BeginsTransaction | Effect::ImplicitCommit;
-  split.now.begins = statement.verb == sql::Verb::Begin && !effects.any(kEnds.without(kOfBegin));
+  split.now.begins = statement.verb == sql::Verb::Begin && !split.now.several &&
+                     !effects.any(kEnds.without(kOfBegin));
   split.now.repeats = can_be_repeated(statement);
   split.kill.victim = victim_of(statement);
   split.now.sets_session = effects.has(Effect::SetsSession);
@@ -321,6 +323,7 @@ void plan_prepared(Split& split, std::string_view text, Statement& statement) {
   if (!statement.reads) statement.why_home = route_of(said.reason);
   statement.program = !said.effects.empty() && !statement.reads;
   statement.kills = victim_of(said);
+  statement.sets_next = said.effects.has(Effect::SetsNextTransaction);
   statement.sets_untold = said.effects.has(Effect::SetsSession) && sets_untold(split, text);
   if (said.hint.to == sql::Hint::To::None) return;
   statement.wish = {said.hint.to, std::string(said.hint.server),

@@ -66,17 +66,22 @@ void run_errand(SessionState& s, Side side, Errand errand, Command command, std:
 }
 
 std::optional<ByteSpan> command_for_home(SessionState& s, ByteSpan command, Actions& out) {
-  const auto kind = kind_of(command);
-  auto* statement = names_statement(kind) ? statement_of(*s.split, command) : nullptr;
-  if (statement == nullptr) return command;
-  if (statement->home_id == 0) {
-    prepare_on(s, Side::server, *statement, out);
+  if (!names_statement(kind_of(command))) return command;
+  auto* statement = statement_of(*s.split, command);
+  return statement != nullptr ? command_for_home(s, *statement, command, out)
+                              : unknown_at_home(*s.split, command, out);
+}
+
+std::optional<ByteSpan> command_for_home(SessionState& s, Statement& statement, ByteSpan command,
+                                         Actions& out) {
+  if (statement.home_id == 0) {
+    prepare_on(s, Side::server, statement, out);
     return std::nullopt;
   }
-  if (kind == Command::stmt_execute)
-    if (const auto made = execution_for(*statement, Side::server, command, out); !made.empty())
+  if (kind_of(command) == Command::stmt_execute)
+    if (const auto made = execution_for(statement, Side::server, command, out); !made.empty())
       return made;
-  return with_id(command, statement->home_id, out);
+  return with_id(command, statement.home_id, out);
 }
 
 void prepare_on(SessionState& s, Side side, const Statement& statement, Actions& out) {
@@ -105,6 +110,8 @@ void record(Split& split, const Surroundings& w, ByteSpan command, Actions& out)
     return;
   }
   split.now.untold = has_unsure_variables(split) || has_untold(split);
+  split.now.insert_id_due = split.last.insert_id_due;
+  split.now.takes_lost = takes_lost(split);
   split.now.recorded = true;
   split.now.bytes.assign(command.begin(), command.end());
   split.transaction.answer = {};

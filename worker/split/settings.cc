@@ -414,6 +414,7 @@ void forget_settings(Split& split) {
   split.settings.tracked_by_client = false;
   split.kept.knows_id = split.lending.own = false;
   split.last = {};
+  split.kept.asks_sequences = false;
   split.kept.asks_prepared = split.kept.may_have_traces = split.kept.news_due = false;
   split.kept.asked_by_name = {};
   split.lending.account.clear();

@@ -152,6 +152,7 @@ struct Statement {
   bool unsure = false;    ///< and that was an earlier connection home
   Bytes types;            ///< of the parameters, as the client sent them last
   bool home_has_types = false, reader_has_types = false;
+  bool sets_next = false;                         ///< SET TRANSACTION
   bool sets_untold = false;                       ///< a variable of the session (sql/assignments.h)
   stats::Route why_home = stats::Route::command;  ///< why it runs there, if it does not read
   Victim kills;                                   ///< it is a KILL
@@ -168,7 +169,7 @@ struct Statement {
                       tag<17>(m.cursor), tag<20>(m.kills), tag<21>(m.wish), tag<22>(m.sets_untold),
                       tag<23>(m.asked), tag<24>(m.only_asks), tag<25>(m.proved_read),
                       tag<26>(m.selects), tag<31>(m.shape), tag<28>(m.reshaped), tag<29>(m.unsure),
-                      tag<30>(m.holdings));
+                      tag<30>(m.holdings), tag<32>(m.sets_next));
   }
 };
 
@@ -192,17 +193,19 @@ struct Credentials {
 /// The command that is under way, or was the last one.
 struct Present {
   // How far it is.
-  Side at = Side::server;    ///< who runs it
-  bool only_home = false;    ///< the next one is a command that the reader did not answer
-  bool may_move = false;     ///< the session may go to another replica with it
-  bool unheeded = false;     ///< its hint names a server that can't be used
-  bool delivered = false;    ///< the client has something of its answer
-  bool refused = false;      ///< it gets an error in place of that
-  bool reshaped = false;     ///< its columns are others at this home
-  bool told = false;         ///< the server has told a system variable
-  bool changed = false;      ///< the server says that it changed something in the session
-  bool untold = false;       ///< home could tell more of the session, as it began
-  bool recorded = false;     ///< with its answer, to be run again with its transaction
+  Side at = Side::server;      ///< who runs it
+  bool only_home = false;      ///< the next one is a command that the reader did not answer
+  bool may_move = false;       ///< the session may go to another replica with it
+  bool unheeded = false;       ///< its hint names a server that can't be used
+  bool delivered = false;      ///< the client has something of its answer
+  bool refused = false;        ///< it gets an error in place of that
+  bool reshaped = false;       ///< its columns are others at this home
+  bool told = false;           ///< the server has told a system variable
+  bool changed = false;        ///< the server says that it changed something in the session
+  bool untold = false;         ///< home could tell more of the session, as it began
+  bool recorded = false;       ///< with its answer, to be run again with its transaction
+  bool insert_id_due = false;  ///< as Last::insert_id_due, as it began
+  bool takes_lost = false;   ///< it uses what would not be there if its transaction were run again
   Bytes bytes;               ///< itself, while it may have to be run again elsewhere
   Bytes prepared;            ///< the answer to a COM_STMT_PREPARE, for Statement::shape
   uint32_t prepared_id = 0;  ///< of the prepared statement that it is about, as the client has it
@@ -242,7 +245,8 @@ struct Present {
         tag<24>(m.asked), tag<25>(m.may_select), tag<26>(m.several), tag<27>(m.may_change),
         tag<28>(m.prepared), tag<29>(m.reshaped), tag<30>(m.collation), tag<31>(m.sets_results),
         tag<32>(m.clears), tag<33>(m.passing), tag<34>(m.sets_passing), tag<35>(m.untold),
-        tag<36>(m.refused), tag<37>(m.holdings), tag<38>(m.recorded));
+        tag<36>(m.refused), tag<37>(m.holdings), tag<38>(m.recorded), tag<39>(m.insert_id_due),
+        tag<40>(m.takes_lost));
   }
 };
 
@@ -370,6 +374,7 @@ struct Kept {
   bool auto_is_null = false;      ///< "IS NULL" asks for the last insert id
   bool knows_id = false;          ///< it has asked for the id of its connection
   bool asks_rows = false;         ///< it asks how many rows the statement before had
+  bool asks_sequences = false;    ///< it asks what it has drawn from sequences
   bool asks_prepared = false;     ///< it has prepared statements that ask about those before
   bool news_due = false;          ///< home may have had no place to tell what has changed
   bool may_have_traces = false;   ///< of a program: temporary tables, user variables
@@ -379,7 +384,7 @@ struct Kept {
                       tag<6>(m.auto_is_null), tag<7>(m.knows_id), tag<8>(m.asks_rows),
                       tag<9>(m.asks_prepared), tag<10>(m.asked_by_name), tag<11>(m.may_have_traces),
                       tag<12>(m.news_due), tag<13>(m.holdings), tag<14>(m.may_rename),
-                      tag<15>(m.locks_by_name));
+                      tag<15>(m.locks_by_name), tag<16>(m.asks_sequences));
   }
 };
 
@@ -394,20 +399,24 @@ struct Recorded {
 /// transaction_replay).
 struct Transaction {
   std::vector<Recorded> commands;  ///< those that were answered; the first one began it
+  std::vector<Statement> closed;   ///< that they execute, and the client has closed since
   uint32_t bytes = 0;
   std::string broken;  ///< why it can't be run again; empty: it can
   Checksum answer;     ///< of what has come of the answer under way
   /// Of the session, when it began.
   uint32_t settings_version = 0, database_version = 0, variables_version = 0;
-  bool untold = false;    ///< home could have told more of the session, when it began
-  bool due = false;       ///< it has to be run again before the next command
-  uint32_t replayed = 0;  ///< how many of its commands were, then
-  int64_t by_ns = 0;      ///< and when that has to be done
+  bool untold = false;            ///< home could have told more of the session, when it began
+  bool insert_id_before = false;  ///< and may have had another last insert id than is known
+  bool insert_id_within = false;  ///< it has got one since
+  bool due = false;               ///< it has to be run again before the next command
+  uint32_t replayed = 0;          ///< how many of its commands were, then
+  int64_t by_ns = 0;              ///< and when that has to be done
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.commands), tag<2>(m.bytes), tag<3>(m.broken), tag<12>(m.answer),
                       tag<5>(m.due), tag<6>(m.replayed), tag<7>(m.by_ns),
                       tag<8>(m.settings_version), tag<9>(m.database_version),
-                      tag<10>(m.variables_version), tag<11>(m.untold));
+                      tag<10>(m.variables_version), tag<11>(m.untold), tag<13>(m.closed),
+                      tag<14>(m.insert_id_before), tag<15>(m.insert_id_within));
   }
 };
 

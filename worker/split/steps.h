@@ -72,6 +72,9 @@ void run_errand(SessionState& s, Side side, Errand errand, mysql::Command comman
 /// The command as home has to get it, which knows statements by its own ids. Nothing if one has to
 /// be prepared there before; that is begun.
 std::optional<ByteSpan> command_for_home(SessionState& s, ByteSpan command, Actions& out);
+/// The same for one that names this statement.
+std::optional<ByteSpan> command_for_home(SessionState& s, Statement& statement, ByteSpan command,
+                                         Actions& out);
 /// Has a server prepare a statement; the next command waits.
 void prepare_on(SessionState& s, Side side, const Statement& statement, Actions& out);
 /// Home has a command, or gets one: it closes connections that have none for too long.
@@ -139,6 +142,11 @@ void kill_late(SessionState& s, const Surroundings& w, Actions& out);
 bool may_be_recorded(const Split& split, const Surroundings& w);
 /// Bytes of the answer to such a command (Present::recorded), as the client gets them.
 void note_answer(Split& split, ByteSpan bytes);
+/// What such a command uses of the statements before its transaction is not there if that is run
+/// again.
+bool takes_lost(const Split& split);
+/// The client closes a statement that such commands may execute.
+void note_closed(Split& split, const Surroundings& w, const Statement& statement);
 /// It was answered.
 void note_transaction(SessionState& s, const Surroundings& w);
 /// Why the open transaction keeps the session from going on with another primary; empty: it does

@@ -1,41 +1,10 @@
 // Transactions that are run again with the next primary (setting transaction_replay).
-#include "tests/worker/split/split_fixture.h"
+#include "tests/worker/split/replay_fixture.h"
 
 namespace sluice::worker::split_tests {
 namespace {
 
 using mysql::Command;
-
-constexpr auto kUpdate = "\3UPDATE t SET a = 1";
-const std::string kBegin = "\3BEGIN", kCommit = "\3COMMIT";
-
-class ReplayTest : public SplitTest {
- protected:
-  ReplayTest() { world.service.transaction_replay = true; }
-
-  void answered(const Bytes& command, const Bytes& answer) {
-    client(command);
-    home(answer);
-  }
-  /// BEGIN and an UPDATE; then the primary is lost, and there is another one.
-  void open_and_lose() {
-    log_in();
-    answered(query("BEGIN"), ok(kOpen));
-    answered(query("UPDATE t SET a = 1"), ok(kOpen));
-    lose();
-  }
-  void lose() {
-    lost(Side::server);
-    ASSERT_EQ(s.phase, Phase::relaying) << last_error();
-    connects.clear(), forget_said();
-    primary_moves();
-    view();
-  }
-  std::string how_it_ended() {
-    EXPECT_EQ(s.phase, Phase::closing);
-    return last_error();
-  }
-};
 
 INSTANTIATE_TEST_SUITE_P(, ReplayTest, kManners, name_of);
 
