@@ -19,8 +19,6 @@ namespace {
 using namespace std::chrono_literals;
 using testing::HasSubstr;
 
-constexpr unsigned kShutdown = 1053;
-
 struct Manner {
   const char* name;
   const char* router;

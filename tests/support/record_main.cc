@@ -26,8 +26,8 @@ namespace {
 /// What the drivers' programs expect to find.
 constexpr const char* kSetup[] = {
     "INSTALL SONAME 'auth_ed25519'",
-    "CREATE USER other@'%' IDENTIFIED BY 'other-secret', other@localhost IDENTIFIED BY "
-    "'other-secret'",
+    "CREATE USER other@'%' IDENTIFIED BY 'other-secret'",
+    "CREATE USER other@localhost IDENTIFIED BY 'other-secret'",
     "GRANT ALL ON test.* TO other@'%'",
     "GRANT ALL ON test.* TO other@localhost",
     "CREATE USER curve@'%' IDENTIFIED VIA ed25519 USING PASSWORD('curve-secret')",

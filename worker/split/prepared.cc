@@ -67,9 +67,10 @@ bool names_statement(Command kind) {
 ByteSpan unknown_at_home(const Split& split, ByteSpan command, Actions& out) {
   constexpr uint32_t kNobodys = 0x7FFFFFFF;
   const auto id = id_in(command);
-  const bool another =
-      id == kLast ||
-      std::ranges::find(split.statements, id, &Statement::home_id) != split.statements.end();
+  // Only at a later home has sluice prepared anything itself, after what the client did.
+  const bool another = id == kLast ? split.greeting_gone
+                                   : std::ranges::find(split.statements, id, &Statement::home_id) !=
+                                         split.statements.end();
   return another && command.size() >= kIdAt + 4 ? with_id(command, kNobodys, out) : command;
 }
 
