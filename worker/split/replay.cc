@@ -191,6 +191,10 @@ bool replay(SessionState& s, const Surroundings& w, Actions& out) {
   auto& split = *s.split;
   auto& t = split.transaction;
   if (!t.due) return true;
+  if (!t.broken.empty()) {  // since it was lost
+    on_errand_refused(s, w, Side::server, out);
+    return false;
+  }
   if (t.replayed == t.commands.size()) {
     split.status = split.home_link.own.status;
     t.due = false;

@@ -102,6 +102,20 @@ TEST_P(ReplayDoubtTest, WhatIsClosedIsBoundedToo) {
   expect_never_again();
 }
 
+TEST_P(ReplayDoubtTest, SoIsWhatIsClosedBeforeItIsRunAgain) {
+  world.service.transaction_replay_max_size = 100;
+  log_in();
+  answered(command(Command::stmt_prepare, "UPDATE t SET a = '" + std::string(100, 'x') + "'"),
+           prepared(1));
+  answered(query("BEGIN"), ok(kOpen));
+  answered(execute(1), ok(kOpen));
+  lose();
+  client(command(Command::stmt_close, number(1, 4)));
+  client(query("COMMIT"));
+  new_home_logs_in();
+  EXPECT_THAT(how_it_ended(), HasSubstr("it is longer than transaction_replay_max_size"));
+}
+
 TEST_P(ReplayDoubtTest, AStatementThatNobodyKnowsIsNotAnotherOne) {
   log_in();
   answered(command(Command::stmt_prepare, "UPDATE t SET a = 1"), prepared(5));
