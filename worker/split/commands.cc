@@ -102,6 +102,7 @@ void take_execution_at_home(Split& split, const Statement* statement) {
     split.kept.next_at_home = true;
     now.uses_up = false;
   }
+  now.begins = statement != nullptr && statement->begins;
   now.may_change = statement == nullptr || !statement->proved_read;
   now.proved_read = statement != nullptr && statement->proved_read;
 }

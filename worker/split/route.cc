@@ -33,6 +33,13 @@ bool can_be_repeated(const sql::Statement& statement) {
   return !statement.effects.any(kEnds) && statement.kill.what == sql::Kill::What::None;
 }
 
+/// Whether it begins a transaction, and does nothing else.
+bool begins(const sql::Statement& statement) {
+  constexpr Effects kOfBegin = Effect::BeginsTransaction | Effect::ImplicitCommit;
+  return statement.verb == sql::Verb::Begin && statement.statements == 1 &&
+         !statement.effects.any(kEnds.without(kOfBegin));
+}
+
 bool may_read(const Split& split, const sql::Statement& statement) {
   return statement.read() && !statement.effects.has(Effect::CountsFoundRows) &&
          !sql::is_server_schema(split.settings.database);
@@ -219,9 +226,7 @@ void take_up(Split& split, const sql::Statement& statement, std::string_view tex
       (split.now.several && may_have_select(statement, text)) || effects.any(kProgram);
   split.now.uses_up = uses_up_transaction(statement);
   take_programs(split, statement, text);
-  constexpr Effects kOfBegin = Effect::BeginsTransaction | Effect::ImplicitCommit;
-  split.now.begins = statement.verb == sql::Verb::Begin && !split.now.several &&
-                     !effects.any(kEnds.without(kOfBegin));
+  split.now.begins = begins(statement);
   split.now.repeats = can_be_repeated(statement);
   split.kill.victim = victim_of(statement);
   split.now.sets_session = effects.has(Effect::SetsSession);
@@ -319,6 +324,7 @@ void plan_prepared(Split& split, std::string_view text, Statement& statement) {
   statement.proved_read = said.read();
   statement.selects = finds_rows(said, text);
   statement.uses_tables = uses_tables(said, text);
+  statement.begins = begins(said);
   statement.repeats = can_be_repeated(said);
   if (!statement.reads) statement.why_home = route_of(said.reason);
   statement.program = !said.effects.empty() && !statement.reads;

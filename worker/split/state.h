@@ -138,6 +138,7 @@ struct Statement {
   bool proved_read = false;  ///< it can't write
   bool selects = false;      ///< FOUND_ROWS() is its, once it was run
   bool program = false;      ///< runs what was not looked into
+  bool begins = false;       ///< a transaction
   bool repeats = false;      ///< within a transaction it may be run again with it
   /// Of the session when it was prepared: a statement keeps what it was read under.
   uint32_t settings_version = 0, database_version = 0;
@@ -169,7 +170,7 @@ struct Statement {
                       tag<17>(m.cursor), tag<20>(m.kills), tag<21>(m.wish), tag<22>(m.sets_untold),
                       tag<23>(m.asked), tag<24>(m.only_asks), tag<25>(m.proved_read),
                       tag<26>(m.selects), tag<31>(m.shape), tag<28>(m.reshaped), tag<29>(m.unsure),
-                      tag<30>(m.holdings), tag<32>(m.sets_next));
+                      tag<30>(m.holdings), tag<32>(m.sets_next), tag<33>(m.begins));
   }
 };
 

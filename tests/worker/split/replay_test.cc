@@ -251,6 +251,25 @@ TEST_P(ReplayTest, TheNextOneAfterSuchIsRunAgain) {
   EXPECT_EQ(said(Side::server).back(), kUpdate);
 }
 
+TEST_P(ReplayTest, APreparedStatementMayBeginIt) {
+  log_in();
+  answered(command(Command::stmt_prepare, "BEGIN"), prepared(5));
+  answered(execute(5), ok(kOpen));
+  answered(query("UPDATE t SET a = 1"), ok(kOpen));
+  lose();
+  client(query("COMMIT"));
+  new_home_logs_in();
+  EXPECT_EQ(said(Side::server).back(),
+            "\x16"
+            "BEGIN");
+  home(prepared(1));
+  EXPECT_EQ(raw(Side::server), execute(1));
+  home(ok(kOpen));
+  EXPECT_THAT(said(Side::server), ElementsAre(kUpdate));
+  home(ok(kOpen));
+  EXPECT_THAT(said(Side::server), ElementsAre(kCommit));
+}
+
 TEST_P(ReplayTest, AStatementThatCannotBePreparedEndsTheSession) {
   log_in();
   answered(command(Command::stmt_prepare, "UPDATE t SET a = 1"), prepared(5));
