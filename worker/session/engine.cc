@@ -143,7 +143,7 @@ bool may_choose(const SessionState& s, int64_t now_ns) {
 }
 
 int64_t deadline_of(const SessionState& s) {
-  return s.split && s.phase == Phase::relaying ? split::deadline_of(*s.split) : s.deadline_ns;
+  return s.split && s.phase == Phase::relaying ? split::deadline_of(s) : s.deadline_ns;
 }
 
 bool wants_read(const SessionState& s, Side side) {

@@ -120,6 +120,7 @@ void note_what_stays(SessionState& s) {
   if (statement == split.statements.end()) return;
   const bool failed = s.conversation.error != 0;
   if (may_tell_columns(s) && s.conversation.columns) stay_home(*statement);
+  if (command == Command::stmt_execute) statement->long_data = false;
   if (command == Command::stmt_execute)
     statement->cursor = !failed && (s.conversation.status & mysql::kCursorExists) != 0;
   else if (command == Command::stmt_fetch)
@@ -129,13 +130,6 @@ void note_what_stays(SessionState& s) {
 }
 
 /// Whoever reads has to ask what that was.
-void wrote_untold(Split& split, const Surroundings& w) {
-  if (w.writes != nullptr)
-    w.writes->doubt();
-  else
-    split.writes.uncertain = true;
-}
-
 void note_shape(Split& split) {
   if (split.now.prepared.empty()) return;
   const auto shape = shape_of(split.now.prepared);
@@ -172,7 +166,7 @@ void command_answered(SessionState& s, const Surroundings& w, Actions& out) {
     // part of what it was about may have stayed: rows of a table without transactions, all that a
     // procedure did before.
     const bool tells = !s.conversation.rows && s.conversation.error == 0;
-    if (!tells && runs_something(s) && !split.now.proved_read) wrote_untold(split, w);
+    if (!tells && runs_something(s) && !split.now.proved_read) note_untold_write(split, w);
     if (s.conversation.error == mysql::kConnectionKilled) split.kept.tied = "it was killed";
     split.status = s.conversation.status;
     note_transaction(s, w);

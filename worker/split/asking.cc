@@ -203,8 +203,14 @@ Again read_again(SessionState& s, Actions& out) {
   return Again::begun;
 }
 
-void note_read_again(Split& split) {
+void note_read_again(Split& split, bool done) {
   auto& last = split.last;
+  if (!done) {
+    forget_rows(last, Side::reader);
+    forget_diagnostics(last, Side::reader);
+    last.read.command.clear();
+    return;
+  }
   last.row_count = Knows::home;
   if (last.read.selected) last.found_rows = Knows::home;
   if (last.read.diagnosed) last.diagnostics = Knows::home;

@@ -43,8 +43,8 @@ void forget_read_of(Split& split, const Statement& statement);
 /// Has home read again what the command in `now` asks about, if only the reader knows it.
 enum class Again : uint8_t { not_needed, begun, impossible };
 Again read_again(SessionState& s, Actions& out);
-/// Home has.
-void note_read_again(Split& split);
+/// Home has, or could not.
+void note_read_again(Split& split, bool done);
 
 /// What a side knew of the rows of the statements before is lost.
 void forget_rows(Last& last, Side side);

@@ -97,21 +97,29 @@ void take_execution(Split& split, const Statement* statement) {
 /// At home.
 void take_execution_at_home(Split& split, const Statement* statement) {
   auto& now = split.now;
-  now.program = now.may_set_reading = now.uses_up = statement == nullptr || statement->program;
-  if (statement != nullptr && statement->sets_next) {
-    split.kept.next_at_home = true;
-    now.uses_up = false;
-  }
+  now.program = now.may_set_reading = statement == nullptr || statement->program;
+  now.uses_up = statement != nullptr && statement->uses_up;
+  if (statement != nullptr && statement->sets_next) split.kept.next_at_home = true;
   now.begins = statement != nullptr && statement->begins;
   now.may_change = statement == nullptr || !statement->proved_read;
   now.proved_read = statement != nullptr && statement->proved_read;
 }
+
+/// Servers keep the error of COM_STMT_SEND_LONG_DATA, which is not answered, for the execution.
+const End kDataLost{mysql::kUnknownError, "HY000",
+                    "sluice: a parameter of it is not known: what was sent of it ahead found no "
+                    "connection to the primary"};
 
 bool run_execute(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out) {
   constexpr std::size_t kFlagsAt = kHeaderSize + 1 + 4;
   auto& split = *s.split;
   auto* statement = statement_of(split, command);
   take_execution(split, statement);
+  if (statement != nullptr && statement->data_lost) {
+    statement->data_lost = statement->long_data = false;
+    answer_with_error(s, kDataLost, out);
+    return true;
+  }
   if (statement != nullptr)
     if (const auto gone = what_is_gone(split, statement->asked); !gone.empty())
       return refuse_gone(s, gone, out);
@@ -228,7 +236,8 @@ bool run(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out)
       case Command::stmt_close:
         return close_statement(s, w, command, out);
       case Command::stmt_reset:
-        if (auto* statement = statement_of(split, command)) statement->long_data = false;
+        if (auto* statement = statement_of(split, command))
+          statement->long_data = statement->data_lost = false;
         break;
       case Command::set_option:  // 0: the text of a command may have several statements
         split.settings.mode.multi_statements =
@@ -251,7 +260,13 @@ bool run(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out)
     take_execution_at_home(split, statement);
   }
   if (kind == Command::stmt_send_long_data)
-    if (auto* statement = statement_of(split, command)) statement->long_data = true;
+    if (auto* statement = statement_of(split, command)) {
+      statement->long_data = true;
+      if (statement->data_lost) {
+        ++s.conversation.commands;
+        return true;
+      }
+    }
   return run_at_home(s, w, command, out);
 }
 
@@ -386,7 +401,10 @@ void refuse_next(SessionState& s, const Surroundings& w, const End& end, Actions
     s.end = std::make_unique<End>(end);
     return end_now(s, w, out);
   }
-  const auto kind = kind_of(ByteSpan(s.held).first(packet->size));
+  const auto command = ByteSpan(s.held).first(packet->size);
+  const auto kind = kind_of(command);
+  if (kind == Command::stmt_send_long_data)
+    if (auto* statement = statement_of(*s.split, command)) statement->data_lost = true;
   s.held.erase(s.held.begin(), s.held.begin() + static_cast<std::ptrdiff_t>(packet->size));
   if (is_answered(kind))
     answer_with_error(s, end, out);

@@ -24,16 +24,23 @@ int64_t kill_deadline(const Killing& kill) {
   switch (kill.step) {
     case KillStep::none:
     case KillStep::judging:
-    case KillStep::calling:  // the login has its own
       return 0;
     case KillStep::pausing:
       return kill.again_ns;
     case KillStep::finding:
     case KillStep::seeking:
+    case KillStep::calling:
     case KillStep::stopping:
       return kill.by_ns;
   }
   return 0;
+}
+
+/// Home must not take the session for idle while a replica reads for it.
+int64_t ping_deadline(const SessionState& s) {
+  const auto& home = s.split->home_link;
+  const bool unused = home.step == Step::ready && home.errands.empty() && runs_on_reader(s);
+  return unused ? s.split->idle_home_ns : 0;
 }
 
 int64_t home_deadline(const Split& split) {
@@ -56,9 +63,10 @@ bool leg_late(SessionState& s, const Surroundings& w, Side side, Actions& out) {
 
 }  // namespace
 
-int64_t deadline_of(const Split& split) {
+int64_t deadline_of(const SessionState& s) {
+  const auto& split = *s.split;
   const auto legs = earlier(split.home_link.by_ns, split.reader_link.by_ns);
-  const auto others = earlier(split.stalled_by_ns, split.ask_ns);
+  const auto others = earlier(earlier(split.stalled_by_ns, split.ask_ns), ping_deadline(s));
   return earlier(earlier(legs, others), earlier(kill_deadline(split.kill), home_deadline(split)));
 }
 
@@ -69,7 +77,8 @@ void late(SessionState& s, const Surroundings& w, Actions& out) {
     if (leg_late(s, w, side, out)) return;
   if (is_due(split.stalled_by_ns, w)) return reader_stalled(s, w, out);
   if (is_due(home_deadline(split), w)) return home_late(s, w, out);
-  if (is_due(split.ask_ns, w)) ask_when_idle(s, out);
+  if (is_due(split.ask_ns, w)) return ask_when_idle(s, out);
+  if (is_due(ping_deadline(s), w)) keep_home(s, w, out);
 }
 
 }  // namespace sluice::worker::split

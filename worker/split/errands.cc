@@ -47,6 +47,8 @@ mysql::Command command_of(const Split& split, Errand errand) {
       return mysql::Command::init_db;
     case Errand::prepare:
       return mysql::Command::stmt_prepare;
+    case Errand::option:
+      return mysql::Command::set_option;
   }
   return mysql::Command::query;
 }
@@ -55,7 +57,7 @@ mysql::Command command_of(const Split& split, Errand errand) {
 /// told again. Another one at home is refused like one that can't be prepared there.
 bool note_other_shape(Split& split, Side side, Statement& statement) {
   if (side == Side::reader)
-    statement.reads = statement.only_asks = false;
+    statement.reads = statement.only_asks = statement.wish.can_be = false;
   else
     split.now.reshaped = true;
   return true;
@@ -190,7 +192,8 @@ bool prepare_answered(SessionState& s, const Surroundings& w, Side side, ByteSpa
   }
   if (side == Side::reader) {  // home will say why
     for (auto& statement : split.statements)
-      if (statement.id == from.preparing) statement.reads = statement.only_asks = false;
+      if (statement.id == from.preparing)
+        statement.reads = statement.only_asks = statement.wish.can_be = false;
   } else if (split.transaction.due) {
     split.transaction.broken = "the next primary can't prepare a statement of it";
     return false;
@@ -219,6 +222,7 @@ bool errand_done(SessionState& s, const Surroundings& w, Side side, Actions& out
     case Errand::settings:
     case Errand::database:
     case Errand::reset:
+    case Errand::option:
       return ok;
     case Errand::track:
       note_tracked(s, side, out);
@@ -248,7 +252,7 @@ bool errand_done(SessionState& s, const Surroundings& w, Side side, Actions& out
       note_traces(split, ok ? value_in(answer) : "");
       return true;
     case Errand::read_again:
-      note_read_again(split);
+      note_read_again(split, ok);
       return true;
     case Errand::warnings:
       note_warnings(split, std::move(answer), from.own.error);
@@ -262,17 +266,19 @@ bool errand_done(SessionState& s, const Surroundings& w, Side side, Actions& out
 /// What is asked for the sake of its answer, which sluice looks into.
 bool is_question(Errand errand) {
   return errand >= Errand::prepare && errand != Errand::reset && errand != Errand::replay &&
-         errand != Errand::news && errand != Errand::read_again && errand != Errand::warnings;
+         errand != Errand::news && errand != Errand::read_again && errand != Errand::warnings &&
+         errand != Errand::option;
 }
 
 /// One more errand of a connection that is brought to what the session was is answered: after the
 /// last one commands may run there.
-void restored(SessionState& s, Side side) {
+void restored(SessionState& s, Side side, Actions& out) {
   auto& to = link(s, side);
   if (!to.errands.empty()) return;
   to.restoring = s.split->waiting = false;
   to.by_ns = 0;
   if (side == Side::server) s.split->home_by_ns = 0;
+  if (side == Side::reader) stop_victim(s, out);
 }
 
 /// Whether an errand can't be answered like this: sluice sends no files, and keeps no more than a
@@ -330,7 +336,7 @@ Taken errand_bytes(SessionState& s, const Surroundings& w, Side side, ByteSpan b
     return {bytes.size(), true};
   }
   if (from.restoring)
-    restored(s, side);
+    restored(s, side, out);
   else if (is_waited_for(errand))
     s.split->waiting = false;
   if (!s.split->waiting) go_on(s, w, out);

@@ -45,9 +45,15 @@ void add(Split& split, Pin kind, std::string name) {
   all.push_back({kind, std::move(name)});
 }
 
+/// UNLOCK TABLES leaves the locks of backups, and the other way round.
+std::string lock_name(const sql::Statement& statement) {
+  return statement.verb == sql::Verb::Administration ? "backup" : "tables";
+}
+
 /// By which name it is let go; empty: nobody knows.
 std::string name_of(const Split& split, Pin kind, const sql::Statement& statement,
                     std::string_view text) {
+  if (kind == Pin::locked_tables) return lock_name(statement);
   if (statement.statements != 1) return {};
   const auto& mode = split.settings.mode;
   switch (kind) {
@@ -84,7 +90,8 @@ void take_release(Split& split, const sql::Statement& statement, std::string_vie
   const auto& effects = statement.effects;
   const auto& mode = split.settings.mode;
   if (split.kept.holdings.empty() || statement.statements != 1) return;
-  if (effects.has(Effect::UnlocksTables)) releases.push_back({Pin::locked_tables, {}});
+  if (effects.has(Effect::UnlocksTables))
+    releases.push_back({Pin::locked_tables, lock_name(statement)});
   if (effects.has(Effect::Deallocates) && !statement.name.empty())
     releases.push_back({Pin::named_statement, sql::in_small_letters(statement.name.value())});
   if (effects.has(Effect::DropsTable))
@@ -108,7 +115,7 @@ void take_hidden(Split& split, const Effects& effects, std::string_view text) {
   const bool locks = contains(text, "get_lock");
   if (effects.has(Effect::Prepares)) split.kept.locks_by_name |= locks;
   if (effects.has(Effect::ExecutesImmediate) && locks) taken.push_back({Pin::named_lock, {}});
-  if (contains(text, "lock table")) taken.push_back({Pin::locked_tables, {}});
+  if (contains(text, "lock table")) taken.push_back({Pin::locked_tables, "tables"});
 }
 
 }  // namespace
@@ -132,9 +139,11 @@ HoldingsChange holdings_of_executions(Split& split, const sql::Statement& statem
   split.kept.may_rename |= effects.any(kRenames);
   if (split.kept.may_rename) forget_names(split, Pin::temporary_table);
   for (const auto& [effect, kind] : kTaken)
-    if (effects.has(effect)) change.taken.push_back({kind, {}});
+    if (effects.has(effect))
+      change.taken.push_back(
+          {kind, kind == Pin::locked_tables ? lock_name(statement) : std::string()});
   if (effects.has(Effect::UnlocksTables) && statement.statements == 1)
-    change.released.push_back({Pin::locked_tables, {}});
+    change.released.push_back({Pin::locked_tables, lock_name(statement)});
   return change;
 }
 

@@ -28,13 +28,6 @@ bool is_at_rest(const SessionState& s, Side side) {
          !to.restoring && to.own.expect == mysql::Expect::nothing && leg(s, side).unsent.empty();
 }
 
-/// Multi-statements can be chosen anew (COM_SET_OPTION); a new connection has the login's choice.
-bool is_as_at_login(const Split& split) {
-  const auto login = mysql::parse_handshake_response(split.credentials.answer);
-  return login && split.settings.mode.multi_statements ==
-                      ((login->capabilities & mysql::kMultiStatements) != 0);
-}
-
 /// What of the session is in its connection to the primary, and can't be brought to another one.
 std::optional<stats::Pin> kept_at_home(const SessionState& s) {
   const auto& split = *s.split;
@@ -49,7 +42,7 @@ std::optional<stats::Pin> kept_at_home(const SessionState& s) {
   // The id that "IS NULL" asks for is not the one that can be set.
   if (split.kept.auto_is_null || split.kept.next_at_home || split.settings.collation_due ||
       !split.left.empty() || lost_database || split.lending.account.empty() ||
-      !is_as_at_login(split))
+      !has_options_of_login(split))
     return stats::Pin::other;
   return std::nullopt;
 }
@@ -78,6 +71,12 @@ bool is_secured_as_wanted(const ServerLeg& leg, const Surroundings& w) {
 }
 
 }  // namespace
+
+bool has_options_of_login(const Split& split) {
+  const auto login = mysql::parse_handshake_response(split.credentials.answer);
+  return login && split.settings.mode.multi_statements ==
+                      ((login->capabilities & mysql::kMultiStatements) != 0);
+}
 
 bool is_interactive(const Split& split) {
   const auto login = mysql::parse_handshake_response(split.credentials.answer);
@@ -196,7 +195,8 @@ void on_lent(SessionState& s, const Surroundings& w, Side side, ServerLeg leg, A
   split.waiting = true;
   to.by_ns = connect_deadline_ns(split.reader, w);
   read_only(s, out);
-  to.database_version = split.settings.database_version - 1;  // it has the lender's
+  const bool none = split.settings.database.empty();  // then the lender had none: fits()
+  to.database_version = split.settings.database_version - (none ? 0 : 1);  // it has the lender's
 }
 
 void on_none_lent(SessionState& s, const Surroundings& w, Side side, Actions& out) {
@@ -204,6 +204,7 @@ void on_none_lent(SessionState& s, const Surroundings& w, Side side, Actions& ou
   if (side != Side::reader || split.reader_link.step != Step::queued) return;
   drop_leg(s, side, out);
   split.reader_after_ns = 0;  // one may be free in a moment
+  if (split.kill.step == KillStep::calling) return give_up_kill(s, w, "none is free", out);
   if (split.waiting) again_at_home(s, w, out, stats::Route::no_replica);
 }
 

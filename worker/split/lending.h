@@ -22,6 +22,8 @@ bool may_lend(const SessionState& s, Side side);
 bool can_be_replaced(const SessionState& s);
 /// Whether the client says that a human is at it (CLIENT_INTERACTIVE).
 bool is_interactive(const Split& split);
+/// Whether multi-statements are as the login has said (COM_SET_OPTION): a new connection has that.
+bool has_options_of_login(const Split& split);
 /// Whether prepare_to_lend() would ask anything.
 bool has_to_ask(const Split& split);
 /// Asks the primary what the session will want to know of it afterwards; when that is answered, it

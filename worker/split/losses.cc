@@ -6,6 +6,7 @@
 
 #include "common/mysql/packets.h"
 #include "worker/split/holdings.h"
+#include "worker/split/lending.h"
 #include "worker/split/pins.h"
 #include "worker/split/programs.h"
 #include "worker/split/steps.h"
@@ -145,6 +146,16 @@ void note_lost(SessionState& s, const Surroundings& w) {
   split.lost_id = s.home.connection_id;
 }
 
+/// What home has not told of its writes, nobody will; the next one is asked what it has of all.
+void note_lost_writes(SessionState& s, const Surroundings& w, bool under_way) {
+  auto& split = *s.split;
+  const auto& errands = split.home_link.errands;
+  if (under_way) note_untold_write(split, w);
+  if (std::ranges::find(errands, Errand::written) != errands.end()) split.writes.uncertain = true;
+  split.writes.everything = false;
+  split.writes.lost |= split.writes.uncertain;
+}
+
 void home_lost(SessionState& s, const Surroundings& w, const std::string& why, Actions& out) {
   auto& split = *s.split;
   const auto server = s.home.server;
@@ -166,6 +177,7 @@ void home_lost(SessionState& s, const Surroundings& w, const std::string& why, A
                             server, why, tied.empty() ? "a command was cut" : tied)},
                out);
   if (std::ranges::any_of(split.home_link.errands, is_waited_for)) split.waiting = false;
+  note_lost_writes(s, w, asked && !split.now.proved_read);
   drop_leg(s, Side::server, out);
   const bool comes_again = within && split.transaction.insert_id_within;
   if (!comes_again) split.last.insert_id_gone |= std::exchange(split.last.insert_id_due, false);
@@ -177,7 +189,7 @@ void home_lost(SessionState& s, const Surroundings& w, const std::string& why, A
   else if (asked)
     answer_lost(s, server, out);
   transaction_lost(split);
-  split.now.bytes.clear();
+  if (!runs_on(s, Side::reader)) split.now.bytes.clear();  // a read may still have to come home
   if (s.phase == Phase::ending) return end_now(s, w, out);
   if (w.service.pool == 0 && split.killed_ns != 0) split.look_ns = w.now_ns;
   go_on(s, w, out);
@@ -355,6 +367,11 @@ void restore(SessionState& s, const Surroundings& w, Actions& out) {
     home.restoring = split.waiting = true;
     home.by_ns = connect_deadline_ns(s.home, w);
     if (!home.borrowed) ask_account(s, Side::server, out);
+  }
+  if (!has_options_of_login(split)) {  // 0: they may
+    const std::string on(2, '\0'), off("\1\0", 2);
+    run_errand(s, Side::server, Errand::option, mysql::Command::set_option,
+               split.settings.mode.multi_statements ? on : off, out);
   }
   if (const auto statement = settings_statement(split, 0); !statement.empty())
     run_errand(s, Side::server, Errand::settings, mysql::Command::query, statement, out);

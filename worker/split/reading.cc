@@ -15,6 +15,10 @@ using mysql::Command;
 
 namespace {
 
+/// What anybody has written on the primary that is asked.
+constexpr std::string_view kAllOfMysql = "SELECT @@global.gtid_executed";
+constexpr std::string_view kAllOfMariadb = "SELECT @@global.gtid_current_pos";
+
 /// The replica that the client names takes the reader's place.
 Ready move_reader(SessionState& s, const Surroundings& w, std::string_view name, Actions& out) {
   auto& split = *s.split;
@@ -97,7 +101,7 @@ bool knows_of_others(SessionState& s, const Surroundings& w, Actions& out) {
     writes.everything = split.waiting = true;
     const bool mysql = split.settings.mode.flavour == sql::Flavour::Mysql;
     run_errand(s, Side::server, Errand::written, Command::query,
-               mysql ? "SELECT @@global.gtid_executed" : "SELECT @@global.gtid_current_pos", out);
+               mysql ? kAllOfMysql : kAllOfMariadb, out);
     return false;
   }
   writes.seen_version = version;
@@ -146,10 +150,12 @@ bool caught_up(SessionState& s, const Surroundings& w, Actions& out) {
   return false;
 }
 
-/// Whether what the session may read of others' writes can be found out without its home.
+/// Whether it can be found out without its home which writes the session has to see.
 bool knows_writes(const SessionState& s, const Surroundings& w) {
   const auto& split = *s.split;
-  if (w.writes == nullptr || split.home_link.step == Step::ready) return true;
+  if (split.home_link.step == Step::ready || w.service.causal_reads == config::CausalReads::off)
+    return true;
+  if (w.writes == nullptr) return !split.writes.uncertain;
   return w.writes->doubts() == split.writes.seen_doubts && !w.writes->read().torn;
 }
 
@@ -181,10 +187,23 @@ void keep_home(SessionState& s, const Surroundings& w, Actions& out) {
   run_errand(s, Side::server, Errand::track, Command::ping, "", out);
 }
 
+void note_untold_write(Split& split, const Surroundings& w) {
+  if (w.writes != nullptr)
+    w.writes->doubt();
+  else
+    split.writes.uncertain = true;
+}
+
 void ask_what_is_written(SessionState& s, Actions& out) {
-  const bool mysql = s.split->settings.mode.flavour == sql::Flavour::Mysql;
-  run_errand(s, Side::server, Errand::written, Command::query,
-             mysql ? "SELECT @@global.gtid_executed" : "SELECT @@session.last_gtid", out);
+  auto& writes = s.split->writes;
+  if (s.split->settings.mode.flavour == sql::Flavour::Mysql) {
+    run_errand(s, Side::server, Errand::written, Command::query, kAllOfMysql, out);
+  } else if (std::exchange(writes.lost, false)) {
+    writes.everything = true;
+    run_errand(s, Side::server, Errand::written, Command::query, kAllOfMariadb, out);
+  } else {
+    run_errand(s, Side::server, Errand::written, Command::query, "SELECT @@session.last_gtid", out);
+  }
 }
 
 void publish_writes(SessionState& s, const Surroundings& w) {

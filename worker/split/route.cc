@@ -198,6 +198,15 @@ void take_passing(Split& split, const sql::Statement& statement, std::string_vie
   if (sets("sql_log_bin") || sets("skip_replication")) split.kept.pinned = why::kNotReplicated;
 }
 
+/// Another connection would be let in as the account is now: not at all, or with another role.
+void take_accounts(Split& split, const sql::Statement& statement, std::string_view text) {
+  using sql::Verb;
+  const bool sets = statement.verb == Verb::Set && statement.effects.has(Effect::ImplicitCommit) &&
+                    (contains(text, "password") || contains(text, "default role"));
+  if (sets || (statement.verb == Verb::Alter && contains(text, "user")))
+    split.kept.pinned = "it has changed an account";
+}
+
 /// Who sets the counters of a connection to zero wants to know what the next statements count.
 void take_counters(Split& split, const sql::Statement& statement, std::string_view text) {
   if (statement.verb == sql::Verb::Flush && contains(text, "status"))
@@ -224,7 +233,7 @@ void take_up(Split& split, const sql::Statement& statement, std::string_view tex
   split.now.selects = !split.now.several && finds_rows(statement, text);
   split.now.may_select =
       (split.now.several && may_have_select(statement, text)) || effects.any(kProgram);
-  split.now.uses_up = uses_up_transaction(statement);
+  split.now.uses_up = !split.now.several && uses_up_transaction(statement);
   take_programs(split, statement, text);
   split.now.begins = begins(statement);
   split.now.repeats = can_be_repeated(statement);
@@ -236,6 +245,7 @@ void take_up(Split& split, const sql::Statement& statement, std::string_view tex
   split.now.counts_rows = effects.has(Effect::CountsFoundRows);
   if (effects.has(Effect::SetsNextTransaction)) split.kept.next_at_home = true;
   if (effects.any(Effect::SetsRole | Effect::SetsUser)) split.kept.pinned = why::kRole;
+  take_accounts(split, statement, text);
   take_variables(split, statement, text);
   take_settings(split, statement, text);
   take_counters(split, statement, text);
@@ -325,10 +335,12 @@ void plan_prepared(Split& split, std::string_view text, Statement& statement) {
   statement.selects = finds_rows(said, text);
   statement.uses_tables = uses_tables(said, text);
   statement.begins = begins(said);
+  statement.uses_up = said.statements == 1 && uses_up_transaction(said);
   statement.repeats = can_be_repeated(said);
   if (!statement.reads) statement.why_home = route_of(said.reason);
   statement.program = !said.effects.empty() && !statement.reads;
   statement.kills = victim_of(said);
+  take_accounts(split, said, text);
   statement.sets_next = said.effects.has(Effect::SetsNextTransaction);
   statement.sets_untold = said.effects.has(Effect::SetsSession) && sets_untold(split, text);
   if (said.hint.to == sql::Hint::To::None) return;

@@ -81,6 +81,8 @@ constexpr KeepsHome kKeepsHome[] = {
     // It is told in the time zone of the session, which can be set in the same statement.
     {"system_versioning_asof", [](auto value) { return value != "DEFAULT"; },
      "it reads what was there at another time"},
+    {"pseudo_thread_id", is_anything, "it says that it is another connection"},
+    {"pseudo_slave_mode", is_on, "it applies a binary log"},
     {"sql_log_bin", is_off, why::kNotReplicated},
     {"skip_replication", is_on, why::kNotReplicated},
 };

@@ -36,7 +36,7 @@ void on_leg_failed(SessionState& s, const Surroundings& w, Side side, std::strin
                    Actions& out);
 /// The deadline of a login, or of the wait for a primary.
 /// When that has to be called; 0: never.
-int64_t deadline_of(const Split& split);
+int64_t deadline_of(const SessionState& s);
 void late(SessionState& s, const Surroundings& w, Actions& out);
 /// The cluster's state has changed.
 void on_view(SessionState& s, const Surroundings& w, Actions& out);

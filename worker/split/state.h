@@ -45,6 +45,7 @@ enum class Errand : uint8_t {
   traces,      ///< of programs: how many temporary tables and user variables there are
   read_again,  ///< what a replica has read: the next command asks about it
   warnings,    ///< that may still be asked for: its connection is about to be lent
+  option,      ///< whether a text may have several statements
 };
 
 /// What sluice knows of a server connection beyond its place in the session.
@@ -144,6 +145,8 @@ struct Statement {
   uint32_t settings_version = 0, database_version = 0;
   bool uses_tables = false;
   bool long_data = false;  ///< the home server has parts of its parameters
+  bool data_lost = false;  ///< and others have found no connection: it is not executed
+  bool uses_up = false;    ///< what SET TRANSACTION said of the next transaction
   bool cursor = false;     ///< the home server has rows of it that were not fetched
   std::string text;        ///< empty: too long to be prepared anywhere else
   /// Checksum of the columns and parameters that the client was told of, if it keeps that: servers
@@ -170,7 +173,8 @@ struct Statement {
                       tag<17>(m.cursor), tag<20>(m.kills), tag<21>(m.wish), tag<22>(m.sets_untold),
                       tag<23>(m.asked), tag<24>(m.only_asks), tag<25>(m.proved_read),
                       tag<26>(m.selects), tag<31>(m.shape), tag<28>(m.reshaped), tag<29>(m.unsure),
-                      tag<30>(m.holdings), tag<32>(m.sets_next), tag<33>(m.begins));
+                      tag<30>(m.holdings), tag<32>(m.sets_next), tag<33>(m.begins),
+                      tag<34>(m.data_lost), tag<35>(m.uses_up));
   }
 };
 
@@ -349,6 +353,7 @@ struct Writes {
   std::string gtid;  ///< of its last write; MySQL: of all of them
   uint32_t version = 0;
   bool uncertain = false;  ///< home has answered with rows, which tell of no write
+  bool lost = false;       ///< and was lost: the next one does not know which the session's are
   // With causal_reads = service:
   uint32_t published = 0;                        ///< version that others know of
   uint64_t seen_version = 0;                     ///< of the service's writes that `gtid` is up to
@@ -359,7 +364,8 @@ struct Writes {
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.gtid), tag<2>(m.version), tag<3>(m.uncertain), tag<4>(m.published),
                       tag<5>(m.seen_version), tag<6>(m.seen_doubts), tag<7>(m.everything),
-                      tag<8>(m.asked_version), tag<9>(m.asked_doubts), tag<10>(m.asked_known));
+                      tag<8>(m.asked_version), tag<9>(m.asked_doubts), tag<10>(m.asked_known),
+                      tag<11>(m.lost));
   }
 };
 
@@ -532,7 +538,7 @@ inline constexpr auto kEnumNames<worker::split::KillStep> = names("none", "judgi
                                                                   "pausing", "calling", "stopping",
                                                                   "finding");
 template <>
-inline constexpr auto kEnumNames<worker::split::Errand> =
-    names("track", "settings", "database", "prepare", "written", "catch up", "replay", "kill",
-          "reset", "account", "insert id", "variables", "news", "traces", "read again", "warnings");
+inline constexpr auto kEnumNames<worker::split::Errand> = names(
+    "track", "settings", "database", "prepare", "written", "catch up", "replay", "kill", "reset",
+    "account", "insert id", "variables", "news", "traces", "read again", "warnings", "option");
 }  // namespace sluice

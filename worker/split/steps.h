@@ -93,6 +93,8 @@ void bring_up_to_date(SessionState& s, Actions& out);
 /// the connection after wait_timeout, and end the session with it.
 void keep_home(SessionState& s, const Surroundings& w, Actions& out);
 /// Asks home what the session has written last.
+/// Home may have written something of which it has told nothing.
+void note_untold_write(Split& split, const Surroundings& w);
 void ask_what_is_written(SessionState& s, Actions& out);
 /// Others get to know what the session has written.
 void publish_writes(SessionState& s, const Surroundings& w);

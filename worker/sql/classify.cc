@@ -168,7 +168,8 @@ void Classifier::head_of_server(Word word) {
       return lock();
     case Word::Unlock:
       effect(Effect::UnlocksTables | Effect::ImplicitCommit);
-      return administration(Verb::Unlock, Reason::TableLock);
+      return administration(this->word().is("INSTANCE") ? Verb::Administration : Verb::Unlock,
+                            Reason::TableLock);
     case Word::Flush:
       return flush();
     case Word::Backup:

@@ -57,7 +57,7 @@ void Classifier::handler() {
 
 /// LOCK TABLES, and MySQL's LOCK INSTANCE FOR BACKUP.
 void Classifier::lock() {
-  verb(Verb::Lock);
+  verb(word().is("INSTANCE") ? Verb::Administration : Verb::Lock);
   primary(Reason::TableLock);
   effect(Effect::LocksTables | Effect::ImplicitCommit);
 }

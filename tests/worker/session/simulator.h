@@ -139,6 +139,7 @@ class Simulator {
   std::size_t connects_ = 0, server_closes_ = 0;
   bool trouble_made_ = false, accounts_asked_ = false;
   bool logged_in_ = false;  ///< the client has its OK
+  bool changing_ = false;   ///< the server left within a COM_CHANGE_USER: a cut packet stays here
   bool ordered_ = false;    ///< to end, after the login
   bool mute_ = false;       ///< nobody writes any more
   bool full_ = false;       ///< the server says 1040

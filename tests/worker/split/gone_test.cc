@@ -6,6 +6,7 @@ namespace sluice::worker {
 namespace {
 
 using namespace split_tests;
+using mysql::Command;
 
 class GoneTest : public SplitTest {
  protected:
@@ -148,6 +149,103 @@ TEST_P(GoneTest, AServerThatSaysSoClosesItsIdleSessions) {
   home(error(mysql::kIdleTooLong, 0));
   EXPECT_EQ(s.phase, Phase::closing);
   EXPECT_THAT(raw(Side::client), IsEmpty());
+}
+
+/// A write of which its primary told nothing: nobody knows whether a replica has it.
+class LostWriteTest : public GoneTest {
+ protected:
+  void expect_read_behind_next_home() {
+    EXPECT_THAT(said(Side::reader), IsEmpty());
+    new_home_logs_in(4);
+    EXPECT_EQ(said(Side::server).back(), text("SELECT @@global.gtid_current_pos"));
+    home(result("0-1-7"));
+    EXPECT_THAT(said(Side::reader).back(), HasSubstr("MASTER_GTID_WAIT('0-1-7'"));
+    reader(result("0"));
+    EXPECT_THAT(said(Side::reader), ElementsAre(kRead));
+  }
+  const std::string kRead = text("SELECT a FROM t");
+};
+INSTANTIATE_TEST_SUITE_P(All, LostWriteTest, kManners, name_of);
+
+TEST_P(LostWriteTest, ACommandUnderWayIsNeverSentAgain) {
+  log_in_with_reader();
+  client(joined({query("INSERT INTO t VALUES (1)"), query("SELECT a FROM t")}));
+  lost(Side::server);
+  EXPECT_THAT(last_error(), HasSubstr("whether the command took effect is not known"));
+  EXPECT_EQ(s.phase, Phase::relaying);
+  expect_read_behind_next_home();
+}
+
+TEST_P(LostWriteTest, APrimaryLostWhileItIsAskedWhatWasWritten) {
+  log_in_with_reader();
+  client(query("INSERT INTO t VALUES (1) RETURNING a"));
+  home(result("1"));
+  forget_said();
+  client(query("SELECT a FROM t"));
+  ASSERT_THAT(said(Side::server), ElementsAre("\3SELECT @@session.last_gtid"));
+  lost(Side::server);
+  expect_read_behind_next_home();
+}
+
+TEST_P(LostWriteTest, APrimaryLostBeforeItIsAskedWhatWasWritten) {
+  log_in_with_reader();
+  client(query("INSERT INTO t VALUES (1) RETURNING a"));
+  home(result("1"));
+  lost(Side::server);
+  client(query("SELECT a FROM t"));
+  forget_said();
+  expect_read_behind_next_home();
+}
+
+/// A read on a replica goes on without its home, and may have to come there all the same.
+TEST_P(GoneTest, AReadThatTheReplicaRefusesComesToTheNextHome) {
+  log_in_with_reader();
+  client(query("SELECT b FROM t"));
+  lost(Side::server);
+  reader(error(1146));
+  EXPECT_THAT(connects, ElementsAre("db1"));
+  new_home_logs_in(4);
+  EXPECT_EQ(said(Side::server).back(), text("SELECT b FROM t"));
+}
+
+TEST_P(GoneTest, SoDoesOneWhoseReplicaIsLostToo) {
+  log_in_with_reader();
+  client(query("SELECT b FROM t"));
+  lost(Side::server);
+  lost(Side::reader);
+  EXPECT_THAT(connects, ElementsAre("db1"));
+  new_home_logs_in(4);
+  EXPECT_EQ(said(Side::server).back(), text("SELECT b FROM t"));
+}
+
+/// Home must not take the session for idle meanwhile.
+TEST_P(GoneTest, WhileAReplicaReadsForLongHomeIsPinged) {
+  log_in_with_reader();
+  client(query("SELECT b FROM t"));
+  forget_said();
+  late();
+  EXPECT_THAT(said(Side::server), ElementsAre("\x0e"));
+  EXPECT_EQ(deadline_of(s), 0);
+  home(ok());
+  EXPECT_NE(deadline_of(s), 0);
+  reader(result("2"));
+  EXPECT_EQ(raw(Side::client), result("2"));
+  EXPECT_EQ(deadline_of(s), 0);
+}
+
+TEST_P(GoneTest, TheNextHomeTakesSeveralStatementsAsTheLastOneDid) {
+  log_in_with_reader();
+  client(command(Command::set_option, number(0, 2)));
+  home(packet(1, std::string("\xFE\0\0\2\0", 5)));
+  lost(Side::server);
+  forget_said();
+  client(query("UPDATE t SET a = 1; UPDATE t SET a = 2"));
+  home(greeting(4));
+  home(packet(2, ok_payload()));
+  EXPECT_THAT(said(Side::server), testing::Contains("\x1B" + number(0, 2)));
+  home(packet(1, std::string("\xFE\0\0\2\0", 5)));
+  home(joined({ok(), ok()}));
+  EXPECT_EQ(said(Side::server).back(), text("UPDATE t SET a = 1; UPDATE t SET a = 2"));
 }
 
 }  // namespace

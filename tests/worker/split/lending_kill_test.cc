@@ -158,5 +158,31 @@ TEST_P(KillInPoolTest, AVictimThatGetsNoneLivesOn) {
   EXPECT_THAT(acquires, ElementsAre(Side::server));
 }
 
+TEST_P(KillInPoolTest, AVictimWhoseReplicaNobodyLendsIsStoppedAtHomeAlone) {
+  kill(query("KILL QUERY 5"));
+  found({.known = true, .home_id = 4242});
+  home(ok());
+  found({"db2", 99});
+  EXPECT_THAT(acquires, ElementsAre(Side::reader));
+  event([&](Actions& out) { split::on_none_lent(s, world.surroundings(), Side::reader, out); });
+  EXPECT_EQ(raw(Side::client), ok());
+  EXPECT_EQ(s.split->kill.step, split::KillStep::none);
+}
+
+TEST_P(KillInPoolTest, AVictimIsStoppedByALentConnectionToo) {
+  kill(query("KILL QUERY 5"));
+  found({.known = true, .home_id = 4242});
+  home(ok());
+  found({"db2", 99});
+  EXPECT_NE(deadline_of(s), 0);
+  lent(Side::reader, other_leg("db2"));
+  reader(ok());
+  reader(result(account(s, Side::reader, "app@% ")));
+  reader(ok());
+  EXPECT_EQ(said(Side::reader).back(), "\3KILL QUERY 99");
+  reader(ok());
+  EXPECT_EQ(raw(Side::client), ok());
+}
+
 }  // namespace
 }  // namespace sluice::worker

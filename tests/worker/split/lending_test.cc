@@ -581,5 +581,62 @@ TEST_P(LendingTest, EncryptedAsItWouldBeNow) {
   EXPECT_TRUE(split::fits(s, back, Side::server, world.surroundings()));
 }
 
+TEST_P(LendingTest, WhatIsSaidOfTheNextTransactionStaysThoughACommitCameBefore) {
+  log_in_pooled(mysql::kMultiStatements);
+  client(query("COMMIT; SET TRANSACTION ISOLATION LEVEL SERIALIZABLE"));
+  home(joined({packet(1, ok_payload(kPlain | mysql::kMoreResults)), packet(2, ok_payload())}));
+  EXPECT_THAT(why_kept_by(s, Side::server), Optional(Pin::other));
+}
+
+TEST_P(LendingTest, AndThoughAPreparedStatementCameBehind) {
+  log_in_pooled();
+  client(command(Command::stmt_prepare, "SET @a = 1"));
+  home(prepared(1));
+  client(query("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE"));
+  home(ok());
+  client(execute(1));
+  home(ok());
+  EXPECT_TRUE(s.split->kept.next_at_home);
+}
+
+/// Nothing chooses no database, and the lender had none.
+TEST_P(LendingTest, AReaderForASessionWithoutADatabaseIsAskedForNone) {
+  log_in_pooled();
+  s.split->settings.database.clear();
+  s.database.clear();
+  client(query("SELECT a FROM db.t"));
+  lent(Side::reader, other_leg("db2"));
+  reader(ok());
+  reader(result(account(s, Side::reader, "app@% ")));
+  forget_said();
+  reader(ok());
+  EXPECT_THAT(said(Side::reader), testing::Not(testing::Contains("\2")));
+}
+
+TEST_P(LendingTest, UnlockingTablesLeavesTheLocksOfBackups) {
+  for (const std::string text : {"LOCK INSTANCE FOR BACKUP", "BACKUP STAGE START"}) {
+    s = SessionState{.id = 1, .service = "shop", .client_ip = "127.0.0.1"};
+    open = {true, false, false};
+    log_in_pooled();
+    client(query(text));
+    home(ok());
+    client(query("UNLOCK TABLES"));
+    home(ok());
+    EXPECT_THAT(why_kept_by(s, Side::server), Optional(Pin::locked_tables)) << text;
+  }
+}
+
+TEST_P(LendingTest, WhoChangesAnAccountKeepsItsConnection) {
+  for (const std::string text : {"SET PASSWORD = PASSWORD('x')", "SET DEFAULT ROLE r",
+                                 "ALTER USER CURRENT_USER() IDENTIFIED BY 'x'"}) {
+    s = SessionState{.id = 1, .service = "shop", .client_ip = "127.0.0.1"};
+    open = {true, false, false};
+    log_in_pooled();
+    client(query(text));
+    home(ok());
+    EXPECT_NE(why_kept_by(s, Side::server), std::nullopt) << text;
+  }
+}
+
 }  // namespace
 }  // namespace sluice::worker

@@ -80,7 +80,7 @@ class SplitTest : public testing::TestWithParam<Manner> {
   void reader(const Bytes& all) { bytes(Side::reader, all); }
   void lost(Side side) {
     open[static_cast<std::size_t>(side)] = false;
-    event([&](Actions& out) { on_closed(s, around(), side, out); });
+    event([&](Actions& out) { on_closed(s, world.surroundings(), side, out); });
   }
   /// It does not come back, either.
   void home_is_dead() {
