@@ -305,6 +305,7 @@ void forget_leg(SessionState& s, Side side) {
   auto& last = split.last;
   if (side == Side::server) {
     split.greeting_gone = true;
+    split.kept.profiled = false;
     forget_rows(last, side);
     if (last.drawn == Drawn::known) last.drawn = Drawn::gone;
     last.home_has_old = false;

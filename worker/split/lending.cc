@@ -41,8 +41,8 @@ std::optional<stats::Pin> kept_at_home(const SessionState& s) {
   const bool lost_database = split.settings.database.empty() && !s.database.empty();
   // The id that "IS NULL" asks for is not the one that can be set.
   if (split.kept.auto_is_null || split.kept.next_at_home || split.settings.collation_due ||
-      !split.left.empty() || lost_database || split.lending.account.empty() ||
-      !has_options_of_login(split))
+      !split.left.empty() || lost_database || split.kept.profiled ||
+      split.lending.account.empty() || !has_options_of_login(split))
     return stats::Pin::other;
   return std::nullopt;
 }

@@ -106,6 +106,7 @@ void heed(Split& split, std::string_view name, std::string_view value) {
   } else if (name == "character_set_connection") {  // with another collation, which is not told
     split.settings.collation_due |= split.home_link.errands.empty();  // what sluice sets is known
   }
+  split.kept.profiled |= name == "profiling" && is_on(value);
   for (const auto& one : kKeepsHome)
     if (one.name == name && one.with(value)) split.kept.pinned = one.why;
 }

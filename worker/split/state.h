@@ -383,6 +383,7 @@ struct Kept {
   bool asks_rows = false;         ///< it asks how many rows the statement before had
   bool asks_sequences = false;    ///< it asks what it has drawn from sequences
   bool asks_prepared = false;     ///< it has prepared statements that ask about those before
+  bool profiled = false;          ///< home keeps its statements, a reset notwithstanding
   bool news_due = false;          ///< home may have had no place to tell what has changed
   bool may_have_traces = false;   ///< of a program: temporary tables, user variables
   Asked asked_by_name;            ///< by statements prepared by name
@@ -391,7 +392,7 @@ struct Kept {
                       tag<6>(m.auto_is_null), tag<7>(m.knows_id), tag<8>(m.asks_rows),
                       tag<9>(m.asks_prepared), tag<10>(m.asked_by_name), tag<11>(m.may_have_traces),
                       tag<12>(m.news_due), tag<13>(m.holdings), tag<14>(m.may_rename),
-                      tag<15>(m.locks_by_name), tag<16>(m.asks_sequences));
+                      tag<15>(m.locks_by_name), tag<16>(m.asks_sequences), tag<17>(m.profiled));
   }
 };
 

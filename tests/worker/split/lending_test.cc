@@ -626,6 +626,18 @@ TEST_P(LendingTest, UnlockingTablesLeavesTheLocksOfBackups) {
   }
 }
 
+/// MariaDB's THD::change_user() leaves them for SHOW PROFILES.
+TEST_P(LendingTest, ProfilesOutliveAReset) {
+  log_in_pooled();
+  client(query("SET profiling = 1"));
+  home(ok(kPlain, variable("profiling", "ON")));
+  client(command(Command::reset_connection));
+  home(ok());
+  home(result(account(s, Side::server, "app@% ")));
+  home(joined({ok(), ok(kPlain, variable("sql_mode", "STRICT"))}));
+  EXPECT_THAT(why_kept_by(s, Side::server), Optional(Pin::other));
+}
+
 TEST_P(LendingTest, WhoChangesAnAccountKeepsItsConnection) {
   for (const std::string text : {"SET PASSWORD = PASSWORD('x')", "SET DEFAULT ROLE r",
                                  "ALTER USER CURRENT_USER() IDENTIFIED BY 'x'"}) {
