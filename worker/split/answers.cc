@@ -129,7 +129,6 @@ void note_what_stays(SessionState& s) {
     statement->cursor = false;
 }
 
-/// Whoever reads has to ask what that was.
 void note_shape(Split& split) {
   if (split.now.prepared.empty()) return;
   const auto shape = shape_of(split.now.prepared);

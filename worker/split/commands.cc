@@ -105,21 +105,13 @@ void take_execution_at_home(Split& split, const Statement* statement) {
   now.proved_read = statement != nullptr && statement->proved_read;
 }
 
-/// Servers keep the error of COM_STMT_SEND_LONG_DATA, which is not answered, for the execution.
-const End kDataLost{mysql::kUnknownError, "HY000",
-                    "sluice: a parameter of it is not known: what was sent of it ahead found no "
-                    "connection to the primary"};
-
 bool run_execute(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out) {
   constexpr std::size_t kFlagsAt = kHeaderSize + 1 + 4;
   auto& split = *s.split;
   auto* statement = statement_of(split, command);
   take_execution(split, statement);
-  if (statement != nullptr && statement->data_lost) {
-    statement->data_lost = statement->long_data = false;
-    answer_with_error(s, kDataLost, out);
-    return true;
-  }
+  if (statement != nullptr && statement->data_lost)
+    return refuse_incomplete(s, w, *statement, command, out);
   if (statement != nullptr)
     if (const auto gone = what_is_gone(split, statement->asked); !gone.empty())
       return refuse_gone(s, gone, out);
@@ -255,17 +247,16 @@ bool run(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out)
   }
   if (kind == Command::query || kind == Command::stmt_execute ||
       kind == Command::stmt_bulk_execute) {
-    const auto* statement = kind == Command::query ? nullptr : statement_of(split, command);
+    auto* statement = kind == Command::query ? nullptr : statement_of(split, command);
+    if (statement != nullptr && statement->data_lost)
+      return refuse_incomplete(s, w, *statement, command, out);
     take_execution(split, statement);
     take_execution_at_home(split, statement);
   }
   if (kind == Command::stmt_send_long_data)
     if (auto* statement = statement_of(split, command)) {
       statement->long_data = true;
-      if (statement->data_lost) {
-        ++s.conversation.commands;
-        return true;
-      }
+      if (statement->data_lost) return leave_out(s, w, command, out);
     }
   return run_at_home(s, w, command, out);
 }

@@ -83,8 +83,10 @@ void reader_failed(SessionState& s, const Surroundings& w, const std::string& wh
   const bool asked = runs_on(s, Side::reader);
   drop_leg(s, Side::reader, out);
   split.reader_after_ns = w.now_ns + kAgainNs;
-  if (split.kill.step == KillStep::calling || split.kill.step == KillStep::stopping)
+  if (split.kill.step == KillStep::calling || split.kill.step == KillStep::stopping) {
+    if (split.home_by_ns == 0) split.waiting = false;
     return give_up_kill(s, w, why, out);
+  }
   if (asked && split.now.delivered)
     return end(s, w,
                {mysql::kServerShutdown, "08S01",

@@ -18,10 +18,6 @@ void put(Bytes& packet, std::size_t at, uint32_t value, std::size_t width) {
   for (std::size_t i = 0; i < width; ++i) packet[at + i] = static_cast<std::byte>(value >> (8 * i));
 }
 
-uint32_t id_in(ByteSpan command) {
-  return ByteReader(command.subspan(kIdAt)).fixed<uint32_t>("id").value_or(0);
-}
-
 bool is_eof(ByteSpan payload) {
   return !payload.empty() && payload.size() < 9 && payload[0] == std::byte{0xFE};
 }
@@ -58,6 +54,10 @@ ByteSpan execution_with(Statement& statement, uint32_t id, bool& has_types, Byte
 
 }  // namespace
 
+uint32_t id_in(ByteSpan command) {
+  return ByteReader(command.subspan(kIdAt)).fixed<uint32_t>("id").value_or(0);
+}
+
 bool names_statement(Command kind) {
   return kind == Command::stmt_execute || kind == Command::stmt_send_long_data ||
          kind == Command::stmt_close || kind == Command::stmt_reset ||
@@ -75,15 +75,15 @@ ByteSpan unknown_at_home(const Split& split, ByteSpan command, Actions& out) {
 }
 
 uint32_t new_id(const Split& split, uint32_t home_id) {
-  uint32_t last = 0;
-  bool taken = false;
-  for (const auto* list : {&split.statements, &split.transaction.closed}) {
-    for (const auto& statement : *list) {
-      taken |= statement.id == home_id;
-      last = std::max(last, statement.id);
-    }
-  }
-  return taken ? last + 1 : home_id;
+  const auto& all = split.statements;
+  const auto& closed = split.transaction.closed;
+  const auto known = std::ranges::lower_bound(all, home_id, {}, &Statement::id);
+  const bool taken = (known != all.end() && known->id == home_id) ||
+                     std::ranges::find(closed, home_id, &Statement::id) != closed.end();
+  if (!taken) return home_id;
+  uint32_t last = all.empty() ? 0 : all.back().id;
+  for (const auto& statement : closed) last = std::max(last, statement.id);
+  return last + 1;
 }
 
 Statement* known_statement(Split& split, uint32_t id) {

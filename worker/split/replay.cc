@@ -68,8 +68,13 @@ std::string_view why_broken(const SessionState& s, const Surroundings& w) {
 
 /// An error tells nothing of the transaction. Whatever came before it may have stayed, and have
 /// begun one: what a procedure has done, or the rows of a bulk execution.
-bool is_in_doubt(const Split& split) {
-  return (split.status & mysql::kAutocommit) == 0 && !split.now.repeats && !split.now.begins;
+bool may_have_begun(const SessionState& s) {
+  const auto& split = *s.split;
+  const auto command = static_cast<Command>(s.conversation.command);
+  const bool ran = command == Command::query || command == Command::stmt_execute ||
+                   command == Command::stmt_bulk_execute;
+  return s.conversation.error != 0 && ran && (split.status & mysql::kAutocommit) == 0 &&
+         !split.now.repeats && !split.now.begins;
 }
 
 }  // namespace
@@ -94,8 +99,7 @@ bool takes_lost(const Split& split) {
 void note_closed(Split& split, const Surroundings& w, const Statement& statement) {
   auto& t = split.transaction;
   const auto executes = [&](const Recorded& one) {
-    return kind_of(one.command) == Command::stmt_execute &&
-           recorded_statement(split, one.command) == &statement;
+    return kind_of(one.command) == Command::stmt_execute && id_in(one.command) == statement.id;
   };
   if (std::ranges::none_of(t.commands, executes)) return;
   t.bytes += static_cast<uint32_t>(statement.text.size());
@@ -116,13 +120,14 @@ void note_answer(Split& split, ByteSpan bytes) {
 void note_transaction(SessionState& s, const Surroundings& w) {
   auto& split = *s.split;
   auto& t = split.transaction;
-  const bool failed = s.conversation.error != 0;
   if (!w.service.transaction_replay || !is_in_transaction(split.status)) {
     t = {};
-    if (failed && is_in_doubt(split)) t.broken = "a command that failed may have begun it";
+    if (w.service.transaction_replay && may_have_begun(s))
+      t.broken = "a command that failed may have begun it";
     return;
   }
-  const bool begins = split.now.begins && !failed;  // what was open before is committed
+  // What was open before is committed.
+  const bool begins = split.now.begins && s.conversation.error == 0;
   if ((t.commands.empty() && t.broken.empty()) || begins) {
     const auto answer = t.answer;
     t = {.answer = answer,
@@ -148,8 +153,8 @@ void note_transaction(SessionState& s, const Surroundings& w) {
 
 std::string why_not_again(const Split& split) {
   const auto& t = split.transaction;
-  if (!t.due && !is_in_transaction(split.status)) return {};
   if (!t.broken.empty()) return "its transaction can't be run again: " + t.broken;
+  if (!t.due && !is_in_transaction(split.status)) return {};
   return t.commands.empty() ? "it is in a transaction" : "";
 }
 

@@ -12,6 +12,7 @@
 #include "worker/split/steps.h"
 #include "worker/sql/assignments.h"
 #include "worker/sql/classify.h"
+#include "worker/sql/lexer.h"
 
 namespace sluice::worker::split {
 namespace {
@@ -203,7 +204,9 @@ void take_accounts(Split& split, const sql::Statement& statement, std::string_vi
   using sql::Verb;
   const bool sets = statement.verb == Verb::Set && statement.effects.has(Effect::ImplicitCommit) &&
                     (contains(text, "password") || contains(text, "default role"));
-  if (sets || (statement.verb == Verb::Alter && contains(text, "user")))
+  sql::Lexer lexer(text, split.settings.mode);
+  if (sets ||
+      (statement.verb == Verb::Alter && lexer.next().is("ALTER") && lexer.next().is("USER")))
     split.kept.pinned = "it has changed an account";
 }
 

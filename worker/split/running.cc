@@ -48,6 +48,34 @@ void refuse_question(SessionState& s, std::string_view what, std::string_view wh
 
 }  // namespace
 
+namespace {
+
+const End kDataLost{mysql::kUnknownError, "HY000",
+                    "sluice: a parameter of it is not known: what was sent of it ahead found no "
+                    "connection to the primary"};
+
+}  // namespace
+
+bool refuse_incomplete(SessionState& s, const Surroundings& w, Statement& statement,
+                       ByteSpan command, Actions& out) {
+  if (!is_whole(command)) {  // the rest would be taken for the next one
+    end(s, w, kDataLost, out);
+    return false;
+  }
+  statement.data_lost = statement.long_data = false;
+  answer_with_error(s, kDataLost, out);
+  return true;
+}
+
+bool leave_out(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out) {
+  if (!is_whole(command)) {
+    end(s, w, kDataLost, out);
+    return false;
+  }
+  ++s.conversation.commands;
+  return true;
+}
+
 bool refuse_gone(SessionState& s, std::string_view what, Actions& out) {
   refuse_question(s, what, "its connection was lost, lent, or asked something else since", out);
   return true;

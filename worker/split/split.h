@@ -34,9 +34,9 @@ inline constexpr std::string_view kClosed = "it closed the connection";
 /// A server connection is lost, or could not be had.
 void on_leg_failed(SessionState& s, const Surroundings& w, Side side, std::string why,
                    Actions& out);
-/// The deadline of a login, or of the wait for a primary.
-/// When that has to be called; 0: never.
+/// When something that is waited for is over; 0: never.
 int64_t deadline_of(const SessionState& s);
+/// It is.
 void late(SessionState& s, const Surroundings& w, Actions& out);
 /// The cluster's state has changed.
 void on_view(SessionState& s, const Surroundings& w, Actions& out);

@@ -66,6 +66,12 @@ bool run_read(SessionState& s, const Surroundings& w, ByteSpan command, std::str
 void answer_with_error(SessionState& s, const End& end, Actions& out);
 /// The same, because what it asks about went with a connection. True: it was run.
 bool refuse_gone(SessionState& s, std::string_view what, Actions& out);
+/// Servers keep the error of a COM_STMT_SEND_LONG_DATA, which is not answered, for the execution:
+/// here it is. The next execution has its parameters again. False if the session ends.
+bool refuse_incomplete(SessionState& s, const Surroundings& w, Statement& statement,
+                       ByteSpan command, Actions& out);
+/// One more COM_STMT_SEND_LONG_DATA of such a statement runs nowhere. False if the session ends.
+bool leave_out(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out);
 /// Sends a command of sluice's own, whose answer the client does not see.
 void run_errand(SessionState& s, Side side, Errand errand, mysql::Command command,
                 std::string_view text, Actions& out);
@@ -92,9 +98,9 @@ void bring_up_to_date(SessionState& s, Actions& out);
 /// Its session is not idle, though home gets nothing of it: without a sign of life home would close
 /// the connection after wait_timeout, and end the session with it.
 void keep_home(SessionState& s, const Surroundings& w, Actions& out);
-/// Asks home what the session has written last.
-/// Home may have written something of which it has told nothing.
+/// Home may have written something of which it has told nothing: whoever reads has to ask.
 void note_untold_write(Split& split, const Surroundings& w);
+/// Asks home what the session has written last.
 void ask_what_is_written(SessionState& s, Actions& out);
 /// Others get to know what the session has written.
 void publish_writes(SessionState& s, const Surroundings& w);
@@ -140,7 +146,7 @@ void kill_late(SessionState& s, const Surroundings& w, Actions& out);
 
 // replay.cc
 
-/// Whether the command that goes home belongs to a transaction that may have to be run again.
+/// Whether the command that goes home belongs to a transaction that can be run again so far.
 bool may_be_recorded(const Split& split, const Surroundings& w);
 /// Bytes of the answer to such a command (Present::recorded), as the client gets them.
 void note_answer(Split& split, ByteSpan bytes);

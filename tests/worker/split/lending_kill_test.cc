@@ -169,6 +169,19 @@ TEST_P(KillInPoolTest, AVictimWhoseReplicaNobodyLendsIsStoppedAtHomeAlone) {
   EXPECT_EQ(s.split->kill.step, split::KillStep::none);
 }
 
+TEST_P(KillInPoolTest, TheSessionGoesOnIfTheConnectionForThatIsLost) {
+  kill(query("KILL QUERY 5"));
+  found({.known = true, .home_id = 4242});
+  home(ok());
+  found({"db2", 99});
+  lent(Side::reader, other_leg("db2"));
+  lost(Side::reader);
+  EXPECT_EQ(raw(Side::client), ok());
+  forget_said();
+  client(query("INSERT INTO t VALUES (1)"));
+  EXPECT_EQ(said(Side::server).back(), kWrite);
+}
+
 TEST_P(KillInPoolTest, AVictimIsStoppedByALentConnectionToo) {
   kill(query("KILL QUERY 5"));
   found({.known = true, .home_id = 4242});

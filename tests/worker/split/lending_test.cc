@@ -638,6 +638,13 @@ TEST_P(LendingTest, ProfilesOutliveAReset) {
   EXPECT_THAT(why_kept_by(s, Side::server), Optional(Pin::other));
 }
 
+TEST_P(LendingTest, WhoChangesATableOfUsersDoesNot) {
+  log_in_pooled();
+  client(query("ALTER TABLE users ADD user_id INT"));
+  home(ok());
+  EXPECT_EQ(why_kept_by(s, Side::server), std::nullopt);
+}
+
 TEST_P(LendingTest, WhoChangesAnAccountKeepsItsConnection) {
   for (const std::string text : {"SET PASSWORD = PASSWORD('x')", "SET DEFAULT ROLE r",
                                  "ALTER USER CURRENT_USER() IDENTIFIED BY 'x'"}) {

@@ -56,6 +56,27 @@ TEST_P(LongDataTest, WhatFoundNoPrimaryIsNotLeftOut) {
   EXPECT_THAT(said(Side::server), ElementsAre(StartsWith("\x18"), StartsWith("\x17")));
 }
 
+/// What is too long to be looked at would be taken for other commands.
+TEST_P(LongDataTest, AfterThatALongOneEndsTheSession) {
+  if (GetParam().piece == 1 || GetParam().moves) return;  // 2 MiB
+  for (const bool executes : {false, true}) {
+    s = SessionState{.id = 1, .service = "shop", .client_ip = "127.0.0.1"};
+    open = {true, false, false};
+    prepare();
+    const auto role = std::exchange(world.server(0).role, cluster::Role::none);
+    lost(Side::server);
+    send("first");
+    while (s.split->home_by_ns != 0) late();
+    world.server(0).role = role;
+    if (executes)
+      client(execute(1, std::string("\0\1\xFC\0", 4) + std::string(2 << 20, 'x')));
+    else
+      send(std::string(2 << 20, 'x'));
+    EXPECT_EQ(s.phase, Phase::closing);
+    EXPECT_THAT(last_error(), HasSubstr("found no connection to the primary"));
+  }
+}
+
 TEST_P(LongDataTest, AResetForgetsThat) {
   prepare();
   world.server(0).role = cluster::Role::none;

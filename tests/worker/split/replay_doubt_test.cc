@@ -215,6 +215,21 @@ TEST_P(ReplayDoubtTest, ABulkExecutionThatFailedMayHaveBegunIt) {
   expect_never_again();
 }
 
+TEST_P(ReplayDoubtTest, ACallThatFailedMayHaveToo) {
+  log_in();
+  answered(query("SET autocommit = 0"), ok(kOff));
+  answered(query("CALL p()"), error(1644));
+  expect_never_again();
+}
+
+TEST_P(ReplayDoubtTest, APrepareThatFailedHasBegunNothing) {
+  log_in();
+  answered(query("SET autocommit = 0"), ok(kOff));
+  answered(command(Command::stmt_prepare, "UPDATE nix SET a = ?"), error(1146));
+  answered(query("UPDATE t SET a = 1"), ok(kOffOpen));
+  EXPECT_EQ(s.split->transaction.commands.size(), 1u);
+}
+
 TEST_P(ReplayDoubtTest, SeveralStatementsAreNoBegin) {
   for (const std::string last : {"BEGIN", "TRUNCATE u"}) {
     s = {.id = 1, .service = "shop", .client_ip = "127.0.0.1"};
