@@ -105,9 +105,9 @@ Result<> Session::restore() {
 }
 
 /// Before the login more is looked at, and times of other processes are compared with.
-const Surroundings& Session::surroundings() {
+const Surroundings& Session::surroundings(bool lost) {
   if (state_.phase < Phase::relaying) worker_.read_exact_clock();
-  const bool choosing = may_choose(state_, worker_.now_ns());
+  const bool choosing = lost || may_choose(state_, worker_.now_ns());
   return worker_.surroundings(service_,
                               choosing ? Worker::Servers::with_load : Worker::Servers::none);
 }
@@ -275,13 +275,11 @@ void Session::read(Side side) {
   const auto limit = read_limit(state_, side, scratch.size());
   const ssize_t n = ::recv(leg(side).fd.get(), scratch.data(), limit, 0);
   if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  if (n <= 0) {  // another server may have to be chosen
-    const std::string why = n < 0 ? std::strerror(errno) : "";
-    const auto& w = worker_.surroundings(service_, Worker::Servers::with_load);
+  if (n <= 0) {
     if (leg(side).fresh && n < 0)
-      on_connect_failed(state_, w, side, why, worker_.actions());
+      on_connect_failed(state_, surroundings(true), side, std::strerror(errno), worker_.actions());
     else
-      on_closed(state_, w, side, worker_.actions());
+      on_closed(state_, surroundings(true), side, worker_.actions());
     return;
   }
   if (std::exchange(leg(side).fresh, false) && service_.needs_outgoing_address(state_)) {
@@ -317,8 +315,7 @@ void Session::take_records(Side side, ByteSpan bytes) {
   if (!taken)
     on_tls_failed(state_, surroundings(), side, taken.error().message, worker_.actions());
   else if (tls.peer_closed())
-    on_closed(state_, worker_.surroundings(service_, Worker::Servers::with_load), side,
-              worker_.actions());
+    on_closed(state_, surroundings(true), side, worker_.actions());
 }
 
 void Session::take_frames(ByteSpan bytes) {

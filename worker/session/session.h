@@ -134,7 +134,8 @@ class Session {
 
   const Leg& leg(Side side) const { return legs_[static_cast<std::size_t>(side)]; }
   Leg& leg(Side side) { return legs_[static_cast<std::size_t>(side)]; }
-  const Surroundings& surroundings();
+  /// With the servers if one may be chosen: `lost` says that a connection has gone.
+  const Surroundings& surroundings(bool lost = false);
 
   Worker& worker_;
   ServiceEntry& service_;

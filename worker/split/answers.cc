@@ -27,6 +27,13 @@ bool stands(uint16_t error) {
 
 }  // namespace
 
+bool runs_something(const SessionState& s) {
+  using mysql::Command;
+  const auto command = static_cast<Command>(s.conversation.command);
+  return command == Command::query || command == Command::stmt_execute ||
+         command == Command::stmt_bulk_execute;
+}
+
 void deliver(SessionState& s, ByteSpan bytes, Actions& out) {
   if (bytes.empty() || s.split->now.refused) return;
   if (s.split->kill.step == KillStep::judging) {
@@ -84,13 +91,6 @@ bool answers_with_ok(const SessionState& s) {
          command == mysql::Command::stmt_reset;
 }
 
-bool runs_something(const SessionState& s) {
-  using mysql::Command;
-  const auto command = static_cast<Command>(s.conversation.command);
-  return command == Command::query || command == Command::stmt_execute ||
-         command == Command::stmt_bulk_execute;
-}
-
 /// A server leaves out the columns of an execution if it has told the same before, to a client
 /// that keeps them (MariaDB, CACHE_METADATA). So that the client has what home has told, home alone
 /// tells it of others than it was prepared with.
@@ -120,13 +120,14 @@ void note_what_stays(SessionState& s) {
   if (statement == split.statements.end()) return;
   const bool failed = s.conversation.error != 0;
   if (may_tell_columns(s) && s.conversation.columns) stay_home(*statement);
-  if (command == Command::stmt_execute) statement->long_data = false;
-  if (command == Command::stmt_execute)
+  if (command == Command::stmt_execute) {
+    statement->long_data = false;
     statement->cursor = !failed && (s.conversation.status & mysql::kCursorExists) != 0;
-  else if (command == Command::stmt_fetch)
+  } else if (command == Command::stmt_fetch) {
     statement->cursor &= !failed && (s.conversation.status & mysql::kLastRowSent) == 0;
-  else if (command == Command::stmt_reset)
+  } else if (command == Command::stmt_reset) {
     statement->cursor = false;
+  }
 }
 
 void note_shape(Split& split) {

@@ -256,7 +256,7 @@ bool run(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out)
   if (kind == Command::stmt_send_long_data)
     if (auto* statement = statement_of(split, command)) {
       statement->long_data = true;
-      if (statement->data_lost) return leave_out(s, w, command, out);
+      if (statement->data_lost) return refuse_incomplete(s, w, *statement, command, out);
     }
   return run_at_home(s, w, command, out);
 }

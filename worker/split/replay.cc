@@ -70,11 +70,8 @@ std::string_view why_broken(const SessionState& s, const Surroundings& w) {
 /// begun one: what a procedure has done, or the rows of a bulk execution.
 bool may_have_begun(const SessionState& s) {
   const auto& split = *s.split;
-  const auto command = static_cast<Command>(s.conversation.command);
-  const bool ran = command == Command::query || command == Command::stmt_execute ||
-                   command == Command::stmt_bulk_execute;
-  return s.conversation.error != 0 && ran && (split.status & mysql::kAutocommit) == 0 &&
-         !split.now.repeats && !split.now.begins;
+  return s.conversation.error != 0 && runs_something(s) &&
+         (split.status & mysql::kAutocommit) == 0 && !split.now.repeats && !split.now.begins;
 }
 
 }  // namespace

@@ -199,15 +199,18 @@ void take_passing(Split& split, const sql::Statement& statement, std::string_vie
   if (sets("sql_log_bin") || sets("skip_replication")) split.kept.pinned = why::kNotReplicated;
 }
 
+bool alters_user(std::string_view text, const sql::Mode& mode) {
+  sql::Lexer lexer(text, mode);
+  return lexer.next().is("ALTER") && lexer.next().is("USER");
+}
+
 /// Another connection would be let in as the account is now: not at all, or with another role.
 void take_accounts(Split& split, const sql::Statement& statement, std::string_view text) {
-  using sql::Verb;
-  const bool sets = statement.verb == Verb::Set && statement.effects.has(Effect::ImplicitCommit) &&
+  const bool sets = statement.verb == sql::Verb::Set &&
+                    statement.effects.has(Effect::ImplicitCommit) &&
                     (contains(text, "password") || contains(text, "default role"));
-  sql::Lexer lexer(text, split.settings.mode);
-  if (sets ||
-      (statement.verb == Verb::Alter && lexer.next().is("ALTER") && lexer.next().is("USER")))
-    split.kept.pinned = "it has changed an account";
+  const bool alters = statement.verb == sql::Verb::Alter && alters_user(text, split.settings.mode);
+  if (sets || alters) split.kept.pinned = "it has changed an account";
 }
 
 /// Who sets the counters of a connection to zero wants to know what the next statements count.

@@ -62,17 +62,12 @@ bool refuse_incomplete(SessionState& s, const Surroundings& w, Statement& statem
     end(s, w, kDataLost, out);
     return false;
   }
+  if (kind_of(command) == Command::stmt_send_long_data) {
+    ++s.conversation.commands;
+    return true;
+  }
   statement.data_lost = statement.long_data = false;
   answer_with_error(s, kDataLost, out);
-  return true;
-}
-
-bool leave_out(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out) {
-  if (!is_whole(command)) {
-    end(s, w, kDataLost, out);
-    return false;
-  }
-  ++s.conversation.commands;
   return true;
 }
 

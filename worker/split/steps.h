@@ -67,11 +67,9 @@ void answer_with_error(SessionState& s, const End& end, Actions& out);
 /// The same, because what it asks about went with a connection. True: it was run.
 bool refuse_gone(SessionState& s, std::string_view what, Actions& out);
 /// Servers keep the error of a COM_STMT_SEND_LONG_DATA, which is not answered, for the execution:
-/// here it is. The next execution has its parameters again. False if the session ends.
+/// here it is. What else is sent ahead until then runs nowhere. False if the session ends.
 bool refuse_incomplete(SessionState& s, const Surroundings& w, Statement& statement,
                        ByteSpan command, Actions& out);
-/// One more COM_STMT_SEND_LONG_DATA of such a statement runs nowhere. False if the session ends.
-bool leave_out(SessionState& s, const Surroundings& w, ByteSpan command, Actions& out);
 /// Sends a command of sluice's own, whose answer the client does not see.
 void run_errand(SessionState& s, Side side, Errand errand, mysql::Command command,
                 std::string_view text, Actions& out);
@@ -118,6 +116,8 @@ Taken errand_bytes(SessionState& s, const Surroundings& w, Side side, ByteSpan b
 
 // answers.cc
 
+/// Whether the command that is answered runs statements.
+bool runs_something(const SessionState& s);
 /// Bytes of an answer, for the client.
 void deliver(SessionState& s, ByteSpan bytes, Actions& out);
 /// The command under way was answered, and the client has the answer.
