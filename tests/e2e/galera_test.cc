@@ -62,6 +62,13 @@ void expect_nobody_serves(const Sluice& sluice) {
   }
 }
 
+bool has_table(MariadbServer& node, const std::string& name) {
+  return node.value(
+             "SELECT COUNT(*) FROM information_schema.tables"
+             " WHERE table_schema = 'test' AND table_name = '" +
+             name + "'") == "1";
+}
+
 class CutOff : public testing::Test {
  protected:
   CutOff() : sluice(three_services("galera", galera.servers())) {
@@ -69,6 +76,8 @@ class CutOff : public testing::Test {
     auto on_db3 = sluice.connect("replica");
     while (asked(on_db3) != id_of(db3)) on_db3 = sluice.connect("replica");
     db1.exec("CREATE TABLE test.written (n INT PRIMARY KEY)");
+    for (auto* node : galera.servers())  // who is killed while it applies it may come back without
+      EXPECT_TRUE(eventually(10s, [&] { return has_table(*node, "written"); })) << node->name();
     db1.kill9();
     db2.kill9();
     EXPECT_TRUE(eventually(20s, [&] { return contains(reason_of(sluice, db3), "non-Primary"); }))
