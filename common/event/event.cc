@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <signal.h>
 #include <sys/signalfd.h>
+#include <sys/timerfd.h>
 
 #include <algorithm>
 
@@ -13,33 +14,48 @@ namespace sluice::event {
 Result<Loop> Loop::create() {
   UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
   if (!epoll) return fail_errno("make an event loop");
-  return Loop(std::move(epoll));
+  UniqueFd clock(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+  if (!clock) return fail_errno("make a timer");
+  Loop loop(std::move(epoll), std::move(clock));
+  if (!loop.add_own(loop.clock_.get(), kClock)) return fail_errno("watch a timer");
+  return loop;
 }
 
 void Loop::run() {
   stopped_ = false;
   while (!stopped_) {
-    size_ = ::epoll_wait(epoll_.get(), batch_.data(), kBatch, timeout_ms());
+    if (set_ns_ != next_timer_ns_) set_clock();
+    size_ = ::epoll_wait(epoll_.get(), batch_.data(), kBatch, again_.empty() ? -1 : 0);
     ++turns_;
+    bool timers_due = false;
     for (at_ = 0; at_ < size_ && !stopped_; ++at_) {
       const auto& event = batch_[static_cast<std::size_t>(at_)];
-      if (event.data.ptr == nullptr) continue;  // stopped by the handler of an earlier one
-      if (event.data.ptr == this) {
-        read_signals();
+      if (event.data.u64 <= kSignals) {
+        timers_due |= event.data.u64 == kClock;
+        if (event.data.u64 == kSignals) read_signals();
         continue;
       }
       auto* watch = static_cast<IoWatch*>(event.data.ptr);
       const bool broken = event.events & (EPOLLERR | EPOLLHUP);
       const Bits what = broken ? watch->interest_ : event.events & watch->interest_;
+      if (broken || event.events & EPOLLRDHUP) watch->tell_end();
       if (what != 0) watch->call_(watch->self_, what);
     }
     size_ = 0;
-    if (next_timer_ns_ != INT64_MAX) run_timers();
+    if (!again_.empty()) call_again();
+    if (timers_due) run_timers();
   }
 }
 
+bool Loop::add_own(int fd, Own what) {
+  epoll_event event{.events = kRead, .data = {.u64 = what}};
+  return ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
 bool Loop::control(int operation, int fd, Bits interest, IoWatch* watch) {
-  epoll_event event{.events = interest, .data = {.ptr = watch}};
+  const bool news = watch->trigger_ == Trigger::news && interest == kRead;
+  epoll_event event{.events = news ? interest | EPOLLRDHUP | EPOLLET : interest,
+                    .data = {.ptr = watch}};
   return ::epoll_ctl(epoll_.get(), operation, fd, &event) == 0;
 }
 
@@ -47,20 +63,41 @@ bool Loop::control(int operation, int fd, Bits interest, IoWatch* watch) {
 void Loop::forget(const IoWatch& watch) {
   for (int i = at_ + 1; i < size_; ++i) {
     auto& event = batch_[static_cast<std::size_t>(i)];
-    if (event.data.ptr == &watch) event.data.ptr = nullptr;
+    if (event.data.ptr == &watch) event.data.u64 = kGone;
   }
+  std::ranges::replace(again_, &watch, nullptr);
+  std::ranges::replace(due_, &watch, nullptr);
 }
 
-int Loop::timeout_ms() const {
-  if (stopped_) return 0;
-  if (next_timer_ns_ == INT64_MAX) return -1;
-  const int64_t left_ns = next_timer_ns_ - monotonic_ns();
-  if (left_ns <= 0) return 0;
-  return static_cast<int>(std::min<int64_t>(left_ns / kMillisecondNs + 1, INT32_MAX));
+/// Those that are asked for while it runs have the next turn.
+void Loop::call_again() {
+  std::swap(due_, again_);
+  for (std::size_t i = 0; i < due_.size() && !stopped_; ++i) {
+    IoWatch* watch = std::exchange(due_[i], nullptr);
+    if (watch == nullptr) continue;
+    watch->again_ = false;
+    if (watch->interest_ != kRead) continue;  // told by level then
+    if (watch->ended_) watch->left_unread();
+    watch->call_(watch->self_, kRead);
+  }
+  due_.clear();
+}
+
+/// Setting it takes back that it has run out. The kernel need not be given a time with each wait,
+/// nor be asked for it.
+void Loop::set_clock() {
+  itimerspec due{};
+  if (next_timer_ns_ != INT64_MAX) {
+    const auto at_ns = std::max<int64_t>(next_timer_ns_, 1);  // 0 would stop it
+    due.it_value = {at_ns / kSecondNs, at_ns % kSecondNs};
+  }
+  ::timerfd_settime(clock_.get(), TFD_TIMER_ABSTIME, &due, nullptr);
+  set_ns_ = next_timer_ns_;
 }
 
 /// Timers are started and stopped by those that run: so one at a time, until none is due.
 void Loop::run_timers() {
+  set_ns_ = 0;
   const int64_t now_ns = monotonic_ns();
   for (;;) {
     const auto due = std::ranges::min_element(timers_, {}, &Timer::due_ns_);
@@ -94,12 +131,24 @@ void IoWatch::want(Bits interest) noexcept {
   interest_ = interest;
 }
 
+void IoWatch::left_unread() {
+  if (trigger_ == Trigger::level || again_ || loop_ == nullptr) return;
+  again_ = true;
+  loop_->again_.push_back(this);
+}
+
+void IoWatch::tell_end() {
+  ended_ = true;
+  left_unread();
+}
+
 void IoWatch::stop() noexcept {
   if (loop_ == nullptr) return;
   if (interest_ != 0) loop_->control(EPOLL_CTL_DEL, fd_, 0, this);
   loop_->forget(*this);
   loop_ = nullptr;
   interest_ = 0;
+  again_ = false;
 }
 
 void Timer::start(Loop& loop, std::chrono::microseconds after, std::chrono::microseconds interval,
@@ -144,9 +193,7 @@ Result<> SignalWatch::begin(Loop& loop, int signal) {
   if (fd < 0) return fail_errno("watch signals");
   if (first) {
     loop.signal_fd_ = UniqueFd(fd);
-    epoll_event event{.events = kRead, .data = {.ptr = &loop}};
-    if (::epoll_ctl(loop.epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0)
-      return fail_errno("watch signals");
+    if (!loop.add_own(fd, Loop::kSignals)) return fail_errno("watch signals");
   }
   loop_ = &loop;
   signal_ = signal;

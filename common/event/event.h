@@ -46,25 +46,42 @@ class Loop {
   static constexpr int kBatch =
       64;  ///< events taken at a time; who comes next has not long to wait
 
-  explicit Loop(UniqueFd epoll) : epoll_(std::move(epoll)) {}
+  /// What an event is about, if it is not one of a watch, whose address it has then.
+  enum Own : uint64_t { kGone, kClock, kSignals };
+
+  Loop(UniqueFd epoll, UniqueFd clock) : epoll_(std::move(epoll)), clock_(std::move(clock)) {}
+  bool add_own(int fd, Own what);
   bool control(int operation, int fd, Bits interest, IoWatch* watch);
   void forget(const IoWatch& watch);
-  int timeout_ms() const;
+  void call_again();
+  void set_clock();
   void run_timers();
   void read_signals();
 
-  UniqueFd epoll_;
+  UniqueFd epoll_, clock_;
   std::array<epoll_event, kBatch> batch_{};
-  int at_ = 0, size_ = 0;  ///< of the batch: the event in hand, and how many there are
+  int at_ = 0, size_ = 0;        ///< of the batch: the event in hand, and how many there are
+  std::vector<IoWatch*> again_;  ///< to be called in the next turn: they have left bytes unread
+  std::vector<IoWatch*> due_;    ///< those of them that this turn has not called yet
   uint64_t turns_ = 0;
   bool stopped_ = false;
   std::vector<Timer*> timers_;  ///< a handful: looked through
   int64_t next_timer_ns_ = INT64_MAX;
+  int64_t set_ns_ = INT64_MAX;  ///< when the clock runs out
   UniqueFd signal_fd_;
   std::vector<SignalWatch*> signals_;
 };
 
-/// Readiness of one fd, level-triggered. The fd belongs to the caller and must outlive the watch.
+/// How readiness is told.
+enum class Trigger : uint8_t {
+  level,  ///< as long as it lasts
+  /// Once for what has come, which saves the kernel a look at each socket for each event: only for
+  /// a stream whose handler calls left_unread() whenever it has not read all there was. The end of
+  /// the stream is told as long as it lasts. Waiting to write, too, is told by level.
+  news,
+};
+
+/// Readiness of one fd. The fd belongs to the caller and must outlive the watch.
 class IoWatch {
  public:
   IoWatch() = default;
@@ -75,16 +92,20 @@ class IoWatch {
   /// Calls (self->*Method)(what) with bits of `interest`; an error or the end of the connection
   /// counts as whatever is waited for. `interest` may change later.
   template <auto Method, class T>
-  Result<> start(Loop& loop, int fd, Bits interest, T* self) {
+  Result<> start(Loop& loop, int fd, Bits interest, T* self, Trigger trigger = Trigger::level) {
     stop();
     loop_ = &loop;
     fd_ = fd;
+    trigger_ = trigger;
+    ended_ = false;
     self_ = self;
     call_ = [](void* object, Bits what) { (static_cast<T*>(object)->*Method)(what); };
     return begin(interest);
   }
   /// Changes what is waited for; 0 waits for nothing. Costs a system call only when it differs.
   void want(Bits interest) noexcept;
+  /// From the handler, with Trigger::news: there may be more to read, so it is called once more.
+  void left_unread();
   void stop() noexcept;
   bool active() const { return loop_ != nullptr; }
   Bits interest() const { return interest_; }
@@ -92,12 +113,16 @@ class IoWatch {
  private:
   friend class Loop;
   Result<> begin(Bits interest);
+  void tell_end();
 
   Loop* loop_ = nullptr;
   void* self_ = nullptr;
   void (*call_)(void*, Bits) = nullptr;
   int fd_ = -1;
   Bits interest_ = 0;
+  Trigger trigger_ = Trigger::level;
+  bool ended_ = false;  ///< the stream's end has come, and is told from here on
+  bool again_ = false;  ///< stands in the loop's list of that name
 };
 
 /// A timer; runs out once or again and again.

@@ -274,7 +274,9 @@ void Session::read(Side side) {
   const auto scratch = worker_.scratch();
   const auto limit = read_limit(state_, side, scratch.size());
   const ssize_t n = ::recv(leg(side).fd.get(), scratch.data(), limit, 0);
-  if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  if (n < 0 && errno == EAGAIN) return;
+  if (n < 0 ? errno == EINTR : static_cast<std::size_t>(n) == limit) leg(side).watch.left_unread();
+  if (n < 0 && errno == EINTR) return;
   if (n <= 0) {
     if (leg(side).fresh && n < 0)
       on_connect_failed(state_, surroundings(true), side, std::strerror(errno), worker_.actions());
@@ -451,15 +453,16 @@ void Session::connect(Side side, std::string_view server) {
 }
 
 Result<> Session::watch(Side side, event::Bits what) {
+  constexpr auto kNews = event::Trigger::news;
   auto& one = leg(side);
   const int fd = one.fd.get();
   switch (side) {
     case Side::client:
-      return one.watch.start<&Session::on_client>(worker_.loop(), fd, what, this);
+      return one.watch.start<&Session::on_client>(worker_.loop(), fd, what, this, kNews);
     case Side::server:
-      return one.watch.start<&Session::on_server>(worker_.loop(), fd, what, this);
+      return one.watch.start<&Session::on_server>(worker_.loop(), fd, what, this, kNews);
     case Side::reader:
-      return one.watch.start<&Session::on_reader>(worker_.loop(), fd, what, this);
+      return one.watch.start<&Session::on_reader>(worker_.loop(), fd, what, this, kNews);
   }
   return {};
 }

@@ -42,8 +42,8 @@ struct Watcher {
     ++calls;
     if (then) then();
   }
-  void start(Bits interest) {
-    ASSERT_TRUE((watch.start<&Watcher::on_ready>(loop, pair.ours.get(), interest, this)));
+  void start(Bits interest, Trigger trigger = Trigger::level) {
+    ASSERT_TRUE((watch.start<&Watcher::on_ready>(loop, pair.ours.get(), interest, this, trigger)));
   }
 };
 
@@ -72,6 +72,76 @@ TEST_F(EventTest, ReadsWhatIsThereAsLongAsItIsThere) {
   run();
   EXPECT_EQ(w.calls, 3) << "level-triggered";
   EXPECT_EQ(w.seen, kRead);
+}
+
+TEST_F(EventTest, NewsAreToldOnce) {
+  Watcher w{loop};
+  w.start(kRead, Trigger::news);
+  w.pair.say();
+  run();
+  EXPECT_EQ(w.calls, 1) << "though nobody has read it";
+  w.pair.say();
+  run();
+  EXPECT_EQ(w.calls, 2);
+}
+
+TEST_F(EventTest, WhoLeavesBytesUnreadIsCalledAgain) {
+  Watcher w{loop}, other{loop};
+  w.start(kRead, Trigger::news);
+  w.pair.say();
+  w.then = [&] {
+    if (w.calls < 3) w.watch.left_unread();
+    if (w.calls == 1) other.pair.say();
+  };
+  other.start(kRead, Trigger::news);
+  other.then = [&] { EXPECT_LT(w.calls, 3) << "others have their turn meanwhile"; };
+  run();
+  EXPECT_EQ(w.calls, 3);
+  EXPECT_EQ(other.calls, 1);
+}
+
+TEST_F(EventTest, TheEndOfAStreamIsToldAsLongAsItLasts) {
+  for (const bool with_bytes : {false, true}) {
+    Watcher w{loop};
+    w.start(kRead, Trigger::news);
+    if (with_bytes) w.pair.say();
+    ASSERT_EQ(::shutdown(w.pair.theirs.get(), SHUT_WR), 0);
+    w.then = [&] {
+      char byte;
+      if (w.calls > 1 && ::recv(w.pair.ours.get(), &byte, 1, 0) == 0) w.watch.stop();
+    };
+    run();
+    EXPECT_EQ(w.calls, with_bytes ? 3 : 2);
+    EXPECT_FALSE(w.watch.active());
+  }
+}
+
+TEST_F(EventTest, WhoWaitsToWriteIsToldByLevel) {
+  Watcher w{loop};
+  w.start(kRead | kWrite, Trigger::news);
+  w.then = [&] {
+    if (w.calls == 3) w.watch.want(kRead);
+  };
+  w.pair.say();
+  run();
+  EXPECT_EQ(w.calls, 4) << "and once for what is there when it waits for that alone";
+}
+
+TEST_F(EventTest, WhoIsToBeCalledAgainMayGo) {
+  std::unique_ptr<Watcher> first(new Watcher{loop}), second(new Watcher{loop});
+  int calls = 0;
+  for (auto* one : {&first, &second}) {
+    (*one)->start(kRead, Trigger::news);
+    (*one)->pair.say();
+    auto& other = one == &first ? second : first;
+    (*one)->then = [&calls, &other, w = one->get()] {
+      ++calls;
+      if (w->calls == 1) return w->watch.left_unread();
+      other.reset();
+    };
+  }
+  run();
+  EXPECT_EQ(calls, 3) << "both, and then only one of them";
 }
 
 TEST_F(EventTest, InterestChanges) {
