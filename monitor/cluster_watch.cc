@@ -1,6 +1,7 @@
 #include "monitor/cluster_watch.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "common/base/log.h"
 
@@ -116,7 +117,13 @@ Result<> ClusterWatch::reconfigure(config::Cluster cluster) {
   watched_ = std::move(next);  // those left over are told to stop by their destructors
   cluster_ = std::move(cluster);
   point_accounts_at_sources();
+  news_ = true;
   return {};
+}
+
+void ClusterWatch::set_admin(const std::string& server, Admin admin) {
+  admins_[server] = admin;
+  news_ = true;
 }
 
 bool ClusterWatch::take(Note& note) {
@@ -127,9 +134,11 @@ bool ClusterWatch::take(Note& note) {
     from->seen.asked_ns = asked->at_ns;
   } else if (auto* seen = std::get_if<Seen>(&note.what)) {
     absorb(from->seen, std::move(seen->observation), seen->at_ns);
+    news_ = true;
   } else if (auto* resolved = std::get_if<Resolved>(&note.what)) {
     if (!resolved->addresses.empty()) from->seen.addresses = std::move(resolved->addresses);
     from->seen.resolve_error = std::move(resolved->error);
+    news_ = true;
   }
   return true;
 }
@@ -140,7 +149,14 @@ void ClusterWatch::forgive(int64_t pause_ns, int64_t now_ns) {
       watched.seen.asked_ns = std::min(watched.seen.asked_ns + pause_ns, now_ns);
 }
 
+/// What time alone may change.
+bool ClusterWatch::is_awaiting() const {
+  return !published_ ||
+         std::ranges::any_of(watched_, [](const Watched& one) { return one.seen.asked_ns != 0; });
+}
+
 const ClusterState* ClusterWatch::judge(Now now) {
+  if (!std::exchange(news_, false) && !is_awaiting()) return nullptr;
   std::vector<Observation> observations;
   std::vector<Admin> admins;
   for (const auto& watched : watched_) {

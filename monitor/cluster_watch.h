@@ -31,15 +31,16 @@ class ClusterWatch {
 
   /// Goes over to a changed configuration: threads of unchanged servers live on.
   Result<> reconfigure(config::Cluster cluster);
-  void set_admin(const std::string& server, cluster::Admin admin) { admins_[server] = admin; }
+  void set_admin(const std::string& server, cluster::Admin admin);
 
   /// A note of a watcher of this cluster; false if it is from nobody here.
   bool take(Note& note);
   /// A load of this cluster's accounts by its present thread.
   bool is_accounts_sender(uint64_t id) const { return accounts_watch_.id() == id; }
 
-  /// Derives the state anew. The new state if it is to be published: it differs from the last one,
-  /// and every server has been judged once (or had its time). Logs what changed.
+  /// Derives the state anew if anything was learnt, or an answer is awaited. The new state if it is
+  /// to be published: it differs from the last one, and every server has been judged once (or had
+  /// its time). Logs what changed.
   const cluster::ClusterState* judge(Now now);
 
   /// The process itself did not run for `pause_ns`: nobody can have answered it, so nobody is late.
@@ -67,6 +68,7 @@ class ClusterWatch {
         started_ns_(now_ns) {}
   Result<Watched> make_watched(const config::Cluster& cluster, const config::Server& server);
   void point_accounts_at_sources();
+  bool is_awaiting() const;
 
   std::shared_ptr<Mailbox> mailbox_;
   AccountsWatch accounts_watch_;
@@ -77,6 +79,7 @@ class ClusterWatch {
   KnownAccounts accounts_;
   int64_t started_ns_ = 0;
   bool published_ = false;
+  bool news_ = true;  ///< since the last judgement
 };
 
 }  // namespace sluice::monitor
