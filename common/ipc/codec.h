@@ -72,6 +72,14 @@ constexpr std::size_t arity() {
   else
     return sizeof...(A);
 }
+/// A struct that has the members of another one names that: `using Base = Other;`.
+template <class T>
+constexpr std::size_t members() {
+  if constexpr (requires { typename T::Base; })
+    return arity<T>() - 1 + members<typename T::Base>();
+  else
+    return arity<T>();
+}
 template <class Tuple, std::size_t... I>
 constexpr bool fields_travel(std::index_sequence<I...>) {
   return (travels<std::remove_reference_t<
@@ -87,7 +95,7 @@ template <class T>
 constexpr bool complete() {
   using Fields = detail::FieldsOf<T>;
   constexpr std::size_t n = std::tuple_size_v<Fields>;
-  return detail::arity<T>() == n && detail::fields_travel<Fields>(std::make_index_sequence<n>());
+  return detail::members<T>() == n && detail::fields_travel<Fields>(std::make_index_sequence<n>());
 }
 
 template <class T>

@@ -116,8 +116,8 @@ void note_what_stays(SessionState& s) {
     split.last.insert_id_due = true;
   if (split.now.may_change && s.conversation.error == 0) split.last.insert_id_gone = false;
   if (split.now.prepared_id == 0) return;
-  const auto statement = std::ranges::find(split.statements, split.now.prepared_id, &Statement::id);
-  if (statement == split.statements.end()) return;
+  auto* statement = statement_by_id(split, split.now.prepared_id);
+  if (statement == nullptr) return;
   const bool failed = s.conversation.error != 0;
   if (may_tell_columns(s) && s.conversation.columns) stay_home(*statement);
   if (command == Command::stmt_execute) {
@@ -134,8 +134,7 @@ void note_shape(Split& split) {
   if (split.now.prepared.empty()) return;
   const auto shape = shape_of(split.now.prepared);
   release(split.now.prepared);
-  const auto prepared = std::ranges::find(split.statements, split.last_prepared, &Statement::id);
-  if (prepared != split.statements.end()) prepared->shape = shape;
+  if (auto* statement = statement_by_id(split, split.last_prepared)) statement->shape = shape;
 }
 
 }  // namespace
@@ -227,10 +226,9 @@ void keep_prepared(Split& split, ByteSpan bytes) {
 
 /// This connection home has never told the columns that the client knows. If it tells none now,
 /// they are those of the preparation, and the client has others by now. It has read only.
-bool takes_for_others(const SessionState& s) {
-  const auto& all = s.split->statements;
-  const auto statement = std::ranges::find(all, s.split->now.prepared_id, &Statement::id);
-  return statement != all.end() && statement->unsure && s.conversation.rows &&
+bool takes_for_others(SessionState& s) {
+  const auto* statement = statement_by_id(*s.split, s.split->now.prepared_id);
+  return statement != nullptr && statement->unsure && s.conversation.rows &&
          !s.conversation.columns;
 }
 
@@ -294,7 +292,8 @@ std::size_t due(const SessionState& s, const Link& from, Side side) {
 void from_server(SessionState& s, const Surroundings& w, Side side, ByteSpan bytes, Actions& out) {
   auto& from = link(s, side);
   if (from.step != Step::ready) return login_bytes(s, w, side, bytes, out);
-  if (s.phase == Phase::proving) {  // behind the OK of a login: nothing has been asked yet
+  // Behind the OK of a login: nothing has been asked yet.
+  if (s.phase == Phase::proving) {
     s.end = std::make_unique<End>(End{mysql::kServerShutdown, "08S01",
                                       fmt::format("sluice: {} spoke out of turn", s.home.server)});
     return;

@@ -73,14 +73,10 @@ bool is_compared(SessionState& s, const Surroundings& w) {
 void begin_command(SessionState& s, const Surroundings& w) {
   auto& split = *s.split;
   auto& now = split.now;
-  Present next;
-  next.at = now.at;
-  next.only_home = now.only_home;
-  if (now.only_home) next.why_home = now.why_home;
-  next.may_move = now.may_move || is_compared(s, w);
-  next.bytes.swap(now.bytes);  // for its room
-  next.bytes.clear();
-  now = std::move(next);
+  now.begin({.at = now.at,
+             .only_home = now.only_home,
+             .may_move = now.may_move || is_compared(s, w),
+             .why_home = now.only_home ? now.why_home : stats::Route::command});
   split.kill.victim = {};
 }
 
@@ -137,7 +133,7 @@ bool run_execute(SessionState& s, const Surroundings& w, ByteSpan command, Actio
     if (statement != nullptr) {
       split.kill.victim = statement->kills;
       split.now.asked = statement->asked;
-      split.now.holdings = statement->holdings;
+      if (!statement->holdings.empty()) split.now.holdings = statement->holdings;
     }
     if (statement != nullptr && statement->sets_untold) take_untold(split, statement->text);
     split.now.repeats =

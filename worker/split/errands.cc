@@ -87,10 +87,8 @@ bool note_prepared_there(Split& split, Side side, uint32_t which, ByteSpan answe
 /// gets the error. Where it was only to be there before the next command, it is prepared nowhere
 /// from here on.
 void not_prepared(SessionState& s, const Surroundings& w, const End& error, Actions& out) {
-  const auto statement =
-      std::ranges::find(s.split->statements, s.split->home_link.preparing, &Statement::id);
-  if (statement != s.split->statements.end() && !next_names(s, *statement))
-    return statement->text.clear();
+  auto* statement = statement_by_id(*s.split, s.split->home_link.preparing);
+  if (statement != nullptr && !next_names(s, *statement)) return statement->text.clear();
   s.split->waiting = false;
   refuse_next(s, w, error, out);
 }

@@ -148,6 +148,8 @@ HoldingsChange holdings_of_executions(Split& split, const sql::Statement& statem
 }
 
 void note_holdings(SessionState& s) {
+  if (s.split->now.holdings.empty()) [[likely]]
+    return;
   auto& [takes, releases] = s.split->now.holdings;
   auto& all = s.split->kept.holdings;
   for (auto& taken : takes) add(*s.split, taken.kind, std::move(taken.name));

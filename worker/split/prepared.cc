@@ -86,12 +86,16 @@ uint32_t new_id(const Split& split, uint32_t home_id) {
   return last + 1;
 }
 
+Statement* statement_by_id(Split& split, uint32_t id) {
+  const auto found = std::ranges::lower_bound(split.statements, id, {}, &Statement::id);
+  return found == split.statements.end() || found->id != id ? nullptr : &*found;
+}
+
 Statement* known_statement(Split& split, uint32_t id) {
-  for (auto* list : {&split.statements, &split.transaction.closed}) {
-    const auto found = std::ranges::find(*list, id, &Statement::id);
-    if (found != list->end()) return &*found;
-  }
-  return nullptr;
+  if (auto* statement = statement_by_id(split, id)) return statement;
+  auto& closed = split.transaction.closed;
+  const auto found = std::ranges::find(closed, id, &Statement::id);
+  return found == closed.end() ? nullptr : &*found;
 }
 
 Statement* recorded_statement(Split& split, ByteSpan command) {
@@ -103,8 +107,7 @@ Statement* statement_of(Split& split, ByteSpan command) {
   auto id = id_in(command);
   // Clients need not know its id yet. What home has prepared last may be another one.
   if (id == kLast && split.settings.mode.flavour == sql::Flavour::Mariadb) id = split.last_prepared;
-  const auto found = std::ranges::lower_bound(split.statements, id, {}, &Statement::id);
-  return found == split.statements.end() || found->id != id ? nullptr : &*found;
+  return statement_by_id(split, id);
 }
 
 ByteSpan with_id(ByteSpan command, uint32_t id, Actions& out) {

@@ -11,6 +11,8 @@ namespace sluice::worker::split {
 bool names_statement(mysql::Command kind);
 /// The id in such a command.
 uint32_t id_in(ByteSpan command);
+/// By the client's id; null if there is none.
+Statement* statement_by_id(Split& split, uint32_t id);
 /// The one that a command names; null if there is none.
 Statement* statement_of(Split& split, ByteSpan command);
 /// By the client's id: that of one may be among them that it has closed, if the open transaction

@@ -117,6 +117,8 @@ void note_answer(Split& split, ByteSpan bytes) {
 void note_transaction(SessionState& s, const Surroundings& w) {
   auto& split = *s.split;
   auto& t = split.transaction;
+  if (!w.service.transaction_replay && t.empty()) [[likely]]
+    return;
   if (!w.service.transaction_replay || !is_in_transaction(split.status)) {
     t = {};
     if (w.service.transaction_replay && may_have_begun(s))

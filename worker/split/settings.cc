@@ -311,6 +311,8 @@ void take_untold(Split& split, std::string_view text) {
 
 void ask_untold(SessionState& s, Actions& out) {
   auto& settings = s.split->settings;
+  if (settings.untold.empty() && !settings.collation_due) [[likely]]
+    return;
   auto untold = std::exchange(settings.untold, {});
   if (std::exchange(settings.collation_due, false)) {
     std::erase(untold, "collation_connection");

@@ -96,6 +96,7 @@ struct Holding {
 /// What a statement takes, and what it lets go; of that an empty name is all of the kind.
 struct HoldingsChange {
   std::vector<Holding> taken, released;
+  bool empty() const { return taken.empty() && released.empty(); }
   static auto fields(auto& m) { return std::tuple(tag<1>(m.taken), tag<2>(m.released)); }
 };
 
@@ -195,26 +196,24 @@ struct Credentials {
   }
 };
 
-/// The command that is under way, or was the last one.
-struct Present {
+/// Plain facts of a command: all of them begin anew with it.
+struct Facts {
   // How far it is.
-  Side at = Side::server;      ///< who runs it
-  bool only_home = false;      ///< the next one is a command that the reader did not answer
-  bool may_move = false;       ///< the session may go to another replica with it
-  bool unheeded = false;       ///< its hint names a server that can't be used
-  bool delivered = false;      ///< the client has something of its answer
-  bool refused = false;        ///< it gets an error in place of that
-  bool reshaped = false;       ///< its columns are others at this home
-  bool told = false;           ///< the server has told a system variable
+  Side at = Side::server;  ///< who runs it
+  bool only_home = false;  ///< the next one is a command that the reader did not answer
+  bool may_move = false;   ///< the session may go to another replica with it
+  stats::Route why_home = stats::Route::command;  ///< why it runs there, if so
+  bool unheeded = false;                          ///< its hint names a server that can't be used
+  bool delivered = false;                         ///< the client has something of its answer
+  bool refused = false;                           ///< it gets an error in place of that
+  bool reshaped = false;                          ///< its columns are others at this home
+  bool told = false;                              ///< the server has told a system variable
   bool changed = false;        ///< the server says that it changed something in the session
   bool untold = false;         ///< home could tell more of the session, as it began
   bool recorded = false;       ///< with its answer, to be run again with its transaction
   bool insert_id_due = false;  ///< as Last::insert_id_due, as it began
   bool takes_lost = false;   ///< it uses what would not be there if its transaction were run again
-  Bytes bytes;               ///< itself, while it may have to be run again elsewhere
-  Bytes prepared;            ///< the answer to a COM_STMT_PREPARE, for Statement::shape
   uint32_t prepared_id = 0;  ///< of the prepared statement that it is about, as the client has it
-  stats::Route why_home = stats::Route::command;  ///< why it runs there, if so
 
   // What it is.
   bool statement = false, selects = false, uses_tables = false;
@@ -233,12 +232,29 @@ struct Present {
   bool sets_results = false;      ///< it sets the character set of results
   bool sets_variables = false;    ///< it sets user variables to constants
   bool leaves_variables = false;  ///< it can't set user variables, though it is no read
-  std::string collation;          ///< that its SET NAMES says
+  bool sets_passing = false;      ///< it is several statements, and one of them may fill `passing`
+  Asked asked;                    ///< of the statements before it
+};
+
+/// The command that is under way, or was the last one.
+struct Present : Facts {
+  using Base = Facts;
+  Bytes bytes;            ///< itself, while it may have to be run again elsewhere
+  Bytes prepared;         ///< the answer to a COM_STMT_PREPARE, for Statement::shape
+  std::string collation;  ///< that its SET NAMES says
   /// Variables that it sets for itself alone: they are told, and set back afterwards.
   std::vector<std::string> passing;
-  bool sets_passing = false;  ///< it is several statements, and one of them may do that
-  Asked asked;                ///< of the statements before it
   HoldingsChange holdings;
+  /// The next command begins.
+  void begin(const Facts& facts) {
+    static_cast<Facts&>(*this) = facts;
+    bytes.clear();  // its room is of use
+    release(prepared);
+    collation.clear();
+    passing.clear();
+    holdings.taken.clear();
+    holdings.released.clear();
+  }
   static auto fields(auto& m) {
     return std::tuple(
         tag<1>(m.at), tag<2>(m.bytes), tag<3>(m.delivered), tag<4>(m.only_home), tag<5>(m.why_home),
@@ -419,6 +435,8 @@ struct Transaction {
   bool due = false;               ///< it has to be run again before the next command
   uint32_t replayed = 0;          ///< how many of its commands were, then
   int64_t by_ns = 0;              ///< and when that has to be done
+  /// Nothing was kept since it began, or since the session did.
+  bool empty() const { return commands.empty() && broken.empty() && !due; }
   static auto fields(auto& m) {
     return std::tuple(tag<1>(m.commands), tag<2>(m.bytes), tag<3>(m.broken), tag<12>(m.answer),
                       tag<5>(m.due), tag<6>(m.replayed), tag<7>(m.by_ns),
