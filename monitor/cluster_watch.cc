@@ -149,7 +149,8 @@ void ClusterWatch::forgive(int64_t pause_ns, int64_t now_ns) {
       watched.seen.asked_ns = std::min(watched.seen.asked_ns + pause_ns, now_ns);
 }
 
-/// What time alone may change.
+/// Time alone may change what is awaited. The lag behind a source that is gone grows, too: it is
+/// judged with each question.
 bool ClusterWatch::is_awaiting() const {
   return !published_ ||
          std::ranges::any_of(watched_, [](const Watched& one) { return one.seen.asked_ns != 0; });
@@ -177,6 +178,7 @@ const ClusterState* ClusterWatch::judge(Now now) {
   log_changes(state_, next);
   state_ = std::move(next);
   published_ = true;
+  news_ = true;  // what was found may depend on what was known before
   point_accounts_at_sources();
   return &state_;
 }

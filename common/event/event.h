@@ -32,7 +32,8 @@ class Loop {
   static Result<Loop> create();
   Loop(Loop&&) = default;
 
-  /// Runs until stop().
+  /// Runs until stop(), which is for the end of a process: news that have come in the same turn are
+  /// told to nobody any more.
   void run();
   void stop() { stopped_ = true; }
   /// How often it has waited for events: what is read once for all that came together depends on
@@ -76,7 +77,9 @@ class Loop {
 enum class Trigger : uint8_t {
   level,  ///< as long as it lasts
   /// Once for what has come, which saves the kernel a look at each socket for each event: only for
-  /// a stream whose handler calls left_unread() whenever it has not read all there was. The end of
+  /// a stream whose handler calls left_unread() whenever it may not have read all there was: a read
+  /// that fills its buffer. (One that doesn't has read all, but for what is behind urgent data, or
+  /// behind a file descriptor in a Unix socket: such a peer waits till it sends more.) The end of
   /// the stream is told as long as it lasts. Waiting to write, too, is told by level.
   news,
 };

@@ -226,7 +226,7 @@ void keep_prepared(Split& split, ByteSpan bytes) {
 
 /// This connection home has never told the columns that the client knows. If it tells none now,
 /// they are those of the preparation, and the client has others by now. It has read only.
-bool takes_for_others(SessionState& s) {
+bool takes_for_others(const SessionState& s) {
   const auto* statement = statement_by_id(*s.split, s.split->now.prepared_id);
   return statement != nullptr && statement->unsure && s.conversation.rows &&
          !s.conversation.columns;
