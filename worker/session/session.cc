@@ -274,16 +274,17 @@ void Session::read(Side side) {
   const auto scratch = worker_.scratch();
   const auto limit = read_limit(state_, side, scratch.size());
   const ssize_t n = ::recv(leg(side).fd.get(), scratch.data(), limit, 0);
-  if (n < 0 && errno == EAGAIN) return;
-  if (n < 0 ? errno == EINTR : static_cast<std::size_t>(n) == limit) leg(side).watch.left_unread();
-  if (n < 0 && errno == EINTR) return;
+  const int error = n < 0 ? errno : 0;
+  if (error == EAGAIN) return;
+  if (error == EINTR) return leg(side).watch.left_unread();
   if (n <= 0) {
     if (leg(side).fresh && n < 0)
-      on_connect_failed(state_, surroundings(true), side, std::strerror(errno), worker_.actions());
+      on_connect_failed(state_, surroundings(true), side, std::strerror(error), worker_.actions());
     else
       on_closed(state_, surroundings(true), side, worker_.actions());
     return;
   }
+  if (static_cast<std::size_t>(n) == limit) leg(side).watch.left_unread();
   if (std::exchange(leg(side).fresh, false) && service_.needs_outgoing_address(state_)) {
     auto ip = local_ip(leg(side).fd.get());
     // It was of no use before, under another configuration: then it is empty.

@@ -74,15 +74,11 @@ ByteSpan unknown_at_home(const Split& split, ByteSpan command, Actions& out) {
   return another && command.size() >= kIdAt + 4 ? with_id(command, kNobodys, out) : command;
 }
 
-uint32_t new_id(const Split& split, uint32_t home_id) {
+uint32_t new_id(Split& split, uint32_t home_id) {
+  if (known_statement(split, home_id) == nullptr) return home_id;
   const auto& all = split.statements;
-  const auto& closed = split.transaction.closed;
-  const auto known = std::ranges::lower_bound(all, home_id, {}, &Statement::id);
-  const bool taken = (known != all.end() && known->id == home_id) ||
-                     std::ranges::find(closed, home_id, &Statement::id) != closed.end();
-  if (!taken) return home_id;
   uint32_t last = all.empty() ? 0 : all.back().id;
-  for (const auto& statement : closed) last = std::max(last, statement.id);
+  for (const auto& statement : split.transaction.closed) last = std::max(last, statement.id);
   return last + 1;
 }
 

@@ -22,7 +22,7 @@ Statement* known_statement(Split& split, uint32_t id);
 Statement* recorded_statement(Split& split, ByteSpan command);
 /// The id for the client of one that home has prepared: home's own, unless an earlier home has
 /// given that away.
-uint32_t new_id(const Split& split, uint32_t home_id);
+uint32_t new_id(Split& split, uint32_t home_id);
 /// A command that names none. Home may know another one by that id, which it must not get.
 ByteSpan unknown_at_home(const Split& split, ByteSpan command, Actions& out);
 /// The command with the id by which a server knows the statement.

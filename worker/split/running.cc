@@ -46,10 +46,6 @@ void refuse_question(SessionState& s, std::string_view what, std::string_view wh
                     out);
 }
 
-}  // namespace
-
-namespace {
-
 const End kDataLost{mysql::kUnknownError, "HY000",
                     "sluice: a parameter of it is not known: what was sent of it ahead found no "
                     "connection to the primary"};
